@@ -1,0 +1,90 @@
+import type { EventId, IdentityId, LeaseId, TaskId } from './id.ts'
+import type { EpochMs } from './time.ts'
+
+/** Decision 8: people's acts and machines' acts are two logs, joined by ids. */
+export const STREAMS = ['non-human', 'human'] as const
+export type Stream = (typeof STREAMS)[number]
+
+/**
+ * The closed list of what can be recorded: its stream, and its place in OCSF 1.x (`class_uid`, `activity_id`).
+ * OCSF classes: 3001 account change, 3002 authentication, 3003 authorize session, 3005 user access management,
+ * 6003 API activity, 2004 detection finding, 6002 application lifecycle.
+ */
+export const EVENT_TYPES = {
+  'server.started': { stream: 'non-human', classUid: 6002, activityId: 3 },
+  'operator.key_issued': { stream: 'human', classUid: 3002, activityId: 1 },
+  'operator.bootstrap_offered': { stream: 'human', classUid: 3002, activityId: 99 },
+  'admission.decided': { stream: 'human', classUid: 3005, activityId: 99 },
+  'identity.registered': { stream: 'human', classUid: 3001, activityId: 1 },
+  'identity.changed': { stream: 'human', classUid: 3001, activityId: 99 },
+  'identity.suspended': { stream: 'human', classUid: 3001, activityId: 5 },
+  'identity.resumed': { stream: 'human', classUid: 3001, activityId: 2 },
+  'identity.retired': { stream: 'human', classUid: 3001, activityId: 6 },
+  'identity.transferred': { stream: 'human', classUid: 3001, activityId: 99 },
+  'credential.registered': { stream: 'human', classUid: 3001, activityId: 99 },
+  'credential.revoked': { stream: 'human', classUid: 3001, activityId: 99 },
+  'issuer.trusted': { stream: 'human', classUid: 3005, activityId: 1 },
+  'issuer.removed': { stream: 'human', classUid: 3005, activityId: 2 },
+  'backend.added': { stream: 'human', classUid: 3005, activityId: 1 },
+  'backend.changed': { stream: 'human', classUid: 3005, activityId: 99 },
+  'backend.tested': { stream: 'human', classUid: 3005, activityId: 99 },
+  'backend.secret_rotated': { stream: 'human', classUid: 3005, activityId: 99 },
+  'backend.removed': { stream: 'human', classUid: 3005, activityId: 2 },
+  'identity.contained': { stream: 'non-human', classUid: 3001, activityId: 5 },
+  'identity.expired': { stream: 'non-human', classUid: 3001, activityId: 6 },
+  'identity.trigger_fired': { stream: 'non-human', classUid: 3001, activityId: 6 },
+  'task.opened': { stream: 'non-human', classUid: 3003, activityId: 1 },
+  'task.ended': { stream: 'non-human', classUid: 3003, activityId: 99 },
+  'task.closed': { stream: 'non-human', classUid: 3003, activityId: 99 },
+  'lease.intended': { stream: 'non-human', classUid: 3005, activityId: 99 },
+  'lease.minted': { stream: 'non-human', classUid: 3005, activityId: 1 },
+  'lease.revoked': { stream: 'non-human', classUid: 3005, activityId: 2 },
+  'lease.withdrawal_failed': { stream: 'non-human', classUid: 3005, activityId: 99 },
+  'lease.ended': { stream: 'non-human', classUid: 3005, activityId: 2 },
+  'orphan.withdrawn': { stream: 'non-human', classUid: 3005, activityId: 2 },
+  'finding.raised': { stream: 'non-human', classUid: 2004, activityId: 1 },
+  'finding.resolved': { stream: 'non-human', classUid: 2004, activityId: 3 },
+  'incident.opened': { stream: 'non-human', classUid: 2004, activityId: 1 },
+  'incident.resolved': { stream: 'non-human', classUid: 2004, activityId: 3 },
+  'ledger.row_rejected': { stream: 'non-human', classUid: 2004, activityId: 1 },
+} as const satisfies Readonly<Record<string, { stream: Stream; classUid: number; activityId: number }>>
+
+export type EventType = keyof typeof EVENT_TYPES
+
+/** Who did it. A name that is personal stands in `said`, never here. */
+export type EventActor =
+  | { readonly kind: 'identity'; readonly id: IdentityId }
+  | { readonly kind: 'operator'; readonly id: string }
+  | { readonly kind: 'writ'; readonly id: string }
+
+export type PublicValue = string | number | null | readonly PublicValue[] | { readonly [field: string]: PublicValue }
+
+/**
+ * What a change hands to the record. `facts` stand in the leaf and are public to every reader of the log; `said` holds personal and
+ * free text, which the leaf only commits to (decision 13), so that it can be erased later. A secret belongs in neither.
+ */
+export type EventDraft = {
+  readonly type: EventType
+  readonly actor: EventActor
+  readonly task?: TaskId
+  readonly identity?: IdentityId
+  readonly lease?: LeaseId
+  readonly facts: { readonly [field: string]: PublicValue }
+  readonly said?: { readonly [field: string]: string }
+}
+
+/** The leaf, version 1, before canonicalisation (RFC 8785). Every reader of the log sees all of it. */
+export type EventLeaf = {
+  readonly v: 1
+  readonly id: EventId
+  readonly stream: Stream
+  readonly type: EventType
+  readonly at: EpochMs
+  readonly actor: EventActor
+  readonly task: TaskId | null
+  readonly identity: IdentityId | null
+  readonly lease: LeaseId | null
+  readonly facts: { readonly [field: string]: PublicValue }
+  /** Field -> base64url of SHA-256(salt || UTF-8 text); the salt is 32 bytes and kept outside the log. */
+  readonly commitments: { readonly [field: string]: string }
+}

@@ -1,0 +1,9 @@
+/** A standing observation that something is wrong, until it is resolved. */
+export const FINDING_KINDS = ['shared_identity', 'orphan_on_backend', 'row_forged', 'owner_missing', 'clock_skew'] as const
+export type FindingKind = (typeof FINDING_KINDS)[number]
+export type FindingState = 'open' | 'resolved'
+
+/** Something that is wrong now and that somebody has to act on. */
+export const INCIDENT_KINDS = ['withdrawal_failed', 'still_accepted'] as const
+export type IncidentKind = (typeof INCIDENT_KINDS)[number]
+export type IncidentState = 'open' | 'resolved'

@@ -1,0 +1,117 @@
+import { covers, type Authority } from './authority.ts'
+import type { IdentityId, TaskId } from './id.ts'
+import { ok, refuse, type Outcome } from './outcome.ts'
+import type { Profile } from './profile.ts'
+import { earliest, plus, type EpochMs, type Milliseconds } from './time.ts'
+
+/** Why a task stopped; recorded, never inferred (LIF-4). */
+export const END_REASONS = [
+  'completed', 'deadline', 'silence', 'idle', 'budget_exhausted', 'identity_suspended', 'identity_retired', 'ended_by_person', 'parent_ended',
+] as const
+export type EndReason = (typeof END_REASONS)[number]
+
+/** open: may act. ending: may not act, its leases are being withdrawn. closed: every lease has its recorded end. */
+export type TaskState = 'open' | 'ending' | 'closed'
+
+/** The user for whom the task acts, as an issuer vouched for; never the caller's word (RFC 8693 §4.1 `sub`). */
+export type OnBehalfOf = { readonly issuer: string; readonly subject: string }
+
+/** What a task may be and how long: fixed when it opens. */
+export type TaskTerms = {
+  readonly authority: Authority
+  readonly deadline: EpochMs
+  /** How many calls the task, with all its descendants, may make. */
+  readonly budgetCalls: number
+  /** The task ends when it makes no call for this long. */
+  readonly idleTimeout: Milliseconds
+  /** The task ends when its holder is not heard of for this long. */
+  readonly heartbeat: Milliseconds
+  readonly onBehalfOf: OnBehalfOf | null
+}
+
+export type Task = TaskTerms & {
+  readonly id: TaskId
+  readonly identity: IdentityId
+  readonly parent: TaskId | null
+  readonly depth: number
+  readonly purpose: string
+  readonly openedAt: EpochMs
+  readonly callsUsed: number
+  readonly lastHeardAt: EpochMs
+  readonly lastCallAt: EpochMs
+  readonly state: TaskState
+  readonly endReason: EndReason | null
+  readonly endedAt: EpochMs | null
+  readonly closedAt: EpochMs | null
+}
+
+export type AskedTerms = {
+  readonly authority: Authority
+  readonly length: Milliseconds
+  readonly budgetCalls: number
+  readonly idleTimeout: Milliseconds
+  readonly heartbeat: Milliseconds
+  readonly onBehalfOf: OnBehalfOf | null
+}
+
+export type TermsRefusal =
+  | { readonly kind: 'empty_grant' }
+  | { readonly kind: 'grant_not_covered'; readonly by: 'identity' | 'parent' }
+  | { readonly kind: 'too_long'; readonly most: Milliseconds }
+  | { readonly kind: 'bad_number'; readonly field: 'length' | 'budget' | 'idle_timeout' | 'heartbeat' }
+  | { readonly kind: 'parent_not_open' }
+  | { readonly kind: 'too_deep'; readonly most: number }
+  | { readonly kind: 'budget_not_covered'; readonly left: number }
+  | { readonly kind: 'other_user' }
+
+/** 2^31 - 1: the widest number that both databases, JSON and timers hold without surprise. */
+const WIDEST = 2_147_483_647
+
+/** The terms of a new task, or why it may not be opened. A child is bounded by its parent in all of them (laws 2 and 3). */
+export function settleTerms(
+  asked: AskedTerms,
+  identity: { readonly authority: Authority; readonly endsAt: EpochMs; readonly profile: Profile },
+  parent: Pick<Task, 'authority' | 'deadline' | 'budgetCalls' | 'callsUsed' | 'state' | 'depth' | 'onBehalfOf'> & { readonly profile: Profile } | null,
+  now: EpochMs,
+): Outcome<TaskTerms & { readonly depth: number }, TermsRefusal> {
+  const bad = firstBadNumber(asked)
+  if (bad) return refuse({ kind: 'bad_number', field: bad })
+  if (asked.authority.length === 0) return refuse({ kind: 'empty_grant' })
+  if (asked.length > identity.profile.longestTask) return refuse({ kind: 'too_long', most: identity.profile.longestTask })
+  if (!covers(identity.authority, asked.authority)) return refuse({ kind: 'grant_not_covered', by: 'identity' })
+  const own = { authority: asked.authority, budgetCalls: asked.budgetCalls, idleTimeout: asked.idleTimeout, heartbeat: asked.heartbeat }
+  const deadline = earliest(plus(now, asked.length), identity.endsAt)
+  if (parent === null) return ok({ ...own, deadline, onBehalfOf: asked.onBehalfOf, depth: 0 })
+
+  if (parent.state !== 'open') return refuse({ kind: 'parent_not_open' })
+  if (parent.depth + 1 > parent.profile.delegationDepth) return refuse({ kind: 'too_deep', most: parent.profile.delegationDepth })
+  if (!covers(parent.authority, asked.authority)) return refuse({ kind: 'grant_not_covered', by: 'parent' })
+  const left = parent.budgetCalls - parent.callsUsed
+  if (asked.budgetCalls > left) return refuse({ kind: 'budget_not_covered', left })
+  if (asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent.onBehalfOf)) return refuse({ kind: 'other_user' })
+  return ok({ ...own, deadline: earliest(deadline, parent.deadline), onBehalfOf: parent.onBehalfOf, depth: parent.depth + 1 })
+}
+
+/** The next instant at which the task ends unless somebody acts: the sweeper's index. */
+export function nextDueAt(task: Pick<Task, 'deadline' | 'lastHeardAt' | 'heartbeat' | 'lastCallAt' | 'idleTimeout'>): EpochMs {
+  return earliest(task.deadline, plus(task.lastHeardAt, task.heartbeat), plus(task.lastCallAt, task.idleTimeout))
+}
+
+/** Which of its clocks has run out for an open task; undefined when none has. */
+export function dueReason(task: Pick<Task, 'deadline' | 'lastHeardAt' | 'heartbeat' | 'lastCallAt' | 'idleTimeout'>, now: EpochMs): EndReason | undefined {
+  if (now >= task.deadline) return 'deadline'
+  if (now >= plus(task.lastHeardAt, task.heartbeat)) return 'silence'
+  if (now >= plus(task.lastCallAt, task.idleTimeout)) return 'idle'
+  return undefined
+}
+
+function firstBadNumber(asked: AskedTerms): 'length' | 'budget' | 'idle_timeout' | 'heartbeat' | undefined {
+  const good = (value: number): boolean => Number.isSafeInteger(value) && value > 0 && value <= WIDEST
+  if (!good(asked.length)) return 'length'
+  if (!good(asked.budgetCalls)) return 'budget'
+  if (!good(asked.idleTimeout)) return 'idle_timeout'
+  if (!good(asked.heartbeat)) return 'heartbeat'
+  return undefined
+}
+
+const sameUser = (a: OnBehalfOf, b: OnBehalfOf | null): boolean => b !== null && a.issuer === b.issuer && a.subject === b.subject
