@@ -70,7 +70,8 @@ export type Connector = {
   admit(templates: readonly Template[], testHandle: string, testSecret: string, now: EpochMs): Promise<Outcome<Admission, AdmitRefusal>>
   mint(order: MintOrder): Promise<Minted>
   /** Makes the login unable to log in, ends its sessions, hands over what it made, drops it. `template` names the new owner. */
-  withdraw(handle: string, template: Template): Promise<Withdrawal>
+  /** `survey` is awaited with what was found before any of it is handed over, so that a crash in between loses no name. */
+  withdraw(handle: string, template: Template, survey: (found: Omit<Withdrawal, 'existed'>) => Promise<void>): Promise<Withdrawal>
   /** Tries the dead secret. */
   probe(handle: string, secret: string, template: Template): Promise<Probe>
   /** Every login whose handle starts with `prefix`. */

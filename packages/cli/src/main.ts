@@ -1,0 +1,123 @@
+import { Command, CommanderError, type CommandUnknownOpts } from 'commander'
+import { CommandFailure, EXIT, usage, type ExitCode } from './exit.ts'
+import { printFailure, printLine } from './output.ts'
+import { addGlobalOptions, VALUE_OPTIONS } from './settings.ts'
+import { VERSION } from './version.ts'
+
+/** What a command's action answers when its exit code is not 0. */
+export type Answer = ExitCode | number | void
+/** Runs the action and keeps its answer. */
+export type Run = (action: () => Promise<Answer>) => Promise<void>
+
+type Noun = { readonly name: string; readonly summary: string; readonly load: () => Promise<{ readonly define: (command: Command, run: Run) => void }> }
+
+/** Each noun is loaded only when it is asked for. */
+const NOUNS: readonly Noun[] = [
+  { name: 'up', summary: 'start the server', load: () => import('./commands/up.ts') },
+  { name: 'login', summary: 'trade the one-time link for an operator key', load: () => import('./commands/login.ts') },
+  { name: 'whoami', summary: 'who the server takes you for', load: () => import('./commands/whoami.ts') },
+  { name: 'doctor', summary: 'say what is wrong and how to mend it', load: () => import('./commands/doctor.ts') },
+  { name: 'apply', summary: 'make the registry as a manifest says', load: () => import('./commands/apply.ts') },
+  { name: 'identity', summary: 'list, show, register, suspend, resume, retire, transfer, key', load: () => import('./commands/identity.ts') },
+  { name: 'backend', summary: 'list, add, test, rotate, remove', load: () => import('./commands/backend.ts') },
+  { name: 'task', summary: 'open, list, show, end', load: () => import('./commands/task.ts') },
+  { name: 'run', summary: 'run a command with credentials that live as long as it does', load: () => import('./commands/run.ts') },
+  { name: 'verify', summary: 'check a closure certificate or a log, offline', load: () => import('./commands/verify.ts') },
+  { name: 'audit', summary: 'tail, export, checkpoint', load: () => import('./commands/audit.ts') },
+  { name: 'version', summary: 'print the version', load: () => import('./commands/version.ts') },
+  { name: 'help', summary: 'help on a command, or on `exit-codes`', load: () => import('./commands/help.ts') },
+]
+
+/** Runs one command line; resolves to its exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  process.stdout.on('error', stopWhenNobodyReads)
+  let exit: number = EXIT.ok
+  const run: Run = async (action) => {
+    exit = (await action()) ?? EXIT.ok
+  }
+  try {
+    if (argv[0] === '--version' || argv[0] === '-V') {
+      printLine(VERSION)
+      return EXIT.ok
+    }
+    const program = await programFor(argv, run)
+    await program.parseAsync([...argv], { from: 'user' })
+    return exit
+  } catch (fault) {
+    const failure = failureOf(fault)
+    if (failure === undefined) return EXIT.ok
+    printFailure(failure, wantsJson(argv))
+    if (failure.exit === EXIT.unexpected && failure.cause !== undefined && process.env.WRIT_DEBUG) console.error(failure.cause)
+    return failure.exit
+  }
+}
+
+async function programFor(argv: readonly string[], run: Run): Promise<Command> {
+  const program = addGlobalOptions(new Command('writ'))
+    .description('governs non-human identities: credentials that live for one task, and whose end is proved')
+    .version(VERSION, '-V, --version')
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+  const asked = nounOf(argv)
+  for (const noun of NOUNS) {
+    const command = program.command(noun.name).description(noun.summary)
+    if (noun.name === asked) (await noun.load()).define(command, run)
+  }
+  quieten(program)
+  return program
+}
+
+/** The first word that is neither a flag nor the value of one. */
+function nounOf(argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i]!
+    if (!word.startsWith('-')) return word
+    if (word === '--') return undefined
+    if (VALUE_OPTIONS.has(word)) i++
+  }
+  return undefined
+}
+
+/** Commander throws instead of exiting, and leaves the words about errors to us. */
+function quieten(command: CommandUnknownOpts): void {
+  command.exitOverride()
+  command.configureOutput({ writeErr: (text) => void (text.startsWith('Usage:') && process.stderr.write(text)), outputError: () => undefined })
+  for (const child of command.commands) quieten(child)
+}
+
+/** Undefined when nothing failed: help was asked for. */
+function failureOf(fault: unknown): CommandFailure | undefined {
+  if (fault instanceof CommandFailure) return fault
+  if (fault instanceof CommanderError) return failureOfCommander(fault)
+  const said = fault instanceof Error ? fault.message : String(fault)
+  return new CommandFailure(EXIT.unexpected, said, { hints: ['WRIT_DEBUG=1 shows where'], cause: fault })
+}
+
+export function failureOfCommander(fault: Pick<CommanderError, 'code' | 'message' | 'exitCode'>): CommandFailure | undefined {
+  if (fault.code === 'commander.helpDisplayed' || fault.code === 'commander.version') return undefined
+  if (fault.code === 'commander.help') return fault.exitCode === 0 ? undefined : usage('a command is missing')
+  const [first = '', ...rest] = fault.message.split('\n')
+  const message = first.replace(/^error: /, '')
+  const suggestion = rest.join(' ').replaceAll(/^\(|\)$/g, '')
+  if (fault.code === 'commander.unknownOption') {
+    // What stands after `=` may be a secret.
+    const option = /'(-[^'=]*)/.exec(message)?.[1] ?? ''
+    if (/secret|password|passwd|token|private/i.test(option)) {
+      return usage(`unknown option \`${option}\``, 'a secret never stands on a command line, where every user of the machine can read it: use --secret-file FILE or --secret-stdin')
+    }
+    return usage(`unknown option \`${option}\``, ...(suggestion === '' ? [] : [suggestion]))
+  }
+  return usage(message.replaceAll(/'([^']*)'/g, '`$1`'), ...(suggestion === '' ? [] : [suggestion]))
+}
+
+/** The flags themselves may be what is wrong, so that they are not parsed for this. */
+function wantsJson(argv: readonly string[]): boolean {
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+  return own.includes('--json') || own.includes('--jsonl') || process.env.WRIT_OUTPUT === 'json' || process.env.WRIT_OUTPUT === 'jsonl'
+}
+
+/** `writ ... | head` is not a failure. */
+function stopWhenNobodyReads(fault: NodeJS.ErrnoException): void {
+  if (fault.code === 'EPIPE') process.exit(EXIT.ok)
+  throw fault
+}

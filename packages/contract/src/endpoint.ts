@@ -1,0 +1,34 @@
+import type { z } from 'zod'
+import type { ProblemType } from './problem.ts'
+
+/** Who may ask: `identity` and `operator` prove themselves with a bearer value in the Authorization header (RFC 6750 §2.1). */
+export type Who = 'anyone' | 'operator' | 'identity' | 'identity_or_operator' | 'webhook'
+
+/** An endpoint as data: the server serves it, the clients call it, the reference documents it. */
+export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType, Reply extends z.ZodType = z.ZodType> = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** Parameters in braces: `/v1/tasks/{id}`. */
+  readonly path: string
+  readonly who: Who
+  readonly summary: string
+  /** Absent for GET and DELETE. */
+  readonly body?: Body
+  readonly query?: Query
+  readonly reply: Reply
+  /** 200 unless said otherwise. */
+  readonly status?: 200 | 201 | 202
+  readonly problems: readonly ProblemType[]
+}
+
+export const endpoint = <Body extends z.ZodType, Query extends z.ZodType, Reply extends z.ZodType>(
+  value: Endpoint<Body, Query, Reply>,
+): Endpoint<Body, Query, Reply> => value
+
+/** `/v1/tasks/{id}` with its parameters filled in, each encoded. */
+export function pathOf(of: Pick<Endpoint, 'path'>, parameters: Readonly<Record<string, string>> = {}): string {
+  return of.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = parameters[name]
+    if (value === undefined) throw new Error(`path ${of.path} needs a value for \`${name}\``)
+    return encodeURIComponent(value)
+  })
+}

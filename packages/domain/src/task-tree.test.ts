@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import fc from 'fast-check'
+import { covers, toAuthority, type Authority, type Permit } from './authority.ts'
+import { IDENTITY_CLASSES, PROFILES, type Profile } from './profile.ts'
+import { settleTerms, type AskedTerms, type OnBehalfOf, type TaskState, type TermsRefusal } from './task.ts'
+import { epochMs, milliseconds, seconds, type EpochMs } from './time.ts'
+
+/** One task of a random tree, with what it was asked with. */
+type Node = {
+  readonly parent: Node | null
+  readonly profile: Profile
+  readonly authority: Authority
+  readonly deadline: EpochMs
+  readonly budgetCalls: number
+  readonly callsUsed: number
+  readonly depth: number
+  readonly onBehalfOf: OnBehalfOf | null
+  readonly state: TaskState
+}
+
+type Refused = {
+  readonly parent: Node | null
+  readonly asked: AskedTerms
+  readonly mayDo: Authority
+  readonly profile: Profile
+  readonly refusal: TermsRefusal
+}
+type Tree = { readonly opened: readonly Node[]; readonly refused: readonly Refused[] }
+
+const START = 1_800_000_000_000
+const TREES = 100_000
+const USERS: readonly (OnBehalfOf | null)[] = [null, ...['maya', 'eve'].map((subject) => ({ issuer: 'https://idp.example', subject }))]
+const CLASSES = [...IDENTITY_CLASSES, 'autonomous', 'autonomous', 'autonomous'] as const
+const STATES: readonly TaskState[] = [...Array<TaskState>(8).fill('open'), 'ending', 'closed']
+const ACTIONS = ['read', 'write', 'ddl']
+const permit = (action: string, limits: Readonly<Record<string, number>>): Permit => ({ type: 'postgres', resource: 'shop', action, limits })
+const EVERYTHING = toAuthority(ACTIONS.map((action) => permit(action, {})))
+
+/** mulberry32: the whole tree from one number, so that 100,000 of them take seconds and a failing one is named by its number. */
+function below(seed: number): (bound: number) => number {
+  let state = seed
+  return (bound) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound
+  }
+}
+
+function growTree(seed: number): Tree {
+  const pick = below(seed)
+  const one = <T>(of: readonly T[]): T => of[pick(of.length)]!
+  const some = (): Authority => toAuthority(ACTIONS.filter(() => pick(3) > 0).map((action) => permit(action, pick(2) === 0 ? {} : { rows: pick(4) })))
+  const opened: Node[] = []
+  const refused: Refused[] = []
+  let now = START
+  for (let i = 0; i < 6; i++) {
+    now += pick(60_000)
+    const parent = opened.length === 0 || pick(8) === 0 ? null : one(opened)
+    const profile = PROFILES[one(CLASSES)]
+    const mayDo = pick(5) === 0 ? some() : EVERYTHING
+    const asked: AskedTerms = {
+      authority: parent !== null && pick(3) > 0 ? parent.authority : some(),
+      length: milliseconds(1 + pick(seconds(one([60, 600, 3600, 6000])))), budgetCalls: 1 + pick(parent === null ? 300 : one([3, 30, 300])),
+      idleTimeout: seconds(60), heartbeat: seconds(30), onBehalfOf: parent === null ? one(USERS) : one([null, null, parent.onBehalfOf, one(USERS)]),
+    }
+    const settled = settleTerms(asked, { authority: mayDo, endsAt: epochMs(START + pick(20_000_000)), profile }, parent, epochMs(now))
+    if (!settled.ok) refused.push({ parent, asked, mayDo, profile, refusal: settled.refusal })
+    else {
+      const { deadline, budgetCalls, authority, depth, onBehalfOf } = settled.value
+      const callsUsed = pick(3) > 0 ? 0 : pick(budgetCalls + 1)
+      opened.push({ parent, profile, deadline, budgetCalls, authority, depth, onBehalfOf, callsUsed, state: one(STATES) })
+    }
+  }
+  return { opened, refused }
+}
+
+const ancestorsOf = (node: Node): readonly Node[] => node.parent === null ? [] : [node.parent, ...ancestorsOf(node.parent)]
+const sameUser = (a: OnBehalfOf | null, b: OnBehalfOf | null): boolean => a?.issuer === b?.issuer && a?.subject === b?.subject
+
+/** Whether the bound that a refusal names was really overstepped. */
+function isJust({ parent, asked, mayDo, profile, refusal }: Refused): boolean {
+  switch (refusal.kind) {
+    case 'empty_grant': return asked.authority.length === 0
+    case 'too_long': return asked.length > profile.longestTask
+    case 'grant_not_covered': return !covers(refusal.by === 'identity' ? mayDo : parent!.authority, asked.authority)
+    case 'parent_not_open': return parent!.state !== 'open'
+    case 'too_deep': return parent!.depth + 1 > refusal.most
+    case 'budget_not_covered': return asked.budgetCalls > parent!.budgetCalls - parent!.callsUsed
+    case 'other_user': return asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent!.onBehalfOf)
+    case 'bad_number': return false // never asked here
+  }
+}
+
+test('in 100,000 random trees no child outlives, outspends, outdoes or outnumbers any task above it, nor acts for another user', (t: TestContext) => {
+  let children = 0
+  let refusals = 0
+  fc.assert(fc.property(fc.integer(), (seed) => {
+    const { opened, refused } = growTree(seed)
+    for (const node of opened) {
+      for (const above of ancestorsOf(node)) {
+        children += 1
+        if (node.deadline > above.deadline) throw new Error('outlives')
+        if (!covers(above.authority, node.authority)) throw new Error('outdoes')
+        if (!sameUser(node.onBehalfOf, above.onBehalfOf)) throw new Error('acts for another')
+        if (node.budgetCalls > above.budgetCalls) throw new Error('outspends')
+      }
+      const { parent } = node
+      if (parent === null) {
+        if (node.depth !== 0) throw new Error('has a depth and no parent')
+      } else if (parent.state !== 'open' || node.depth !== parent.depth + 1 || node.depth > parent.profile.delegationDepth ||
+        node.budgetCalls > parent.budgetCalls - parent.callsUsed) throw new Error('is not covered by its parent')
+    }
+    refusals += refused.length
+    for (const one of refused) if (!isJust(one)) throw new Error(`refused without need: ${one.refusal.kind}`)
+  }), { numRuns: TREES })
+  t.diagnostic(`${children} pairs of a task and one above it, ${refusals} refusals`)
+  assert.ok(children > TREES / 2 && refusals > TREES)
+})
+
+// A chatbot may have one generation below it, and gets three by way of an autonomous child.
+test('in random trees no class below widens how deep the class above may delegate', { todo: 'task.ts asks the parent only' }, () => {
+  fc.assert(fc.property(fc.integer(), (seed) => growTree(seed).opened.every((node) =>
+    ancestorsOf(node).every((above) => node.depth - above.depth <= above.profile.delegationDepth))), { numRuns: 10_000 })
+})

@@ -1,0 +1,133 @@
+import { Client, Pool, type ClientBase, type ClientConfig } from 'pg'
+import { codeOf, faultOf, messageOf, SQLSTATE } from './fault.ts'
+
+export type PostgresSettings = {
+  readonly host: string
+  readonly port: number
+  /** The administrator's own database; leases log in to their template's. */
+  readonly database: string
+  /** The administrator. */
+  readonly user: string
+  /** `require` encrypts but believes any certificate, as libpq's does; `verify-full` also checks who answers. */
+  readonly tls: 'disable' | 'require' | 'verify-full'
+  /** PEM of the authority that signed the server's certificate; the host's own authorities when left out. */
+  readonly ca?: string
+}
+
+/** What became of one attempt to log in. Only a refusal of the secret or the role counts as refused: SQLSTATE 28P01 or 28000. */
+export type Login =
+  | { readonly kind: 'accepted'; readonly answered: boolean }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  | { readonly kind: 'failed'; readonly code: string; readonly why: string }
+
+/** One PostgreSQL as the connector reaches it. */
+export type PostgresBackend = {
+  readonly settings: PostgresSettings
+  /** Runs `work` on a connection of the administrator; what it throws is a `BackendFault` that begins with `doing`. */
+  administer<T>(database: string, doing: string, work: (client: ClientBase) => Promise<T>): Promise<T>
+  tryLogin(user: string, secret: string, database: string): Promise<Login>
+  /** New connections of the administrator use this secret from now on. */
+  useSecret(secret: string): void
+  close(): Promise<void>
+}
+
+const CONNECT_TIMEOUT_MS = 5_000
+/** Handing over thousands of objects takes seconds; nothing else takes more than milliseconds. */
+const STATEMENT_TIMEOUT_MS = 30_000
+/** A stranger who holds a lock on a lease's table delays its withdrawal, and must not block it silently. */
+const LOCK_TIMEOUT_MS = 5_000
+const IDLE_MS = 30_000
+const POOL_SIZE = 4
+
+export function postgresBackend(settings: PostgresSettings, firstSecret: string): PostgresBackend {
+  let secret = firstSecret
+  const pools = new Map<string, Pool>()
+
+  function poolOf(database: string): Pool {
+    const known = pools.get(database)
+    if (known) return known
+    const pool = new Pool({
+      ...common(settings, database), Client: GuardedClient, user: settings.user, password: () => secret,
+      max: POOL_SIZE, idleTimeoutMillis: IDLE_MS, allowExitOnIdle: true,
+    })
+    // An idle connection may die at any time; the pool replaces it, and whoever is using one learns it from the query.
+    pool.on('error', () => {})
+    pool.on('connect', (client) => client.on('error', () => {}))
+    pools.set(database, pool)
+    return pool
+  }
+
+  return {
+    settings,
+    administer: async (database, doing, work) => {
+      let client
+      try {
+        client = await poolOf(database).connect()
+      } catch (error) {
+        throw faultOf(error, `${doing}: no connection to database \`${database}\``)
+      }
+      try {
+        const done = await work(client)
+        client.release()
+        return done
+      } catch (error) {
+        client.release(true) // whatever it had begun ends with the connection
+        throw faultOf(error, doing)
+      }
+    },
+    tryLogin: (user, password, database) => tryLogin({ ...common(settings, database), user, password }),
+    useSecret: (next) => { secret = next },
+    close: async () => {
+      const open = [...pools.values()]
+      pools.clear()
+      await Promise.all(open.map((pool) => pool.end()))
+    },
+  }
+}
+
+async function tryLogin(config: ClientConfig): Promise<Login> {
+  const client = new GuardedClient(config)
+  client.on('error', () => {}) // the connection's end is told by the call that was waiting for it
+  try {
+    await client.connect()
+  } catch (error) {
+    await client.end().catch(() => {})
+    const code = codeOf(error)
+    const refused = code === SQLSTATE.invalidPassword || code === SQLSTATE.invalidAuthorization
+    return refused ? { kind: 'refused', code, message: messageOf(error) } : { kind: 'failed', code, why: `${messageOf(error)} (${code})` }
+  }
+  const answered = await client.query('select 1').then(() => true, () => false)
+  await client.end().catch(() => {})
+  return { kind: 'accepted', answered }
+}
+
+function common(settings: PostgresSettings, database: string): ClientConfig {
+  return {
+    host: settings.host, port: settings.port, database,
+    ssl: settings.tls === 'disable' ? false : { rejectUnauthorized: settings.tls === 'verify-full', ...settings.ca === undefined ? {} : { ca: settings.ca } },
+    application_name: 'writ',
+    // INVARIANT: only the catalogue's own names. A lease may create functions and operators in a schema that would stand in the
+    // administrator's path, and a better match there would run its code with the administrator's rights (CVE-2018-1058).
+    options: '-c search_path=pg_catalog,pg_temp -c client_min_messages=warning',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    // Above the server's own limit: it answers only for a server that has gone silent.
+    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  }
+}
+
+/** Sends no password in the clear, unless TLS has told who listens: whoever stands between could simply ask for it. */
+class GuardedClient extends Client {
+  constructor(config?: ClientConfig) {
+    super(config)
+    const ssl = config?.ssl
+    if (typeof ssl === 'object' && ssl.rejectUnauthorized === true) return
+    // The driver's own listener would answer; ours comes first and takes the line away, so there is nobody to answer to.
+    this.connection.prependListener('authenticationCleartextPassword', () => {
+      this.connection.stream.destroy(new Error('the server asked for the password in the clear'))
+    })
+  }
+}

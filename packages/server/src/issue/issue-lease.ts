@@ -1,0 +1,164 @@
+import { covers, type Permit } from '@writ/domain/authority'
+import type { BackendId, IdentityId, LeaseId, TaskId } from '@writ/domain/id'
+import type { ControlLogin, Lease } from '@writ/domain/lease'
+import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
+import { earliest, plus, type EpochMs } from '@writ/domain/time'
+import { mintId } from '@writ/domain/id'
+import { BackendFault, type Connector, type LeaseAddress, type Template } from '../connectors/connector.ts'
+import type { Sealer } from '../keys/seal.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Entropy } from '../platform/entropy.ts'
+import { failpoint } from '../platform/failpoint.ts'
+import { append } from '../record/append.ts'
+import { change, type Store, type Tx } from '../record/tx.ts'
+import { LONGEST_MINT } from '../revoke/end-task.ts'
+import { leaseSecretPlace } from '../revoke/withdraw.ts'
+import { findIdentity } from '../store/identities.ts'
+import { findLease, insertIntendedLease, lockLease, markLeaseLive, markLeaseWithdrawing, setLeaseDue, type StoredLease } from '../store/leases.ts'
+import { findTask, lockTask } from '../store/tasks.ts'
+import type { Once } from '../store/store.ts'
+
+/** What was asked for: one permit of the task's grant, at one back end. */
+export type AskedLease = { readonly task: TaskId; readonly identity: IdentityId; readonly permit: Permit }
+
+export type IssueRefusal =
+  | { readonly kind: 'no_such_task' }
+  | { readonly kind: 'task_not_open'; readonly state: string; readonly reason: string | null }
+  | { readonly kind: 'identity_not_active' }
+  | { readonly kind: 'grant_not_covered'; readonly by: 'task' }
+  | { readonly kind: 'no_such_backend'; readonly name: string }
+  | { readonly kind: 'no_such_template'; readonly backend: string; readonly template: string }
+  | { readonly kind: 'secret_no_longer_shown'; readonly lease: LeaseId }
+  | { readonly kind: 'key_reused' }
+  | { readonly kind: 'stopped_meanwhile'; readonly lease: LeaseId }
+  | { readonly kind: 'mint_failed'; readonly code: string }
+
+export type Issued = { readonly lease: StoredLease; readonly address: LeaseAddress; readonly secret: string }
+
+/** A back end that leases are asked from, found by the name in the grant. */
+export type IssuingBackend = { readonly id: BackendId; readonly connector: Connector; readonly templates: readonly Template[]; addressOf(handle: string, template: Template): LeaseAddress }
+
+/** What took a call of the budget and found the task over. */
+export type TakeCall = (tx: Tx, task: TaskId, now: EpochMs) => Promise<Outcome<null, IssueRefusal>>
+
+export type IssueNeeds = {
+  readonly store: Pick<Store, 'change' | 'changeOnce' | 'read'>
+  readonly backendNamed: (name: string) => Promise<IssuingBackend | undefined>
+  readonly secrets: Sealer
+  readonly clock: Clock
+  readonly entropy: Entropy
+  /** This installation's mark in the names of its logins. */
+  readonly handlePrefix: string
+  /** Wakes the withdrawal of what is due. */
+  readonly wake: () => void
+}
+
+type IntendInput = AskedLease & { readonly id: LeaseId; readonly backend: BackendId; readonly template: string; readonly handle: string; readonly sealedSecret: string; readonly now: EpochMs }
+
+/** A stored reply that holds a secret can be repeated for this long. */
+const REPLY_SHOWN_MS = 60_000
+
+/** The intention stands in the record before the back end is touched (R6), and takes one call of the budget. */
+export const intendLease = change('lease.intend', async (tx: Tx, input: IntendInput) => {
+  const task = await lockTask(tx, input.task)
+  if (task === undefined || task.identity !== input.identity) return refuse<IssueRefusal>({ kind: 'no_such_task' })
+  const notOpen = (reason: string | null): Outcome<never, IssueRefusal> => refuse({ kind: 'task_not_open', state: task.state, reason })
+  if (task.state !== 'open') return notOpen(task.endReason)
+  if (input.now >= task.deadline) return notOpen('deadline')
+  if (task.callsUsed + 1 > task.budgetCalls) return notOpen('budget_exhausted')
+  if ((await findIdentity(tx.db, task.identity))?.state !== 'active') return refuse<IssueRefusal>({ kind: 'identity_not_active' })
+  if (!covers(task.authority, [input.permit])) return refuse<IssueRefusal>({ kind: 'grant_not_covered', by: 'task' })
+  const lease: Lease = {
+    id: input.id, task: task.id, identity: task.identity, backend: input.backend, template: input.template, handle: input.handle, state: 'intended',
+    outcome: null, intendedAt: input.now, expiresAt: earliest(task.deadline), control: null, attempts: 0, incident: null,
+  }
+  await tx.db.updateTable('task').set({ calls_used: task.callsUsed + 1, last_call_at: input.now, last_heard_at: input.now }).where('id', '=', task.id).execute()
+  await insertIntendedLease(tx.db, { ...lease, sealedSecret: input.sealedSecret, dueAt: plus(input.now, LONGEST_MINT) })
+  await append(tx, input.now, {
+    type: 'lease.intended', actor: { kind: 'identity', id: task.identity }, task: task.id, identity: task.identity, lease: lease.id,
+    facts: { backend: input.permit.resource, backend_kind: input.permit.type, template: input.template, handle: input.handle, expires_at: lease.expiresAt },
+  })
+  failpoint('lease.intended.before_commit')
+  return ok({ lease: lease.id })
+})
+
+/** The login works: the lease is live, unless it was stopped while the back end was making it. */
+export const activateLease = change('lease.activate', async (tx: Tx, input: { readonly lease: LeaseId; readonly control: ControlLogin; readonly now: EpochMs }) => {
+  const found = await findLease(tx.db, input.lease)
+  if (found !== undefined) await lockTask(tx, found.task)
+  const lease = await lockLease(tx, input.lease)
+  if (lease === undefined) return refuse({ kind: 'stopped_meanwhile' } as const)
+  if (lease.state !== 'intended') {
+    await setLeaseDue(tx.db, lease.id, input.now)
+    return ok<StoredLease | null>(null)
+  }
+  await markLeaseLive(tx.db, lease.id, input.control, input.now)
+  const control = input.control.ok ? { ok: 'yes', took_ms: input.control.tookMs } : { ok: 'no', why: input.control.why }
+  await append(tx, input.now, { type: 'lease.minted', actor: { kind: 'writ', id: 'writ' }, task: lease.task, identity: lease.identity, lease: lease.id, facts: { control } })
+  failpoint('lease.minted.before_commit')
+  return ok<StoredLease | null>({ ...lease, state: 'live', control: input.control, mintedAt: input.now })
+})
+
+/** The mint failed, or its reply can't be shown any more: withdraw whatever the back end has made of it, now. */
+export const abandonLease = change('lease.abandon', async (tx: Tx, input: { readonly lease: LeaseId; readonly now: EpochMs }) => {
+  await markLeaseWithdrawing(tx.db, input.lease, input.now, input.now)
+  await setLeaseDue(tx.db, input.lease, input.now)
+  return ok(null)
+})
+
+/** Issues a lease: intention recorded, login made and tried, lease live. A repeat of the request gets the same reply for 60 s. */
+export async function issueLease(needs: IssueNeeds, asked: AskedLease, once: Once): Promise<Outcome<Issued, IssueRefusal>> {
+  const backend = await needs.backendNamed(asked.permit.resource)
+  if (backend === undefined) return refuse({ kind: 'no_such_backend', name: asked.permit.resource })
+  const template = backend.templates.find((one) => one.name === asked.permit.action)
+  if (template === undefined) return refuse({ kind: 'no_such_template', backend: asked.permit.resource, template: asked.permit.action })
+  const now = needs.clock.now()
+  const id = mintId('lease', now, needs.entropy.bytes(10))
+  const secret = toSecret(SECRET_PREFIX.database, needs.entropy.bytes(32))
+  const handle = `${needs.handlePrefix}${id.slice('lse_'.length)}`
+  const sealedSecret = needs.secrets.seal(secret, leaseSecretPlace(id))
+  const intended = await needs.store.changeOnce(intendLease, { ...asked, id, backend: backend.id, template: template.name, handle, sealedSecret, now }, once)
+  if (!intended.ok) return refuse(intended.refusal)
+  if (intended.value.repeated) return repeat(needs, backend, intended.value.value.lease)
+  failpoint('lease.intended.after_commit')
+  return mint(needs, backend, { id, handle, secret, template, expiresAt: await deadlineOf(needs, asked.task, now) })
+}
+
+type MintOrder = { readonly id: LeaseId; readonly handle: string; readonly secret: string; readonly template: Template; readonly expiresAt: EpochMs }
+
+async function mint(needs: IssueNeeds, backend: IssuingBackend, order: MintOrder): Promise<Outcome<Issued, IssueRefusal>> {
+  try {
+    const minted = await backend.connector.mint({ lease: order.id, ...order })
+    failpoint('lease.minted.before_record')
+    const active = await needs.store.change(activateLease, { lease: order.id, control: minted.control, now: needs.clock.now() })
+    failpoint('lease.minted.after_record')
+    if (active.ok && active.value !== null) return ok({ lease: active.value, address: minted.address, secret: order.secret })
+    needs.wake()
+    return refuse({ kind: 'stopped_meanwhile', lease: order.id })
+  } catch (cause) {
+    if (!(cause instanceof BackendFault)) throw cause
+    await needs.store.change(abandonLease, { lease: order.id, now: needs.clock.now() })
+    needs.wake()
+    return refuse({ kind: 'mint_failed', code: cause.code })
+  }
+}
+
+/** The same request again: its secret is still sealed beside the lease, and is shown while the first reply is young. */
+async function repeat(needs: IssueNeeds, backend: IssuingBackend, id: LeaseId): Promise<Outcome<Issued, IssueRefusal>> {
+  const lease = await needs.store.read((db) => findLease(db, id))
+  const now = needs.clock.now()
+  const template = backend.templates.find((one) => one.name === lease?.template)
+  if (lease?.state === 'live' && lease.sealedSecret !== null && template !== undefined && now < lease.intendedAt + REPLY_SHOWN_MS) {
+    return ok({ lease, address: backend.addressOf(lease.handle, template), secret: needs.secrets.unseal(lease.sealedSecret, leaseSecretPlace(id)) })
+  }
+  if (lease?.state === 'live') {
+    await needs.store.change(abandonLease, { lease: id, now })
+    needs.wake()
+  }
+  return refuse({ kind: 'secret_no_longer_shown', lease: id })
+}
+
+async function deadlineOf(needs: IssueNeeds, task: TaskId, now: EpochMs): Promise<EpochMs> {
+  return (await needs.store.read((db) => findTask(db, task)))?.deadline ?? now
+}

@@ -1,0 +1,42 @@
+import { hash } from 'node:crypto'
+import { EVENT_TYPES, type EventDraft, type EventLeaf } from '@writ/domain/event'
+import { mintId, type EventId } from '@writ/domain/id'
+import type { EpochMs } from '@writ/domain/time'
+import { canonical, type JsonValue } from '@writ/ledger/canonical'
+import { commit } from '@writ/ledger/commitment'
+import { leafHash } from '@writ/ledger/hash'
+import { insertEvent, insertEventSaid } from '../store/events.ts'
+import type { Tx } from './tx.ts'
+
+export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
+
+/** The event as the log will hold it; its leaf hash is known before it has a place. */
+export type Appended = { readonly id: EventId; readonly leafHash: Uint8Array }
+
+/**
+ * Records what a change did, in the change's own transaction (law 1): if this fails, the change did not happen. The sealer gives the
+ * event its place in the log later.
+ */
+export async function append(tx: Tx, now: EpochMs, draft: EventDraft): Promise<Appended> {
+  const { entropy, eventMac } = tx.context
+  const said = Object.entries(draft.said ?? {}).map(([field, value]) => ({ field, value, salt: entropy.bytes(32) }))
+  const leaf: EventLeaf = {
+    v: 1,
+    id: mintId('event', now, entropy.bytes(10)),
+    stream: EVENT_TYPES[draft.type].stream,
+    type: draft.type,
+    at: now,
+    actor: draft.actor,
+    task: draft.task ?? null,
+    identity: draft.identity ?? null,
+    lease: draft.lease ?? null,
+    facts: draft.facts,
+    commitments: Object.fromEntries(said.map(({ field, value, salt }) => [field, commit(sha256, salt, value)])),
+  }
+  const text = canonical(leaf as unknown as JsonValue)
+  const bytes = Buffer.from(text, 'utf8')
+  const hashed = leafHash(sha256, bytes)
+  await insertEvent(tx.db, { leaf, text, leafHash: hashed, mac: eventMac.macOf(bytes) })
+  if (said.length > 0) await insertEventSaid(tx.db, leaf.id, said)
+  return { id: leaf.id, leafHash: hashed }
+}

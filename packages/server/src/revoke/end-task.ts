@@ -1,0 +1,52 @@
+import type { EventActor } from '@writ/domain/event'
+import type { IdentityId, TaskId } from '@writ/domain/id'
+import type { EndReason } from '@writ/domain/task'
+import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
+import { append } from '../record/append.ts'
+import type { Tx } from '../record/tx.ts'
+import { listLeasesOf, markLeaseWithdrawing } from '../store/leases.ts'
+import { listChildIds, listOpenTaskIds, lockTask, markTaskEnding, setCallsUsed } from '../store/tasks.ts'
+import { closeTaskIfDone } from './close-task.ts'
+
+/** A mint that has not come back by then never will: its connection has timed out long before. */
+export const LONGEST_MINT = milliseconds(15_000)
+
+export type Ending = { readonly because: EndReason; readonly by: EventActor; readonly now: EpochMs }
+
+/**
+ * Ends an open task: from the commit on it may do nothing, and every lease beneath, listed or not, is due for withdrawal (law 7).
+ * Children first, so that no descendant outlives its parent by a crash in between. False when it was not open.
+ */
+export async function endTask(tx: Tx, id: TaskId, ending: Ending): Promise<boolean> {
+  const task = await lockTask(tx, id)
+  if (task === undefined || task.state !== 'open') return false
+  for (const child of await listChildIds(tx.db, id, 'open')) {
+    await endTask(tx, child, { because: 'parent_ended', by: { kind: 'writ', id: 'writ' }, now: ending.now })
+  }
+  await giveBackBudget(tx, task)
+  await markTaskEnding(tx.db, id, ending.because, ending.now)
+  await append(tx, ending.now, {
+    type: 'task.ended', actor: ending.by, task: id, identity: task.identity,
+    facts: { reason: ending.because, calls_used: task.callsUsed, by: ending.by.kind },
+  })
+  for (const lease of await listLeasesOf(tx.db, [id])) {
+    if (lease.state !== 'intended' && lease.state !== 'live') continue
+    // While a mint may still be on its way, a withdrawal could come before it and find nothing to withdraw.
+    const dueAt = lease.state === 'live' ? ending.now : plus(lease.intendedAt, LONGEST_MINT)
+    await markLeaseWithdrawing(tx.db, lease.id, ending.now, dueAt)
+  }
+  await closeTaskIfDone(tx, id, ending.now)
+  return true
+}
+
+/** All open tasks of an identity; used when it is suspended, retired or contained. */
+export async function endTasksOf(tx: Tx, identity: IdentityId, ending: Ending): Promise<void> {
+  for (const id of await listOpenTaskIds(tx.db, identity)) await endTask(tx, id, ending)
+}
+
+/** A child reserved its whole budget when it opened; what it did not use goes back to its parent. */
+async function giveBackBudget(tx: Tx, child: { readonly parent: TaskId | null; readonly budgetCalls: number; readonly callsUsed: number }): Promise<void> {
+  if (child.parent === null) return
+  const parent = await lockTask(tx, child.parent)
+  if (parent?.state === 'open') await setCallsUsed(tx.db, parent.id, parent.callsUsed - (child.budgetCalls - child.callsUsed))
+}

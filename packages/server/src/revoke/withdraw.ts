@@ -1,0 +1,90 @@
+import { outcomeOf, retryDelay, type Probe, type Reassigned } from '@writ/domain/lease'
+import type { BackendId } from '@writ/domain/id'
+import { milliseconds, plus, type Milliseconds } from '@writ/domain/time'
+import { BackendFault, type Connector, type Template, type Withdrawal } from '../connectors/connector.ts'
+import type { Sealer } from '../keys/seal.ts'
+import type { Clock } from '../platform/clock.ts'
+import { fractionOf, type Entropy } from '../platform/entropy.ts'
+import { failpoint } from '../platform/failpoint.ts'
+import type { Store } from '../record/tx.ts'
+import type { StoredLease, Survey } from '../store/leases.ts'
+import { endLease, failWithdrawal, newIncidentId, surveyLease } from './lease-changes.ts'
+
+/** A back end as the withdrawal needs it. */
+export type Reached = { readonly connector: Connector; templateOf(name: string): Template }
+
+export type WithdrawNeeds = {
+  readonly store: Pick<Store, 'change'>
+  readonly reach: (backend: BackendId) => Promise<Reached>
+  readonly secrets: Pick<Sealer, 'unseal'>
+  readonly clock: Clock
+  readonly entropy: Entropy
+  /** The first pause after a failed attempt; the later ones double. */
+  readonly retryBase: Milliseconds
+}
+
+export const leaseSecretPlace = (lease: string): string => `lease:${lease}:secret`
+
+/** After an incident is open the withdrawal is still tried, at this pace, until it succeeds. */
+const STUCK_PACE = milliseconds(600_000)
+
+/**
+ * Takes a claimed lease to its end: withdraw, end live sessions, try the dead credential, record who refused it (decision 10). What fails
+ * is recorded and tried again later. The back end is touched before the record is written, so that a crash between the two repeats the
+ * withdrawal, which is idempotent, and never forgets it.
+ */
+export async function withdrawLease(needs: WithdrawNeeds, lease: StoredLease): Promise<void> {
+  let end: { readonly withdrawal: Withdrawal; readonly probe: Probe; readonly canRevoke: boolean }
+  try {
+    end = await stopAtBackend(needs, lease)
+  } catch (cause) {
+    if (!(cause instanceof BackendFault)) throw cause
+    await recordFailure(needs, lease, 'withdrawal_failed', cause.code)
+    return
+  }
+  const outcome = outcomeOf(lease.mintedAt !== null, lease.control, end.probe)
+  if (outcome === 'still_accepted') {
+    await recordFailure(needs, lease, 'still_accepted', 'accepted')
+    return
+  }
+  failpoint('lease.withdrawn.before_record')
+  const residualUntil = end.canRevoke ? null : lease.expiresAt
+  await needs.store.change(endLease, { lease: lease.id, outcome, withdrawal: end.withdrawal, probe: end.probe, residualUntil, now: needs.clock.now() })
+  failpoint('lease.withdrawn.after_record')
+}
+
+async function stopAtBackend(needs: WithdrawNeeds, lease: StoredLease): Promise<{ readonly withdrawal: Withdrawal; readonly probe: Probe; readonly canRevoke: boolean }> {
+  const { connector, templateOf } = await needs.reach(lease.backend)
+  const template = templateOf(lease.template)
+  if (!connector.canRevoke) {
+    return { withdrawal: { existed: true, sessionsEnded: 0, reassigned: [] }, probe: { kind: 'not_evaluated', why: 'the back end can not revoke; the credential expires' }, canRevoke: false }
+  }
+  failpoint('lease.withdraw.before_backend')
+  const survey = async (found: Survey): Promise<void> => {
+    await needs.store.change(surveyLease, { lease: lease.id, ...found })
+  }
+  const withdrawal = joined(lease.survey, await connector.withdraw(lease.handle, template, survey))
+  failpoint('lease.withdraw.before_probe')
+  const probe: Probe = lease.sealedSecret === null
+    ? { kind: 'not_evaluated', why: 'the secret is gone' }
+    : await connector.probe(lease.handle, needs.secrets.unseal(lease.sealedSecret, leaseSecretPlace(lease.id)), template)
+  return { withdrawal, probe, canRevoke: true }
+}
+
+/** An attempt that broke off had already handed over what it had found. */
+function joined(before: Survey | null, last: Withdrawal): Withdrawal {
+  if (before === null) return last
+  const nameOf = (one: Reassigned): string => JSON.stringify([one.database, one.kind, one.name])
+  const seen = new Set(last.reassigned.map(nameOf))
+  return {
+    existed: true,
+    sessionsEnded: Math.max(before.sessionsEnded, last.sessionsEnded),
+    reassigned: [...before.reassigned.filter((one) => !seen.has(nameOf(one))), ...last.reassigned],
+  }
+}
+
+async function recordFailure(needs: WithdrawNeeds, lease: StoredLease, kind: 'withdrawal_failed' | 'still_accepted', code: string): Promise<void> {
+  const now = needs.clock.now()
+  const pause = lease.incident !== null || kind === 'still_accepted' ? STUCK_PACE : retryDelay(lease.attempts + 1, needs.retryBase, fractionOf(needs.entropy))
+  await needs.store.change(failWithdrawal, { lease: lease.id, kind, code, incident: newIncidentId(now, needs.entropy.bytes(10)), retryAt: plus(now, pause), now })
+}

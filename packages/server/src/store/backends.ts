@@ -1,0 +1,106 @@
+import type { BackendId, IssuerId } from '@writ/domain/id'
+import { epochMs, type EpochMs } from '@writ/domain/time'
+import type { Kysely } from 'kysely'
+import type { Template } from '../connectors/connector.ts'
+import { fromJsonText, toJsonText } from './json.ts'
+import type { BackendRow, IssuerRow, Tables } from './tables.ts'
+
+type Db = Kysely<Tables>
+
+export type BackendSettings = {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+  readonly tls: 'disable' | 'require' | 'verify-full'
+  readonly ca?: string | undefined
+}
+
+export type Backend = {
+  readonly id: BackendId
+  readonly name: string
+  readonly kind: 'postgres'
+  readonly settings: BackendSettings
+  readonly templates: readonly Template[]
+  readonly sealedSecret: string
+  readonly version: string
+  readonly state: 'active' | 'removed'
+  readonly addedAt: EpochMs
+  readonly secretRotatedAt: EpochMs | null
+}
+
+export const secretPlace = (backend: BackendId): string => `backend:${backend}:secret`
+
+function parseBackendRow(row: BackendRow): Backend {
+  return {
+    id: row.id as BackendId,
+    name: row.name,
+    kind: row.kind as 'postgres',
+    settings: fromJsonText<BackendSettings>(row.settings),
+    templates: fromJsonText<readonly Template[]>(row.templates),
+    sealedSecret: row.sealed_secret,
+    version: row.version,
+    state: row.state as 'active' | 'removed',
+    addedAt: epochMs(row.added_at),
+    secretRotatedAt: row.secret_rotated_at === null ? null : epochMs(row.secret_rotated_at),
+  }
+}
+
+export async function insertBackend(db: Db, backend: Backend): Promise<void> {
+  await db.insertInto('backend').values({
+    id: backend.id,
+    name: backend.name,
+    kind: backend.kind,
+    settings: toJsonText(backend.settings),
+    templates: toJsonText(backend.templates),
+    sealed_secret: backend.sealedSecret,
+    version: backend.version,
+    state: backend.state,
+    added_at: backend.addedAt,
+    removed_at: null,
+    secret_rotated_at: backend.secretRotatedAt,
+  }).execute()
+}
+
+export async function findBackend(db: Db, reference: string): Promise<Backend | undefined> {
+  const row = await db.selectFrom('backend').selectAll().where((eb) => eb.or([eb('id', '=', reference), eb('name', '=', reference)])).executeTakeFirst()
+  return row && parseBackendRow(row)
+}
+
+export async function listBackends(db: Db): Promise<readonly Backend[]> {
+  return (await db.selectFrom('backend').selectAll().orderBy('name').execute()).map(parseBackendRow)
+}
+
+export async function countOpenLeases(db: Db, backend: BackendId): Promise<number> {
+  const row = await db.selectFrom('lease').select((eb) => eb.fn.countAll<number>().as('count')).where('backend_id', '=', backend).where('state', '<>', 'ended').executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+export async function markBackendRemoved(db: Db, id: BackendId, now: EpochMs): Promise<void> {
+  await db.updateTable('backend').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
+}
+
+export async function setBackendSecret(db: Db, id: BackendId, sealedSecret: string, rotatedAt: EpochMs | null): Promise<void> {
+  await db.updateTable('backend').set({ sealed_secret: sealedSecret, ...(rotatedAt === null ? {} : { secret_rotated_at: rotatedAt }) }).where('id', '=', id).execute()
+}
+
+export type Issuer = { readonly id: IssuerId; readonly url: string; readonly state: 'trusted' | 'removed'; readonly trustedAt: EpochMs }
+
+const parseIssuerRow = (row: IssuerRow): Issuer => ({ id: row.id as IssuerId, url: row.url, state: row.state as 'trusted' | 'removed', trustedAt: epochMs(row.trusted_at) })
+
+export async function insertIssuer(db: Db, issuer: Issuer): Promise<void> {
+  await db.insertInto('issuer').values({ id: issuer.id, url: issuer.url, state: issuer.state, trusted_at: issuer.trustedAt, removed_at: null }).execute()
+}
+
+export async function findIssuer(db: Db, reference: string): Promise<Issuer | undefined> {
+  const row = await db.selectFrom('issuer').selectAll().where((eb) => eb.or([eb('id', '=', reference), eb('url', '=', reference)])).executeTakeFirst()
+  return row && parseIssuerRow(row)
+}
+
+export async function listIssuers(db: Db): Promise<readonly Issuer[]> {
+  return (await db.selectFrom('issuer').selectAll().orderBy('url').execute()).map(parseIssuerRow)
+}
+
+export async function markIssuerRemoved(db: Db, id: IssuerId, now: EpochMs): Promise<void> {
+  await db.updateTable('issuer').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
+}

@@ -1,0 +1,48 @@
+import { anyTransition, checkedName, quoted, type Dialect } from './dialect.ts'
+
+/** Carries the rule's name in the error's `constraint` field, as a check constraint does (SQLSTATE 23514). */
+const REFUSE_FUNCTION = `
+create or replace function writ_refuse() returns trigger language plpgsql set search_path = '' as $body$
+begin
+  raise exception using errcode = 'check_violation', constraint = tg_argv[0], table = tg_table_name, message = 'rule ' || tg_argv[0];
+end
+$body$`
+
+const refuseWhen = (rule: string, moment: string, table: string, condition: string | null): string => [
+  `create trigger ${checkedName(rule)} ${moment} on ${checkedName(table)} for each row`,
+  ...(condition === null ? [] : [`when (${condition})`]),
+  `execute function writ_refuse(${quoted(rule)})`,
+].join(' ')
+
+const refuseTruncate = (rule: string, table: string): string =>
+  `create trigger ${checkedName(`${rule}_truncate`)} before truncate on ${checkedName(table)} for each statement execute function writ_refuse(${quoted(rule)})`
+
+const beforeUpdate = 'before update'
+
+export const postgresDialect: Dialect = {
+  name: 'postgres',
+  types: { bytes: 'bytea', bigint: 'bigint', serial: 'bigint generated always as identity primary key' },
+  strict: '',
+  forUpdate: 'for update',
+  skipLocked: 'for update skip locked',
+  foundation: [REFUSE_FUNCTION],
+  comment: (table, text) => [`comment on table ${checkedName(table)} is ${quoted(text)}`],
+  freeze: (table, columns, rule) => [
+    refuseWhen(rule, beforeUpdate, table,
+      columns.map((column) => `new.${checkedName(column)} is distinct from old.${column}`).join(' or ')),
+  ],
+  setOnce: (table, columns, rule) => [
+    refuseWhen(rule, beforeUpdate, table,
+      columns.map((column) => `(old.${checkedName(column)} is not null and new.${column} is distinct from old.${column})`).join(' or ')),
+  ],
+  appendOnly: (table, rule) => [
+    refuseWhen(`${rule}_update`, beforeUpdate, table, null),
+    refuseWhen(`${rule}_delete`, 'before delete', table, null),
+    refuseTruncate(rule, table),
+  ],
+  neverDelete: (table, rule) => [refuseWhen(rule, 'before delete', table, null), refuseTruncate(rule, table)],
+  onlyTransitions: (table, column, transitions, rule) => [
+    refuseWhen(rule, beforeUpdate, table,
+      `new.${checkedName(column)} is distinct from old.${column} and not (${anyTransition(column, transitions)})`),
+  ],
+}

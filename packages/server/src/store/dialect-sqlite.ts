@@ -1,0 +1,35 @@
+import { anyTransition, checkedName, quoted, type Dialect } from './dialect.ts'
+
+/** `is not` is SQLite's null-safe inequality; `raise(abort)` undoes the statement and leaves the transaction open. */
+const refuseWhen = (rule: string, moment: string, table: string, condition: string | null): string => [
+  `create trigger ${checkedName(rule)} ${moment} on ${checkedName(table)} for each row`,
+  ...(condition === null ? [] : [`when ${condition}`]),
+  `begin select raise(abort, ${quoted(`rule ${rule}`)}); end`,
+].join(' ')
+
+const beforeUpdateOf = (columns: readonly string[]): string => `before update of ${columns.map(checkedName).join(', ')}`
+
+export const sqliteDialect: Dialect = {
+  name: 'sqlite',
+  types: { bytes: 'blob', bigint: 'integer', serial: 'integer primary key autoincrement' },
+  strict: ' strict',
+  forUpdate: '',
+  skipLocked: '',
+  foundation: [],
+  comment: () => [],
+  freeze: (table, columns, rule) => [
+    refuseWhen(rule, beforeUpdateOf(columns), table, columns.map((column) => `new.${column} is not old.${column}`).join(' or ')),
+  ],
+  setOnce: (table, columns, rule) => [
+    refuseWhen(rule, beforeUpdateOf(columns), table,
+      columns.map((column) => `(old.${column} is not null and new.${column} is not old.${column})`).join(' or ')),
+  ],
+  appendOnly: (table, rule) => [
+    refuseWhen(`${rule}_update`, 'before update', table, null),
+    refuseWhen(`${rule}_delete`, 'before delete', table, null),
+  ],
+  neverDelete: (table, rule) => [refuseWhen(rule, 'before delete', table, null)],
+  onlyTransitions: (table, column, transitions, rule) => [
+    refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} is not old.${column} and not (${anyTransition(column, transitions)})`),
+  ],
+}

@@ -1,0 +1,105 @@
+import type { EventLeaf, Stream } from '@writ/domain/event'
+import type { EventId } from '@writ/domain/id'
+import { epochMs, type EpochMs } from '@writ/domain/time'
+import type { Kysely } from 'kysely'
+import type { EventRow, Tables } from './tables.ts'
+
+type Db = Kysely<Tables>
+
+export type NewEvent = { readonly leaf: EventLeaf; readonly text: string; readonly leafHash: Uint8Array; readonly mac: Uint8Array }
+
+/** One field of personal or free text, to which a leaf commits. */
+export type Said = { readonly field: string; readonly salt: Uint8Array; readonly value: string }
+
+export async function insertEvent(db: Db, event: NewEvent): Promise<void> {
+  const { leaf } = event
+  await db.insertInto('event').values({
+    id: leaf.id,
+    stream: leaf.stream,
+    type: leaf.type,
+    at: leaf.at,
+    task_id: leaf.task,
+    identity_id: leaf.identity,
+    leaf: event.text,
+    leaf_hash: event.leafHash,
+    mac: event.mac,
+    leaf_index: null,
+  }).execute()
+}
+
+export async function insertEventSaid(db: Db, event: EventId, said: readonly Said[]): Promise<void> {
+  await db.insertInto('event_said').values(said.map((one) => ({ event_id: event, ...one }))).execute()
+}
+
+/** An event as it is read back; `said` holds what was not erased. */
+export type StoredEvent = {
+  readonly seq: number
+  readonly id: EventId
+  readonly stream: Stream
+  readonly type: string
+  readonly at: EpochMs
+  readonly text: string
+  readonly leafHash: Uint8Array
+  readonly leafIndex: number | null
+}
+
+function parseEventRow(row: EventRow & { readonly seq: number }): StoredEvent {
+  return {
+    seq: row.seq,
+    id: row.id as EventId,
+    stream: row.stream as Stream,
+    type: row.type,
+    at: epochMs(row.at),
+    text: row.leaf,
+    leafHash: row.leaf_hash,
+    leafIndex: row.leaf_index,
+  }
+}
+
+export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string }
+
+/** In the order of writing; with `newest`, the last ones instead of the first. */
+export async function listEvents(db: Db, page: EventPage): Promise<readonly StoredEvent[]> {
+  let query = db.selectFrom('event').selectAll().orderBy('seq', page.newest ? 'desc' : 'asc').limit(page.limit)
+  if (page.afterSeq !== undefined) query = query.where('seq', '>', page.afterSeq)
+  if (page.stream !== undefined) query = query.where('stream', '=', page.stream)
+  if (page.task !== undefined) query = query.where('task_id', '=', page.task)
+  const events = (await query.execute()).map((row) => parseEventRow(row as EventRow & { seq: number }))
+  return page.newest ? events.toReversed() : events
+}
+
+/** All events of a task, in order. */
+export async function listEventsOfTask(db: Db, task: string): Promise<readonly StoredEvent[]> {
+  const rows = await db.selectFrom('event').selectAll().where('task_id', '=', task).orderBy('seq').execute()
+  return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
+}
+
+export async function listSaid(db: Db, events: readonly EventId[]): Promise<ReadonlyMap<EventId, readonly Said[]>> {
+  const found = new Map<EventId, Said[]>()
+  if (events.length === 0) return found
+  for (const row of await db.selectFrom('event_said').selectAll().where('event_id', 'in', events).orderBy('field').execute()) {
+    const id = row.event_id as EventId
+    found.set(id, [...(found.get(id) ?? []), { field: row.field, salt: row.salt, value: row.value }])
+  }
+  return found
+}
+
+export type UnsealedEvent = { readonly seq: number; readonly id: EventId; readonly text: string; readonly mac: Uint8Array; readonly leafHash: Uint8Array }
+
+export async function listUnsealed(db: Db, stream: Stream, limit: number): Promise<readonly UnsealedEvent[]> {
+  const rows = await db.selectFrom('event').select(['seq', 'id', 'leaf', 'mac', 'leaf_hash'])
+    .where('stream', '=', stream).where('leaf_index', 'is', null).orderBy('seq').limit(limit).execute()
+  return rows.map((row) => ({ seq: row.seq, id: row.id as EventId, text: row.leaf, mac: row.mac, leafHash: row.leaf_hash }))
+}
+
+export async function countUnsealed(db: Db, stream: Stream): Promise<number> {
+  const row = await db.selectFrom('event').select((eb) => eb.fn.countAll<number>().as('count')).where('stream', '=', stream).where('leaf_index', 'is', null).executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+/** Leaves in order, for tiles and exports. */
+export async function listLeaves(db: Db, stream: Stream, range: { readonly from: number; readonly count: number }): Promise<readonly StoredEvent[]> {
+  const rows = await db.selectFrom('event').selectAll().where('stream', '=', stream)
+    .where('leaf_index', '>=', range.from).where('leaf_index', '<', range.from + range.count).orderBy('leaf_index').execute()
+  return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
+}

@@ -1,0 +1,156 @@
+import type { Authority } from '@writ/domain/authority'
+import type { AdmissionId, CredentialId, IdentityId } from '@writ/domain/id'
+import type { Environment, Identity, IdentityKind, IdentityState, Trigger } from '@writ/domain/identity'
+import type { Owner } from '@writ/domain/owner'
+import type { IdentityClass } from '@writ/domain/profile'
+import type { SpiffeId } from '@writ/domain/spiffe-id'
+import { epochMs, type EpochMs } from '@writ/domain/time'
+import type { Kysely } from 'kysely'
+import { fromJsonText, toJsonText } from './json.ts'
+import type { IdentityRow, Tables } from './tables.ts'
+
+type Db = Kysely<Tables>
+
+const DAY = 86_400_000
+
+export function parseIdentityRow(row: IdentityRow): Identity {
+  return {
+    id: row.id as IdentityId,
+    spiffeId: row.spiffe_id as SpiffeId,
+    kind: row.kind as IdentityKind,
+    class: row.class as IdentityClass,
+    purpose: row.purpose,
+    technicalOwner: row.technical_owner as Owner,
+    businessOwner: row.business_owner as Owner,
+    systemScope: fromJsonText<readonly string[]>(row.system_scope),
+    environment: row.environment as Environment,
+    authority: fromJsonText<Authority>(row.authority),
+    endsAt: epochMs(row.ends_at),
+    trigger: fromJsonText<Trigger>(row.trigger),
+    admission: row.admission_id as AdmissionId,
+    state: row.state as IdentityState,
+    stateReason: row.state_reason,
+    registeredAt: epochMs(row.registered_at),
+    lastUsedAt: row.last_used_at === null ? null : epochMs(row.last_used_at),
+  }
+}
+
+/** The instant at which the sweeper has to look at an identity that is not retired. */
+export function identityDueAt(identity: Pick<Identity, 'endsAt' | 'trigger' | 'lastUsedAt' | 'registeredAt'>): EpochMs {
+  if (identity.trigger.kind !== 'unused') return identity.endsAt
+  return epochMs(Math.min(identity.endsAt, (identity.lastUsedAt ?? identity.registeredAt) + identity.trigger.days * DAY))
+}
+
+function rowOf(identity: Identity): IdentityRow {
+  return {
+    id: identity.id,
+    spiffe_id: identity.spiffeId,
+    kind: identity.kind,
+    class: identity.class,
+    purpose: identity.purpose,
+    technical_owner: identity.technicalOwner,
+    business_owner: identity.businessOwner,
+    system_scope: toJsonText(identity.systemScope),
+    environment: identity.environment,
+    authority: toJsonText(identity.authority),
+    ends_at: identity.endsAt,
+    trigger: toJsonText(identity.trigger),
+    trigger_kind: identity.trigger.kind,
+    trigger_on: triggerOn(identity.trigger),
+    admission_id: identity.admission,
+    state: identity.state,
+    state_reason: identity.stateReason,
+    registered_at: identity.registeredAt,
+    last_used_at: identity.lastUsedAt,
+    due_at: identity.state === 'retired' ? null : identityDueAt(identity),
+  }
+}
+
+function triggerOn(trigger: Trigger): string {
+  switch (trigger.kind) {
+    case 'backend_removed': return trigger.backend
+    case 'issuer_removed': return trigger.issuer
+    case 'webhook':
+    case 'unused': return ''
+  }
+}
+
+export async function insertIdentity(db: Db, identity: Identity): Promise<void> {
+  await db.insertInto('identity').values(rowOf(identity)).execute()
+}
+
+export async function updateIdentity(db: Db, identity: Identity): Promise<void> {
+  const { id, spiffe_id: _spiffe, admission_id: _admission, registered_at: _registered, ...rest } = rowOf(identity)
+  await db.updateTable('identity').set(rest).where('id', '=', id).execute()
+}
+
+/** By id or by SPIFFE ID. */
+export async function findIdentity(db: Db, reference: string): Promise<Identity | undefined> {
+  const row = await db.selectFrom('identity').selectAll()
+    .where(reference.startsWith('spiffe://') ? 'spiffe_id' : 'id', '=', reference).executeTakeFirst()
+  return row && parseIdentityRow(row)
+}
+
+export async function listIdentities(db: Db, page: { readonly limit: number; readonly after?: string; readonly state?: IdentityState }): Promise<readonly Identity[]> {
+  let query = db.selectFrom('identity').selectAll().orderBy('id').limit(page.limit)
+  if (page.after !== undefined) query = query.where('id', '>', page.after)
+  if (page.state !== undefined) query = query.where('state', '=', page.state)
+  return (await query.execute()).map(parseIdentityRow)
+}
+
+/** Identities that are not retired and whose trigger watches this thing. */
+export async function listTriggeredBy(db: Db, kind: 'backend_removed' | 'issuer_removed', on: string): Promise<readonly Identity[]> {
+  const rows = await db.selectFrom('identity').selectAll()
+    .where('trigger_kind', '=', kind).where('trigger_on', '=', on).where('state', '<>', 'retired').execute()
+  return rows.map(parseIdentityRow)
+}
+
+export async function markIdentityUsed(db: Db, identity: Identity, now: EpochMs): Promise<void> {
+  const dueAt = identityDueAt({ ...identity, lastUsedAt: now })
+  await db.updateTable('identity').set({ last_used_at: now, due_at: dueAt }).where('id', '=', identity.id).where('state', '<>', 'retired').execute()
+}
+
+export type Credential = {
+  readonly id: CredentialId
+  readonly identity: IdentityId
+  readonly thumbprint: string
+  readonly alg: string
+  readonly jwk: Readonly<Record<string, unknown>>
+  readonly state: 'live' | 'revoked'
+  readonly registeredAt: EpochMs
+}
+
+export async function listCredentials(db: Db, identities: readonly IdentityId[]): Promise<readonly Credential[]> {
+  if (identities.length === 0) return []
+  const rows = await db.selectFrom('credential').selectAll().where('identity_id', 'in', identities).orderBy('id').execute()
+  return rows.map((row) => ({
+    id: row.id as CredentialId,
+    identity: row.identity_id as IdentityId,
+    thumbprint: row.thumbprint,
+    alg: row.alg,
+    jwk: fromJsonText<Record<string, unknown>>(row.jwk),
+    state: row.state as 'live' | 'revoked',
+    registeredAt: epochMs(row.registered_at),
+  }))
+}
+
+export async function findCredentialByThumbprint(db: Db, thumbprint: string): Promise<{ readonly identity: string } | undefined> {
+  return db.selectFrom('credential').select('identity_id as identity').where('thumbprint', '=', thumbprint).executeTakeFirst()
+}
+
+export async function insertCredential(db: Db, credential: Credential): Promise<void> {
+  await db.insertInto('credential').values({
+    id: credential.id,
+    identity_id: credential.identity,
+    thumbprint: credential.thumbprint,
+    alg: credential.alg,
+    jwk: toJsonText(credential.jwk),
+    state: credential.state,
+    registered_at: credential.registeredAt,
+    revoked_at: null,
+  }).execute()
+}
+
+export async function revokeCredential(db: Db, id: CredentialId, now: EpochMs): Promise<void> {
+  await db.updateTable('credential').set({ state: 'revoked', revoked_at: now }).where('id', '=', id).where('state', '=', 'live').execute()
+}

@@ -1,0 +1,165 @@
+import type { Generated } from 'kysely'
+
+/**
+ * The tables as both databases hold them: instants are epoch milliseconds, lists and objects are JSON text, bytes are bytes.
+ * Row functions beside this file turn rows into the domain's values; nothing else reads them.
+ */
+export type Tables = {
+  installation: InstallationRow
+  operator: OperatorRow
+  bootstrap: BootstrapRow
+  admission: AdmissionRow
+  identity: IdentityRow
+  credential: CredentialRow
+  trigger_hook: TriggerHookRow
+  issuer: IssuerRow
+  backend: BackendRow
+  task: TaskRow
+  lease: LeaseRow
+  finding: FindingRow
+  incident: IncidentRow
+  event: EventRow
+  event_said: EventSaidRow
+  log: LogRow
+  checkpoint: CheckpointRow
+  tile: TileRow
+  proof_used: ProofUsedRow
+  idempotency: IdempotencyRow
+}
+
+export type InstallationRow = { id: string; only: number; created_at: number; key_check: string }
+export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number }
+export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null }
+export type AdmissionRow = { id: string; spiffe_id: string; answer: string; reason: string; decided_by: string; decided_at: number }
+
+export type IdentityRow = {
+  id: string
+  spiffe_id: string
+  kind: string
+  class: string
+  purpose: string
+  technical_owner: string
+  business_owner: string
+  system_scope: string
+  environment: string
+  authority: string
+  ends_at: number
+  trigger: string
+  trigger_kind: string
+  /** What the trigger watches: a back end's name, an issuer's URL; empty for the others. */
+  trigger_on: string
+  admission_id: string
+  state: string
+  state_reason: string
+  registered_at: number
+  last_used_at: number | null
+  /** When the sweeper has to look: the end, or the day on which it has been unused for too long. */
+  due_at: number | null
+}
+
+export type CredentialRow = { id: string; identity_id: string; thumbprint: string; alg: string; jwk: string; state: string; registered_at: number; revoked_at: number | null }
+export type TriggerHookRow = { identity_id: string; sealed_secret: string; created_at: number }
+export type IssuerRow = { id: string; url: string; state: string; trusted_at: number; removed_at: number | null }
+
+export type BackendRow = {
+  id: string
+  name: string
+  kind: string
+  settings: string
+  templates: string
+  sealed_secret: string
+  version: string
+  state: string
+  added_at: number
+  removed_at: number | null
+  secret_rotated_at: number | null
+}
+
+export type TaskRow = {
+  id: string
+  identity_id: string
+  parent_id: string | null
+  depth: number
+  purpose: string
+  authority: string
+  on_behalf_of: string | null
+  opened_at: number
+  deadline: number
+  budget_calls: number
+  calls_used: number
+  idle_timeout: number
+  heartbeat: number
+  last_heard_at: number
+  last_call_at: number
+  state: string
+  end_reason: string | null
+  ended_at: number | null
+  closed_at: number | null
+  /** Leaf hash of `task.closed`, for the parent's own. */
+  closed_leaf: Uint8Array | null
+  due_at: number | null
+}
+
+export type LeaseRow = {
+  id: string
+  task_id: string
+  identity_id: string
+  backend_id: string
+  template: string
+  handle: string
+  sealed_secret: string | null
+  state: string
+  outcome: string | null
+  intended_at: number
+  minted_at: number | null
+  expires_at: number
+  /** JSON of `ControlLogin`. */
+  control: string | null
+  stop_at: number | null
+  attempts: number
+  due_at: number | null
+  incident_id: string | null
+  /** Leaf hash of `lease.ended` or of the incident, for `task.closed`. */
+  end_leaf: Uint8Array | null
+  /** JSON of what a withdrawal found, written before it is handed over. */
+  survey: string | null
+}
+
+export type FindingRow = { id: string; kind: string; subject: string; identity_id: string | null; evidence: string; state: string; raised_at: number; resolved_at: number | null }
+
+export type IncidentRow = {
+  id: string
+  kind: string
+  lease_id: string | null
+  task_id: string | null
+  identity_id: string | null
+  why: string
+  state: string
+  opened_at: number
+  resolved_at: number | null
+}
+
+export type EventRow = {
+  /** The order of writing; the sealer's order too. */
+  seq: Generated<number>
+  id: string
+  stream: string
+  type: string
+  at: number
+  task_id: string | null
+  identity_id: string | null
+  /** The leaf: canonical JSON (RFC 8785). */
+  leaf: string
+  leaf_hash: Uint8Array
+  /** HMAC of the leaf under a key outside the database (decision 13). */
+  mac: Uint8Array
+  /** Null until sealed; -1 when the sealer refused the row as forged. */
+  leaf_index: number | null
+}
+
+export type EventSaidRow = { event_id: string; field: string; salt: Uint8Array; value: string }
+export type LogRow = { stream: string; origin: string; vkey: string; size: number; note: string; signed_at: number }
+export type CheckpointRow = { stream: string; size: number; note: string; signed_at: number }
+export type TileRow = { stream: string; level: number; tile_index: number; hashes: Uint8Array }
+export type ProofUsedRow = { hash: Uint8Array; expires_at: number }
+export type IdempotencyRow = { caller: string; key: string; request_hash: string; change: string; result: string; created_at: number }

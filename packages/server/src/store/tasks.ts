@@ -1,0 +1,119 @@
+import type { Authority } from '@writ/domain/authority'
+import type { IdentityId, TaskId } from '@writ/domain/id'
+import { nextDueAt, type EndReason, type OnBehalfOf, type Task, type TaskState } from '@writ/domain/task'
+import { epochMs, milliseconds, type EpochMs } from '@writ/domain/time'
+import type { Kysely } from 'kysely'
+import type { TxOf } from './change.ts'
+import { fromJsonText, toJsonText } from './json.ts'
+import { forUpdate } from './row-locks.ts'
+import type { Tables, TaskRow } from './tables.ts'
+
+type Db = Kysely<Tables>
+
+const instant = (value: number | null): EpochMs | null => (value === null ? null : epochMs(value))
+
+export function parseTaskRow(row: TaskRow): Task {
+  return {
+    id: row.id as TaskId,
+    identity: row.identity_id as IdentityId,
+    parent: row.parent_id as TaskId | null,
+    depth: row.depth,
+    purpose: row.purpose,
+    authority: fromJsonText<Authority>(row.authority),
+    onBehalfOf: row.on_behalf_of === null ? null : fromJsonText<OnBehalfOf>(row.on_behalf_of),
+    openedAt: epochMs(row.opened_at),
+    deadline: epochMs(row.deadline),
+    budgetCalls: row.budget_calls,
+    callsUsed: row.calls_used,
+    idleTimeout: milliseconds(row.idle_timeout),
+    heartbeat: milliseconds(row.heartbeat),
+    lastHeardAt: epochMs(row.last_heard_at),
+    lastCallAt: epochMs(row.last_call_at),
+    state: row.state as TaskState,
+    endReason: row.end_reason as EndReason | null,
+    endedAt: instant(row.ended_at),
+    closedAt: instant(row.closed_at),
+  }
+}
+
+export async function insertTask(db: Db, task: Task): Promise<void> {
+  await db.insertInto('task').values({
+    id: task.id,
+    identity_id: task.identity,
+    parent_id: task.parent,
+    depth: task.depth,
+    purpose: task.purpose,
+    authority: toJsonText(task.authority),
+    on_behalf_of: task.onBehalfOf === null ? null : toJsonText(task.onBehalfOf),
+    opened_at: task.openedAt,
+    deadline: task.deadline,
+    budget_calls: task.budgetCalls,
+    calls_used: task.callsUsed,
+    idle_timeout: task.idleTimeout,
+    heartbeat: task.heartbeat,
+    last_heard_at: task.lastHeardAt,
+    last_call_at: task.lastCallAt,
+    state: task.state,
+    end_reason: null,
+    ended_at: null,
+    closed_at: null,
+    closed_leaf: null,
+    due_at: nextDueAt(task),
+  }).execute()
+}
+
+export async function findTask(db: Db, id: string): Promise<Task | undefined> {
+  const row = await db.selectFrom('task').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && parseTaskRow(row)
+}
+
+/** The task, locked until the end of the change. */
+export async function lockTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Task | undefined> {
+  const row = await forUpdate(tx, tx.db.selectFrom('task').selectAll().where('id', '=', id)).executeTakeFirst()
+  return row && parseTaskRow(row)
+}
+
+export type TaskPage = { readonly limit: number; readonly before?: string; readonly state?: TaskState; readonly identity?: IdentityId }
+
+/** Newest first. */
+export async function listTasks(db: Db, page: TaskPage): Promise<readonly Task[]> {
+  let query = db.selectFrom('task').selectAll().orderBy('id', 'desc').limit(page.limit)
+  if (page.before !== undefined) query = query.where('id', '<', page.before)
+  if (page.state !== undefined) query = query.where('state', '=', page.state)
+  if (page.identity !== undefined) query = query.where('identity_id', '=', page.identity)
+  return (await query.execute()).map(parseTaskRow)
+}
+
+export async function listOpenTaskIds(db: Db, identity: IdentityId): Promise<readonly TaskId[]> {
+  const rows = await db.selectFrom('task').select('id').where('identity_id', '=', identity).where('state', '=', 'open').orderBy('id').execute()
+  return rows.map((row) => row.id as TaskId)
+}
+
+export async function listChildIds(db: Db, parent: TaskId, state: TaskState): Promise<readonly TaskId[]> {
+  const rows = await db.selectFrom('task').select('id').where('parent_id', '=', parent).where('state', '=', state).orderBy('id').execute()
+  return rows.map((row) => row.id as TaskId)
+}
+
+export async function listChildren(db: Db, parent: TaskId): Promise<readonly { readonly id: TaskId; readonly state: TaskState; readonly closedLeaf: Uint8Array | null }[]> {
+  const rows = await db.selectFrom('task').select(['id', 'state', 'closed_leaf']).where('parent_id', '=', parent).orderBy('id').execute()
+  return rows.map((row) => ({ id: row.id as TaskId, state: row.state as TaskState, closedLeaf: row.closed_leaf }))
+}
+
+/** Moves the task's clocks and its used budget; the caller has checked both. */
+export async function touchTask(db: Db, task: Task): Promise<void> {
+  await db.updateTable('task')
+    .set({ calls_used: task.callsUsed, last_heard_at: task.lastHeardAt, last_call_at: task.lastCallAt, due_at: nextDueAt(task) })
+    .where('id', '=', task.id).where('state', '=', 'open').execute()
+}
+
+export async function setCallsUsed(db: Db, task: TaskId, callsUsed: number): Promise<void> {
+  await db.updateTable('task').set({ calls_used: callsUsed }).where('id', '=', task).execute()
+}
+
+export async function markTaskEnding(db: Db, id: TaskId, because: EndReason, now: EpochMs): Promise<void> {
+  await db.updateTable('task').set({ state: 'ending', end_reason: because, ended_at: now, due_at: null }).where('id', '=', id).execute()
+}
+
+export async function markTaskClosed(db: Db, id: TaskId, closedLeaf: Uint8Array, now: EpochMs): Promise<void> {
+  await db.updateTable('task').set({ state: 'closed', closed_at: now, closed_leaf: closedLeaf }).where('id', '=', id).execute()
+}

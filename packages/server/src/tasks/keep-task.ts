@@ -1,0 +1,60 @@
+import type { EventActor } from '@writ/domain/event'
+import type { IdentityId, TaskId } from '@writ/domain/id'
+import { ok, refuse } from '@writ/domain/outcome'
+import { dueReason, type EndReason, type Task } from '@writ/domain/task'
+import type { EpochMs } from '@writ/domain/time'
+import { change, type Tx } from '../record/tx.ts'
+import { endTask as endTaskIn } from '../revoke/end-task.ts'
+import { findTask, lockTask, touchTask } from '../store/tasks.ts'
+import { claimDue } from '../store/row-locks.ts'
+
+/** A task of another identity is refused as one that does not exist: a stranger must not learn of it. */
+export type KeepTaskRefusal = { readonly kind: 'no_such_task' } | { readonly kind: 'task_not_open'; readonly state: string; readonly reason: EndReason | null }
+
+type EndTaskInput = { readonly task: TaskId; readonly by: EventActor; readonly because: EndReason; readonly now: EpochMs }
+
+/** Ends a task. Idempotent: one that is ending or closed answers as it stands. An identity ends only its own. */
+export const endTask = change('task.end', async (tx: Tx, input: EndTaskInput) => {
+  const before = await findTask(tx.db, input.task)
+  const isStranger = input.by.kind === 'identity' && before?.identity !== input.by.id
+  if (before === undefined || isStranger) return refuse<KeepTaskRefusal>({ kind: 'no_such_task' })
+  await endTaskIn(tx, input.task, { because: input.because, by: input.by, now: input.now })
+  return ok((await findTask(tx.db, input.task))!)
+})
+
+export type HeartbeatInput = { readonly task: TaskId; readonly identity: IdentityId; readonly calls: number; readonly now: EpochMs }
+
+/** Still open, or over: a heartbeat that finds its task dead ends it for the reason that has come true, and says so. */
+export type Heard = { readonly kind: 'open'; readonly task: Task } | { readonly kind: 'over'; readonly task: Task }
+
+/** The holder is alive and has made so many calls since. A budget that does not suffice ends the task (JIT-10). */
+export const heartbeat = change('task.heartbeat', async (tx: Tx, input: HeartbeatInput) => {
+  const task = await lockTask(tx, input.task)
+  if (task === undefined || task.identity !== input.identity) return refuse<KeepTaskRefusal>({ kind: 'no_such_task' })
+  return ok(await takeCalls(tx, task, input.calls, input.now))
+})
+
+/** Takes calls from the budget and moves the task's clocks; ends the task when its time or its budget is over. The task is locked. */
+export async function takeCalls(tx: Tx, task: Task, calls: number, now: EpochMs): Promise<Heard> {
+  if (task.state !== 'open') return { kind: 'over', task }
+  const because = dueReason(task, now) ?? (task.callsUsed + calls > task.budgetCalls ? 'budget_exhausted' : undefined)
+  if (because !== undefined) {
+    await endTaskIn(tx, task.id, { because, by: { kind: 'writ', id: 'writ' }, now })
+    return { kind: 'over', task: (await findTask(tx.db, task.id))! }
+  }
+  const touched: Task = { ...task, callsUsed: task.callsUsed + calls, lastHeardAt: now, lastCallAt: calls > 0 ? now : task.lastCallAt }
+  await touchTask(tx.db, touched)
+  return { kind: 'open', task: touched }
+}
+
+/** Takes tasks whose time is over and ends each in this very change; several servers share the work. Answers how many it ended. */
+export const endDueTasks = change('task.end_due', async (tx: Tx, input: { readonly now: EpochMs; readonly until: EpochMs; readonly limit: number }) => {
+  const rows = await claimDue(tx, { table: 'task', key: 'id', dueAt: 'due_at', claimedUntil: 'due_at', ...input })
+  let ended = 0
+  for (const row of rows) {
+    const task = await lockTask(tx, row.id)
+    const because = task?.state === 'open' ? dueReason(task, input.now) : undefined
+    if (task !== undefined && because !== undefined && (await endTaskIn(tx, task.id, { because, by: { kind: 'writ', id: 'writ' }, now: input.now }))) ended++
+  }
+  return ok(ended)
+})

@@ -1,0 +1,95 @@
+import { textOf } from '@writ/domain/authority'
+import { mintId, type IdentityId, type TaskId } from '@writ/domain/id'
+import { ok, refuse } from '@writ/domain/outcome'
+import { PROFILES } from '@writ/domain/profile'
+import { settleTerms, type AskedTerms, type Task, type TermsRefusal } from '@writ/domain/task'
+import type { EpochMs } from '@writ/domain/time'
+import { append } from '../record/append.ts'
+import { change, type Tx } from '../record/tx.ts'
+import { findIdentity, markIdentityUsed } from '../store/identities.ts'
+import { insertTask, lockTask, setCallsUsed } from '../store/tasks.ts'
+import { failpoint } from '../platform/failpoint.ts'
+
+export type OpenTaskInput = {
+  readonly id: TaskId
+  readonly identity: IdentityId
+  readonly parent: TaskId | null
+  readonly purpose: string
+  readonly asked: AskedTerms
+  readonly now: EpochMs
+}
+
+export type OpenTaskRefusal =
+  | TermsRefusal
+  | { readonly kind: 'identity_not_active'; readonly state: string; readonly reason: string }
+  | { readonly kind: 'no_such_identity' }
+  | { readonly kind: 'no_such_parent' }
+
+/**
+ * Opens a task, or a child of one. Everything that bounds it is read and checked in the transaction that writes it; a child reserves its
+ * budget from its parent, so that siblings together never exceed it.
+ */
+export const openTask = change('task.open', async (tx: Tx, input: OpenTaskInput) => {
+  const identity = await findIdentity(tx.db, input.identity)
+  if (identity === undefined) return refuse<OpenTaskRefusal>({ kind: 'no_such_identity' })
+  if (identity.state !== 'active') return refuse<OpenTaskRefusal>({ kind: 'identity_not_active', state: identity.state, reason: identity.stateReason })
+  if (input.now >= identity.endsAt) return refuse<OpenTaskRefusal>({ kind: 'identity_not_active', state: 'ended', reason: 'its end date has passed' })
+  const parent = input.parent === null ? null : await lockTask(tx, input.parent)
+  if (parent === undefined) return refuse<OpenTaskRefusal>({ kind: 'no_such_parent' })
+  const parentIdentity = parent === null ? undefined : await findIdentity(tx.db, parent.identity)
+
+  const settled = settleTerms(
+    input.asked,
+    { authority: identity.authority, endsAt: identity.endsAt, profile: PROFILES[identity.class] },
+    parent === null || parentIdentity === undefined ? null : { ...parent, profile: PROFILES[parentIdentity.class] },
+    input.now,
+  )
+  if (!settled.ok) return refuse<OpenTaskRefusal>(settled.refusal)
+  if (parent !== null) await setCallsUsed(tx.db, parent.id, parent.callsUsed + settled.value.budgetCalls)
+
+  const task: Task = {
+    ...settled.value,
+    id: input.id,
+    identity: identity.id,
+    parent: input.parent,
+    purpose: input.purpose,
+    openedAt: input.now,
+    callsUsed: 0,
+    lastHeardAt: input.now,
+    lastCallAt: input.now,
+    state: 'open',
+    endReason: null,
+    endedAt: null,
+    closedAt: null,
+  }
+  await insertTask(tx.db, task)
+  await markIdentityUsed(tx.db, identity, input.now)
+  await append(tx, input.now, {
+    type: 'task.opened',
+    actor: { kind: 'identity', id: identity.id },
+    task: task.id,
+    identity: identity.id,
+    facts: {
+      spiffe_id: identity.spiffeId,
+      class: identity.class,
+      environment: identity.environment,
+      system_scope: identity.systemScope,
+      authority: task.authority.map(textOf),
+      deadline: task.deadline,
+      budget_calls: task.budgetCalls,
+      parent: task.parent,
+      depth: task.depth,
+      on_behalf_of: task.onBehalfOf === null ? 'no' : 'yes',
+    },
+    said: {
+      purpose: task.purpose,
+      technical_owner: identity.technicalOwner,
+      business_owner: identity.businessOwner,
+      ...(task.onBehalfOf === null ? {} : { on_behalf_of: JSON.stringify([task.onBehalfOf.issuer, task.onBehalfOf.subject]) }),
+    },
+  })
+  failpoint('task.open.before_commit')
+  return ok(task)
+})
+
+export const newTaskId = (now: EpochMs, random: Uint8Array): TaskId => mintId('task', now, random)

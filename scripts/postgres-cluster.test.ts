@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { ask, startCluster } from './postgres-cluster.ts'
+
+for (const version of [15, 18] as const) {
+  test(`a PostgreSQL ${version} of its own starts, answers, and leaves nothing behind`, async (t) => {
+    const began = performance.now()
+    const cluster = await startCluster({ version, settings: { application_name: "it's" } })
+    t.diagnostic(`started in ${Math.round(performance.now() - began)} ms`)
+    t.after(() => cluster.stop())
+    assert.match(String((await ask(cluster.url(), 'select version()'))[0]?.['version']), new RegExp(`^PostgreSQL ${version}\\.`))
+    assert.deepEqual(await ask(cluster.url(), "select current_setting('fsync') fsync, current_setting('data_checksums') sums"), [{ fsync: 'on', sums: 'on' }])
+    assert.equal(statSync(dirname(cluster.dataDir)).mode & 0o777, 0o755)
+    await assert.rejects(ask(cluster.url().replace(cluster.superuserPassword, 'wrong'), 'select 1'), { code: '28P01' })
+    const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
+    assert.ok(!processes.includes(cluster.superuserPassword))
+    await cluster.stop()
+    assert.equal(existsSync(dirname(cluster.dataDir)), false)
+    await assert.rejects(ask(cluster.url(), 'select 1'), { code: 'ECONNREFUSED' })
+  })
+}
+
+test('a server that is halted comes back on its port with its data', async (t) => {
+  const cluster = await startCluster()
+  t.after(() => cluster.stop())
+  await ask(cluster.url(), 'create table kept as select 1 as one')
+  await cluster.halt('immediate')
+  await assert.rejects(ask(cluster.url(), 'select 1'), { code: 'ECONNREFUSED' })
+  await cluster.resume()
+  assert.deepEqual(await ask(cluster.url(), 'select one from kept'), [{ one: 1 }])
+})
+
+test('a server whose starter is killed stops and removes its folder', async () => {
+  const source = "import { startCluster } from './postgres-cluster.ts'; const c = await startCluster(); console.log(c.dataDir); setInterval(() => {}, 1000)"
+  const starter = spawn(process.execPath, ['--input-type=module', '-e', source], { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] })
+  const [said] = await new Promise<[Buffer]>((resolve) => { starter.stdout.once('data', (data: Buffer) => resolve([data])) })
+  const dataDir = said.toString().trim()
+  assert.ok(existsSync(dataDir))
+  starter.kill('SIGKILL')
+  const deadline = Date.now() + 10_000
+  while (existsSync(dirname(dataDir)) && Date.now() < deadline) await wait(50)
+  assert.equal(existsSync(dirname(dataDir)), false)
+})
+
+test('a setting that PostgreSQL does not know is told with its own words', async () => {
+  await assert.rejects(startCluster({ settings: { no_such_setting: '1' } }), /unrecognized configuration parameter "no_such_setting"/)
+})

@@ -1,0 +1,55 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, posix, resolve } from 'node:path'
+
+export type Selection = {
+  /** Leaves out the slow ones. */
+  readonly fast: boolean
+  /** Only the tests of other people's vectors. */
+  readonly vectors: boolean
+  /** Parts of file names, one of which must occur; all files when empty. */
+  readonly filters: readonly string[]
+}
+
+export type TestFile = {
+  /** Relative to the project's root, with `/`. */
+  readonly path: string
+  /** Whether it needs a real PostgreSQL or a whole running Writ. */
+  readonly slow: boolean
+}
+
+/** The test files below `root` that were asked for, always in the same order. */
+export function findTestFiles(root: string, selection: Selection): readonly TestFile[] {
+  return globSync(['packages/**/*.test.ts', 'scripts/*.test.ts'], { cwd: root, exclude: (path) => path.split('/').includes('node_modules') })
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => !selection.vectors || path.endsWith('.vectors.test.ts'))
+    .filter((path) => selection.filters.length === 0 || selection.filters.some((part) => path.includes(part)))
+    .toSorted()
+    .map((path) => ({ path, slow: isSlow(root, path) }))
+    .filter((file) => !selection.fast || !file.slow)
+}
+
+/** What starts a PostgreSQL, and how a test names the server that it starts as a process of its own. */
+const LAUNCHER = 'scripts/postgres-cluster.ts'
+const SERVER = /@writ\/server\/main\b|server\/src\/main\.ts|scripts\/demo\.ts/
+const RELATIVE_IMPORT = /(?:from|import)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g
+
+/** Follows the imports of test files and of what stands in `test/` and `scripts/`; a source file starts nothing by itself. */
+function isSlow(root: string, path: string, seen: Set<string> = new Set()): boolean {
+  if (path === LAUNCHER) return true
+  if (seen.has(path) || !/\.test\.ts$|(^|\/)test\/|^scripts\//.test(path)) return false
+  seen.add(path)
+  const text = readIfThere(join(root, path))
+  if (SERVER.test(text)) return true
+  return [...text.matchAll(RELATIVE_IMPORT)].some((found) => isSlow(root, posix.join(posix.dirname(path), found[1]!), seen))
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '' // an import of a file that is not written yet: the test itself will say so
+    throw cause
+  }
+}
+
+export const PROJECT_ROOT = resolve(dirname(import.meta.filename), '..')

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import { parseArgs } from 'node:util'
+import type { Cluster } from './postgres-cluster.ts'
+import { findTestFiles, PROJECT_ROOT, type Selection } from './test-files.ts'
+
+const USAGE = `usage: npm test -- [--fast | --vectors] [PART-OF-A-FILE-NAME ...]
+  --fast     leaves out what needs a PostgreSQL or a whole running Writ
+  --vectors  only what checks other people's vectors (../shared/vectors, or WRIT_VECTORS)`
+
+/** BSD sysexits: EX_USAGE would be 64, but Writ's own command line says 2; EX_CONFIG is 78 in both. */
+const EXIT = { failed: 1, usage: 2, configuration: 78 } as const
+const OLDEST_NODE = 24
+const TEST_TIMEOUT_MS = 120_000
+const CONCURRENCY = 2
+const VERSIONS = [15, 18] as const
+
+/** Starts what the chosen tests need, runs them, stops it again whatever happens; the exit code. */
+async function main(): Promise<number> {
+  const major = Number(process.versions.node.split('.', 1)[0])
+  if (major < OLDEST_NODE) {
+    console.error(`error: the tests need Node ${OLDEST_NODE} or newer, and this is ${process.versions.node}`)
+    console.error('hint: `npm ci && npm test` brings and uses a Node of its own')
+    return EXIT.configuration
+  }
+  const selection = selectionOf(process.argv.slice(2))
+  if (typeof selection === 'string') {
+    console.error(`error: ${selection}\n${USAGE}`)
+    return EXIT.usage
+  }
+  const files = findTestFiles(PROJECT_ROOT, selection)
+  if (files.length === 0) {
+    console.error(`error: no test file matches ${selection.filters.map((part) => `\`${part}\``).join(', ') || 'that'}`)
+    return EXIT.failed
+  }
+  const slow = files.some((file) => file.slow)
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(signal))
+  const started = slow ? await startClusters() : []
+  try {
+    return await runTests(files.map((file) => file.path), started, stop.signal)
+  } finally {
+    await Promise.all(started.map(({ cluster }) => cluster.stop('immediate')))
+  }
+}
+
+function selectionOf(args: readonly string[]): Selection | string {
+  try {
+    const options = { fast: { type: 'boolean' }, vectors: { type: 'boolean' } } as const
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options })
+    if (values.fast && values.vectors) return '`--fast` and `--vectors` exclude each other'
+    return { fast: values.fast ?? false, vectors: values.vectors ?? false, filters: positionals }
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS'))) throw cause
+    const found = /^Unknown option '([^']+)'/.exec(cause.message)
+    return found ? `unknown option \`${found[1]}\`` : cause.message
+  }
+}
+
+type Started = { readonly version: (typeof VERSIONS)[number]; readonly cluster: Cluster }
+
+/** One server per version for all files: each test file makes databases of its own on it. The defaults stay, durability with them. */
+async function startClusters(): Promise<readonly Started[]> {
+  const { startCluster } = await import('./postgres-cluster.ts')
+  const starting = await Promise.allSettled(VERSIONS.map(async (version) => ({ version, cluster: await startCluster({ version }) })))
+  const started = starting.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  const failed = starting.find((one) => one.status === 'rejected')
+  if (!failed) return started
+  await Promise.all(started.map(({ cluster }) => cluster.stop('immediate')))
+  throw new Error('no PostgreSQL to test against', { cause: failed.reason })
+}
+
+async function runTests(files: readonly string[], started: readonly Started[], stop: AbortSignal): Promise<number> {
+  if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
+  const child = spawn(process.execPath, [
+    '--test', `--test-concurrency=${CONCURRENCY}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec', ...files,
+  ], { cwd: PROJECT_ROOT, env: { ...cleanEnv(), ...Object.fromEntries(started.map(urlVariable)) }, stdio: ['ignore', 'inherit', 'inherit'] })
+  const pass = (): void => void child.kill(stop.reason === 'SIGINT' ? 'SIGINT' : 'SIGTERM')
+  stop.addEventListener('abort', pass, { once: true })
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+  if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
+  return code ?? codeOfSignal(signal ?? 'SIGKILL')
+}
+
+const urlVariable = ({ version, cluster }: Started): readonly [string, string] => [`WRIT_TEST_POSTGRES_${version}`, cluster.url()]
+
+/** The environment without what would lead a test to somebody's real Writ or database. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  const ours = (name: string): boolean => name.startsWith('WRIT_') && name !== 'WRIT_VECTORS'
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours(name) && !/^PG[A-Z]+$/.test(name)))
+}
+
+const codeOfSignal = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
+
+process.exitCode = await main()
