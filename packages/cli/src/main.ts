@@ -1,11 +1,11 @@
-import { Command, CommanderError, type CommandUnknownOpts } from 'commander'
-import { CommandFailure, EXIT, usage, type ExitCode } from './exit.ts'
+import { Command, CommanderError } from 'commander'
+import { CommandFailure, EXIT, usage } from './exit.ts'
 import { printFailure, printLine } from './output.ts'
 import { addGlobalOptions, VALUE_OPTIONS } from './settings.ts'
 import { VERSION } from './version.ts'
 
-/** What a command's action answers when its exit code is not 0. */
-export type Answer = ExitCode | number | void
+/** What a command's action answers: its exit code when that is not 0. */
+export type Answer = number | void
 /** Runs the action and keeps its answer. */
 export type Run = (action: () => Promise<Answer>) => Promise<void>
 
@@ -79,7 +79,7 @@ function nounOf(argv: readonly string[]): string | undefined {
 }
 
 /** Commander throws instead of exiting, and leaves the words about errors to us. */
-function quieten(command: CommandUnknownOpts): void {
+function quieten(command: Command): void {
   command.exitOverride()
   command.configureOutput({ writeErr: (text) => void (text.startsWith('Usage:') && process.stderr.write(text)), outputError: () => undefined })
   for (const child of command.commands) quieten(child)

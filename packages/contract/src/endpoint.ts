@@ -20,9 +20,8 @@ export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType
   readonly problems: readonly ProblemType[]
 }
 
-export const endpoint = <Body extends z.ZodType, Query extends z.ZodType, Reply extends z.ZodType>(
-  value: Endpoint<Body, Query, Reply>,
-): Endpoint<Body, Query, Reply> => value
+/** Keeps what the endpoint says of itself in its type. */
+export const endpoint = <const E extends Endpoint>(value: E): E => value
 
 /** `/v1/tasks/{id}` with its parameters filled in, each encoded. */
 export function pathOf(of: Pick<Endpoint, 'path'>, parameters: Readonly<Record<string, string>> = {}): string {

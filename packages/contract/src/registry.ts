@@ -72,9 +72,10 @@ export const listIdentities = endpoint({
 export const showIdentity = endpoint({ method: 'GET', path: '/v1/identities/{id}', who: 'operator', summary: 'One identity', reply: identity, problems: ['not-found'] })
 
 const changed = { who: 'operator', reply: identity, problems: ['not-found', 'conflict'] } as const
-export const suspendIdentity = endpoint({ method: 'POST', path: '/v1/identities/{id}/suspend', summary: 'Stop an identity until it is resumed', body: reason, ...changed })
-export const resumeIdentity = endpoint({ method: 'POST', path: '/v1/identities/{id}/resume', summary: 'Let a suspended identity act again', body: reason, ...changed })
-export const retireIdentity = endpoint({ method: 'POST', path: '/v1/identities/{id}/retire', summary: 'Stop an identity for ever', body: reason, ...changed })
+const stateChange = (path: string, summary: string) => endpoint({ method: 'POST', path, summary, body: reason, ...changed })
+export const suspendIdentity = stateChange('/v1/identities/{id}/suspend', 'Stop an identity until it is resumed')
+export const resumeIdentity = stateChange('/v1/identities/{id}/resume', 'Let a suspended identity act again')
+export const retireIdentity = stateChange('/v1/identities/{id}/retire', 'Stop an identity for ever')
 export const transferIdentity = endpoint({
   method: 'POST', path: '/v1/identities/{id}/transfer', summary: 'Hand an identity to other owners', ...changed,
   body: z.strictObject({ technical: owner.optional(), business: owner.optional(), reason: freeText(500) }),

@@ -95,7 +95,7 @@ function isJust({ parent, asked, mayDo, profile, refusal }: Refused): boolean {
 
 test('in 100,000 random trees no child outlives, outspends, outdoes or outnumbers any task above it, nor acts for another user', (t: TestContext) => {
   let children = 0
-  let refusals = 0
+  const refusals = new Map<TermsRefusal['kind'], number>()
   fc.assert(fc.property(fc.integer(), (seed) => {
     const { opened, refused } = growTree(seed)
     for (const node of opened) {
@@ -112,11 +112,13 @@ test('in 100,000 random trees no child outlives, outspends, outdoes or outnumber
       } else if (parent.state !== 'open' || node.depth !== parent.depth + 1 || node.depth > parent.profile.delegationDepth ||
         node.budgetCalls > parent.budgetCalls - parent.callsUsed) throw new Error('is not covered by its parent')
     }
-    refusals += refused.length
-    for (const one of refused) if (!isJust(one)) throw new Error(`refused without need: ${one.refusal.kind}`)
+    for (const one of refused) {
+      refusals.set(one.refusal.kind, (refusals.get(one.refusal.kind) ?? 0) + 1)
+      if (!isJust(one)) throw new Error(`refused without need: ${one.refusal.kind}`)
+    }
   }), { numRuns: TREES })
-  t.diagnostic(`${children} pairs of a task and one above it, ${refusals} refusals`)
-  assert.ok(children > TREES / 2 && refusals > TREES)
+  t.diagnostic(`${children} pairs of a task and one above it; refusals: ${JSON.stringify(Object.fromEntries(refusals))}`)
+  assert.ok(children > TREES / 2 && refusals.size === 7 && [...refusals.values()].every((count) => count > TREES / 100))
 })
 
 // A chatbot may have one generation below it, and gets three by way of an autonomous child.

@@ -25,7 +25,8 @@ const kindOf = (settled: ReturnType<typeof settleTerms>): string => settled.ok ?
 
 /** As a caller without a type checker could say them. */
 const BAD_NUMBERS: readonly unknown[] = [
-  0, -0, -1, NaN, Infinity, -Infinity, 2 ** 31, 1.5, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE, Number.MIN_VALUE, '300', null, undefined, true, [300], 300n,
+  0, -0, -1, NaN, Infinity, -Infinity, 2 ** 31, 1.5, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE, Number.MIN_VALUE,
+  '300', null, undefined, true, [300], 300n,
 ]
 const FIELDS = [['length', 'length'], ['budgetCalls', 'budget'], ['idleTimeout', 'idle_timeout'], ['heartbeat', 'heartbeat']] as const
 for (const value of BAD_NUMBERS) {

@@ -3,19 +3,9 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 const HEX = '0123456789abcdef'
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** UTF-8. A lone surrogate has none: check with `isWellFormed` where the text is not ours. */
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
-
-/** The text, or undefined when the bytes are not UTF-8. */
-export function fromUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return decoder.decode(bytes)
-  } catch {
-    return undefined
-  }
-}
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))

@@ -43,10 +43,12 @@ export function parseCanonical(text: string): Checked<unknown> {
 
 /** Whether the value is an object with exactly these names; `may` be there or not. */
 export function isRecord(value: unknown, must: readonly string[], may: readonly string[] = []): value is Readonly<Record<string, unknown>> {
-  return isObject(value) && must.every((name) => Object.hasOwn(value, name)) && Object.keys(value).every((name) => must.includes(name) || may.includes(name))
+  return isObject(value) && must.every((name) => Object.hasOwn(value, name))
+    && Object.keys(value).every((name) => must.includes(name) || may.includes(name))
 }
 
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function write(value: JsonValue): string {
   // RFC 8785 §3.2.2: JSON.stringify of ECMAScript is the reference for literals, strings and numbers.
@@ -62,7 +64,9 @@ function whyNotJson(value: unknown, depth: number): string | undefined {
   if (typeof value === 'string') return value.isWellFormed() ? undefined : 'a text with a lone surrogate'
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'a number that is not finite'
   if (Array.isArray(value)) return firstDefined(value, (item) => whyNotJson(item, depth + 1))
-  if (isObject(value)) return firstDefined(Object.entries(value), ([name, item]) => (name.isWellFormed() ? whyNotJson(item, depth + 1) : 'a name with a lone surrogate'))
+  if (isObject(value)) {
+    return firstDefined(Object.entries(value), ([name, item]) => (name.isWellFormed() ? whyNotJson(item, depth + 1) : 'a name with a lone surrogate'))
+  }
   return `a ${typeof value}`
 }
 

@@ -45,13 +45,22 @@ export function printCertificate(sha256: Sha256, checkpoint: string, receipts: r
 }
 
 /** What a certificate shows, given nothing but the log's public key; `earlier` are signed notes that the auditor trusts. */
-export function verifyCertificate(primitives: Primitives, key: VerifierKey, text: string, earlier: readonly string[] = []): Checked<VerifiedCertificate> {
+export function verifyCertificate(
+  primitives: Primitives,
+  key: VerifierKey,
+  text: string,
+  earlier: readonly string[] = [],
+): Checked<VerifiedCertificate> {
   const parsed = parseJson(text)
   if (!parsed.ok) return parsed
   const file = parsed.value
-  if (!isRecord(file, ['format', 'checkpoint', 'receipts', 'summary'])) return fails('malformed_certificate', 'a certificate has a format, a checkpoint, receipts and a summary, and nothing else')
+  if (!isRecord(file, ['format', 'checkpoint', 'receipts', 'summary'])) {
+    return fails('malformed_certificate', 'a certificate has a format, a checkpoint, receipts and a summary, and nothing else')
+  }
   if (file['format'] !== CERTIFICATE_FORMAT) return fails('malformed_certificate', `the format is not \`${CERTIFICATE_FORMAT}\``)
-  if (typeof file['checkpoint'] !== 'string' || !Array.isArray(file['receipts']) || file['receipts'].length > MOST_RECEIPTS) return fails('malformed_certificate', 'the checkpoint is not a text, or the receipts are not a list')
+  if (typeof file['checkpoint'] !== 'string' || !Array.isArray(file['receipts']) || file['receipts'].length > MOST_RECEIPTS) {
+    return fails('malformed_certificate', 'the checkpoint is not a text, or the receipts are not a list')
+  }
   const checkpoint = openCheckpoint(primitives, key, file['checkpoint'])
   if (!checkpoint.ok) return checkpoint
   const receipts: Receipt[] = []

@@ -12,4 +12,5 @@ export type Checked<T, R = Refusal> = { readonly ok: true; readonly value: T } |
 
 export const holds = <T>(value: T): { readonly ok: true; readonly value: T } => ({ ok: true, value })
 
-export const fails = (kind: RefusalKind, detail: string): { readonly ok: false; readonly refusal: Refusal } => ({ ok: false, refusal: { kind, detail } })
+export const fails = (kind: RefusalKind, detail: string): { readonly ok: false; readonly refusal: Refusal } =>
+  ({ ok: false, refusal: { kind, detail } })

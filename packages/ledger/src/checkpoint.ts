@@ -23,7 +23,9 @@ export function printCheckpoint({ origin, size, root, extensions }: Checkpoint):
 
 export function parseCheckpoint(text: string): Checked<Checkpoint> {
   const lines = text.split('\n')
-  if (lines.pop() !== '' || lines.length < 3 || lines.includes('')) return fails('malformed_checkpoint', 'a checkpoint is three or more lines, none of them empty')
+  if (lines.pop() !== '' || lines.length < 3 || lines.includes('')) {
+    return fails('malformed_checkpoint', 'a checkpoint is three or more lines, none of them empty')
+  }
   const [origin = '', size = '', root = '', ...extensions] = lines
   if (!/^(0|[1-9]\d{0,15})$/.test(size) || !Number.isSafeInteger(Number(size))) return fails('malformed_checkpoint', `no size \`${inert(size)}\``)
   const hash = fromBase64(root)
@@ -39,6 +41,8 @@ export function openCheckpoint(primitives: Primitives, key: VerifierKey, note: s
   if (!parsed.ok) return parsed
   const { origin, size, root } = parsed.value
   if (origin !== key.name) return fails('wrong_origin', `the checkpoint is of \`${inert(origin)}\` and the key of \`${inert(key.name)}\``)
-  if (size === 0 && !equal(root, emptyRoot(primitives.sha256))) return fails('malformed_checkpoint', 'the root of an empty log is not the hash of nothing')
+  if (size === 0 && !equal(root, emptyRoot(primitives.sha256))) {
+    return fails('malformed_checkpoint', 'the root of an empty log is not the hash of nothing')
+  }
   return parsed
 }

@@ -60,7 +60,8 @@ export function closureOf(leaves: readonly ProvedLeaf[]): Checked<Closure> {
 
   const terms = readTerms(opened)
   if (!terms.ok) return terms
-  const ending = readFacts(ended.leaf, (facts) => ({ reason: facts.text('reason'), ended_by: facts.text('by'), calls_used: facts.count('calls_used') }))
+  const ending = readFacts(ended.leaf, (facts) =>
+    ({ reason: facts.text('reason'), ended_by: facts.text('by'), calls_used: facts.count('calls_used') }))
   if (!ending.ok) return ending
   const leases = closuresOfLeases(gathered.value, terms.value.deadline)
   if (!leases.ok) return leases
@@ -68,7 +69,9 @@ export function closureOf(leaves: readonly ProvedLeaf[]): Checked<Closure> {
   if (!descendants.ok) return descendants
 
   const outcome = overallOutcome([...leases.value.map(({ end }) => outcomeOfLease(end)), ...descendants.value.map((one) => one.outcome)])
-  if (outcome !== closing.value.outcome) return fails('contradiction', `the task is closed as ${closing.value.outcome} and its receipts show ${outcome}`)
+  if (outcome !== closing.value.outcome) {
+    return fails('contradiction', `the task is closed as ${closing.value.outcome} and its receipts show ${outcome}`)
+  }
   return holds({
     ...terms.value, ...ending.value,
     ended_at: ended.leaf.at, closed_at: closed.leaf.at,
@@ -100,7 +103,11 @@ function readTerms(opened: ProvedLeaf) {
 }
 
 /** What the closing names must be there with exactly the leaf that it names, and nothing else may be. */
-function whyNotComplete(what: string, named: readonly { readonly name: string; readonly leaf: string }[], found: ReadonlyMap<string, ProvedLeaf>): string | undefined {
+function whyNotComplete(
+  what: string,
+  named: readonly { readonly name: string; readonly leaf: string }[],
+  found: ReadonlyMap<string, ProvedLeaf>,
+): string | undefined {
   const names = new Set(named.map(({ name }) => name))
   if (names.size !== named.length) return `the closing of the task names a ${what} twice`
   for (const { name, leaf } of named) {

@@ -1,8 +1,10 @@
+import { toBase64 } from './bytes.ts'
+import type { VerifiedCertificate } from './certificate.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Closure } from './closure.ts'
 import { inert, quoted } from './inert.ts'
-import type { LeaseClosure, LeaseEnd, ProbeAnswer } from './lease-closure.ts'
-import { toBase64 } from './bytes.ts'
+import type { LeaseClosure, LeaseEnd, ProbeAnswer, ReassignedObject } from './lease-closure.ts'
+import type { LogRefusal, VerifiedLog } from './log.ts'
 
 /** The facts of a closure for people, one to a line, without colours; every text from the certificate is inert. */
 export function describeClosure(closure: Closure): readonly string[] {
@@ -24,14 +26,38 @@ export function describeClosure(closure: Closure): readonly string[] {
     `  closed: ${iso(closure.closed_at)}`,
     `  calls: ${closure.calls_used} of ${closure.budget_calls}`,
     ...closure.leases.flatMap(describeLease),
-    ...closure.descendants.map(({ task, closed_at: at, outcome }) => `  task below: ${inert(task)}, closed ${iso(at)}, as its own closing says: ${words(outcome)}`),
-    `  a token of this task could still be accepted offline until: ${closure.residual_until === null ? 'none was issued that could' : iso(closure.residual_until)}`,
+    ...closure.descendants.map((one) => `  task below: ${inert(one.task)}, closed ${iso(one.closed_at)}, as its own closing says: ${words(one.outcome)}`),
+    `  a token of its leases could still be accepted offline until: ${orElse(closure.residual_until, 'no such token was issued')}`,
     `  outcome: ${verdictOf(closure)}`,
   ]
 }
 
-/** Which log the receipts stand in. */
-export const describeCheckpoint = ({ origin, size, root }: Checkpoint): string => `log ${inert(origin)}, ${size} leaves, root ${toBase64(root)}, signed by its key`
+/** What a verified certificate shows, and first in which log. */
+export function describeCertificate({ closure, checkpoint, earlier }: VerifiedCertificate): readonly string[] {
+  return [
+    describeCheckpoint(checkpoint),
+    ...earlier.map(({ size, kind }) => (kind === 'same_tree'
+      ? `the log is the one of the earlier checkpoint at ${size} leaves`
+      : `earlier checkpoint at ${size} leaves: not evaluated; a certificate alone can't show that both are of one log, an export of the log can`)),
+    ...describeClosure(closure),
+  ]
+}
+
+export function describeLog({ checkpoint, continues }: VerifiedLog): readonly string[] {
+  return [
+    describeCheckpoint(checkpoint),
+    ...continues.map((size) => `it continues the earlier checkpoint at ${size} leaves`),
+    ...(continues.length === 0 ? ['compared with no earlier checkpoint: who holds the key of the log could have written it anew'] : []),
+  ]
+}
+
+export function describeLogRefusal({ kind, detail, firstBad, within }: LogRefusal): readonly string[] {
+  if (firstBad !== null) return [`${kind}: ${detail}`, `first bad leaf: ${firstBad}`]
+  return within === null ? [`${kind}: ${detail}`] : [`${kind}: ${detail}`, `first bad leaf: one of ${within.from} to ${within.to - 1}`]
+}
+
+const describeCheckpoint = ({ origin, size, root }: Checkpoint): string =>
+  `log ${inert(origin)}, ${size} leaves, root ${toBase64(root)}, signed by its key`
 
 function describeLease(lease: LeaseClosure): readonly string[] {
   const { minted, end } = lease
@@ -40,22 +66,29 @@ function describeLease(lease: LeaseClosure): readonly string[] {
     `    back end: ${inert(lease.backend)} (${inert(lease.backend_kind)}), template ${inert(lease.template)}, login ${inert(lease.handle)}`,
     `    intended: ${iso(lease.intended_at)}, to expire by ${iso(lease.expires_at)}`,
     minted === null ? '    minted: no receipt shows it' : `    minted: ${iso(minted.at)}`,
-    ...(minted === null ? [] : [`    control login when minted: ${minted.control_ok ? `ok${after(minted.took_ms)}` : `failed${minted.why === null ? '' : ` (${inert(minted.why)})`}`}`]),
+    ...(minted === null ? [] : [`    control login when minted: ${describeControl(minted)}`]),
     ...describeEnd(end),
   ]
 }
 
+const describeControl = ({ control_ok: worked, took_ms: took, why }: NonNullable<LeaseClosure['minted']>): string =>
+  worked ? `ok${after(took)}` : `failed${why === null ? '' : ` (${inert(why)})`}`
+
 function describeEnd(end: LeaseEnd): readonly string[] {
   if (end.kind === 'incident') {
-    return [`    INCIDENT OPEN: ${inert(end.incident)} (${inert(end.incident_kind)}) since ${iso(end.at)}, ${end.attempts} attempts${end.why_code === null ? '' : `, last code ${inert(end.why_code)}`}`]
+    const code = end.why_code === null ? '' : `, last code ${inert(end.why_code)}`
+    return [`    INCIDENT OPEN: ${inert(end.incident)} (${inert(end.incident_kind)}) since ${iso(end.at)}, ${end.attempts} attempts${code}`]
   }
   return [
-    `    withdrawn: ${end.withdrawn_at === null ? 'not recorded' : iso(end.withdrawn_at)}, sessions ended: ${end.sessions_ended}, attempts: ${end.attempts}`,
-    ...end.reassigned.map((one) => `    kept, now owned by ${inert(one.new_owner)}: ${inert(one.kind)} ${inert(one.name)} in ${inert(one.database)}${one.disarmed === null ? '' : `, without ${inert(one.disarmed)}`}`),
+    `    withdrawn: ${orElse(end.withdrawn_at, 'not recorded')}, sessions ended: ${end.sessions_ended}, attempts: ${end.attempts}`,
+    ...end.reassigned.map(describeReassigned),
     ...describeProbe(end.probe, end.refused_after_ms),
     `    end: ${iso(end.at)}, ${words(end.outcome)}`,
   ]
 }
+
+const describeReassigned = ({ new_owner: owner, kind, name, database, disarmed }: ReassignedObject): string =>
+  `    kept, now owned by ${inert(owner)}: ${inert(kind)} ${inert(name)} in ${inert(database)}${disarmed === null ? '' : ', without '}${inert(disarmed ?? '')}`
 
 function describeProbe(probe: ProbeAnswer, refusedAfter: number | null): readonly string[] {
   if (probe.kind === 'not_evaluated') return [`    dead login tried again: not evaluated (${inert(probe.why)})`]
@@ -72,12 +105,14 @@ function verdictOf({ outcome, leases, descendants }: Closure): string {
     case 'proved': return 'proved: every credential that was handed out was withdrawn, tried again and refused'
     case 'not_evaluated': return 'not evaluated: withdrawn, but at least one end lacks a part of its proof'
     case 'incident': return 'INCIDENT: at least one credential could not be shown dead'
-    case 'nothing_issued': return leases.length + descendants.length === 0 ? 'nothing issued: the task asked for no credential' : 'nothing issued: no credential left Writ'
+    case 'nothing_issued':
+      return leases.length + descendants.length === 0 ? 'nothing issued: the task asked for no credential' : 'nothing issued: no credential left Writ'
   }
 }
 
 const saidOrNot = (text: string | null): string => (text === null ? 'committed to and not disclosed' : quoted(text))
 const list = (texts: readonly string[]): string => (texts.length === 0 ? 'none' : texts.map(inert).join(', '))
+const orElse = (at: number | null, otherwise: string): string => (at === null ? otherwise : iso(at))
 const iso = (at: number): string => new Date(at).toISOString()
 const words = (outcome: string): string => inert(outcome).replaceAll('_', ' ')
 const milliseconds = (length: number): string => `${Math.round(length)} ms`

@@ -21,7 +21,11 @@ type Slots = {
 /** A certificate tells of what machines did. */
 const STREAM = 'non-human'
 
-const LEASE_SLOTS = new Map([['lease.intended', 'intended'], ['lease.minted', 'minted'], ['lease.ended', 'end'], ['incident.opened', 'end']] as const)
+const OWN_TYPES = ['task.opened', 'task.ended', 'task.closed']
+
+const LEASE_SLOTS: ReadonlyMap<string, 'intended' | 'minted' | 'end'> = new Map([
+  ['lease.intended', 'intended'], ['lease.minted', 'minted'], ['lease.ended', 'end'], ['incident.opened', 'end'],
+])
 
 /** Puts each leaf in its place: refuses what belongs to another task, stands twice, is missing, or stands in the wrong order. */
 export function gather(leaves: readonly ProvedLeaf[]): Checked<Gathered> {
@@ -31,7 +35,9 @@ export function gather(leaves: readonly ProvedLeaf[]): Checked<Gathered> {
   const [opened] = openings
   if (opened === undefined) return fails('incomplete', 'no receipt shows that the task was opened')
   if (openings.length > 1) return fails('repeated', 'there is more than one `task.opened` event')
-  if (opened.leaf.task === null || opened.leaf.identity === null) return fails('malformed_leaf', 'the `task.opened` event names no task or no identity')
+  if (opened.leaf.task === null || opened.leaf.identity === null) {
+    return fails('malformed_leaf', 'the `task.opened` event names no task or no identity')
+  }
 
   const slots: Slots = { own: new Map(), leases: new Map(), descendants: new Map() }
   for (const proved of leaves.toSorted((a, b) => a.index - b.index)) {
@@ -64,7 +70,7 @@ function place(slots: Slots, opened: ProvedLeaf, proved: ProvedLeaf): Checked<nu
   }
   if (leaf.task !== opened.leaf.task) return fails('foreign_receipt', `${what} is of another task`)
   if (leaf.identity !== null && leaf.identity !== opened.leaf.identity) return fails('foreign_receipt', `${what} is of another identity`)
-  if (leaf.type.startsWith('task.') && ['task.opened', 'task.ended', 'task.closed'].includes(leaf.type)) {
+  if (OWN_TYPES.includes(leaf.type)) {
     if (slots.own.has(leaf.type)) return fails('repeated', `there is more than one \`${leaf.type}\` event`)
     slots.own.set(leaf.type, proved)
     return holds(null)
@@ -74,7 +80,7 @@ function place(slots: Slots, opened: ProvedLeaf, proved: ProvedLeaf): Checked<nu
 
 function placeOfLease(slots: Slots, proved: ProvedLeaf, what: string): Checked<null> {
   const { leaf } = proved
-  const slot = new Map<string, 'intended' | 'minted' | 'end'>(LEASE_SLOTS).get(leaf.type)
+  const slot = LEASE_SLOTS.get(leaf.type)
   if (slot === undefined) return fails('foreign_receipt', `${what} is of a kind that no certificate holds`)
   const told = Object.hasOwn(leaf.facts, 'lease') ? leaf.facts['lease'] : leaf.lease
   if (leaf.lease === null && leaf.type !== 'incident.opened') return fails('malformed_leaf', `${what} names no lease`)

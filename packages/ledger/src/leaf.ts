@@ -1,4 +1,4 @@
-import { isObject, isRecord, parseCanonical, toCanonical } from './canonical.ts'
+import { isObject, isRecord, parseCanonical } from './canonical.ts'
 import { fails, holds, type Checked } from './checked.ts'
 
 /** A leaf of version 1, as the log holds it: the RFC 8785 form of this object, in UTF-8. */
@@ -23,7 +23,8 @@ const FIELDS = ['v', 'id', 'stream', 'type', 'at', 'actor', 'task', 'identity', 
 /** Years beyond these can't be shown: ECMAScript's time value. */
 export const LAST_INSTANT = 8.64e15
 
-export const isInstant = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= LAST_INSTANT
+export const isInstant = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= LAST_INSTANT
 
 /** Reads a leaf's text; refused unless it is its own canonical form, so that one event has one leaf hash. */
 export function parseLeaf(text: string): Checked<Leaf> {
@@ -34,14 +35,14 @@ export function parseLeaf(text: string): Checked<Leaf> {
   const { id, stream, type, at, actor, task, identity, lease, facts, commitments } = leaf
   if (!isText(id) || !isText(stream) || !isText(type) || !isInstant(at)) return fails('malformed_leaf', 'the leaf lacks an id, stream, type or time')
   if (!isRecord(actor, ['kind', 'id']) || !isText(actor['kind']) || !isText(actor['id'])) return fails('malformed_leaf', 'the leaf names no actor')
-  if (!isTextOrNull(task) || !isTextOrNull(identity) || !isTextOrNull(lease)) return fails('malformed_leaf', 'the leaf names its task, identity or lease by something else than an id')
+  if (!isTextOrNull(task) || !isTextOrNull(identity) || !isTextOrNull(lease)) {
+    return fails('malformed_leaf', 'the leaf names its task, identity or lease by something else than an id')
+  }
   if (!isObject(facts) || !isTextRecord(commitments)) return fails('malformed_leaf', 'the facts or commitments of the leaf are not objects')
   return holds({ v: 1, id, stream, type, at, actor: { kind: actor['kind'], id: actor['id'] }, task, identity, lease, facts, commitments })
 }
 
-/** The leaf's text: what is hashed, stored and served. */
-export const printLeaf = (leaf: Leaf): Checked<string> => toCanonical(leaf)
-
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
 const isTextOrNull = (value: unknown): value is string | null => value === null || isText(value)
-const isTextRecord = (value: unknown): value is Readonly<Record<string, string>> => isObject(value) && Object.values(value).every((one) => typeof one === 'string')
+const isTextRecord = (value: unknown): value is Readonly<Record<string, string>> =>
+  isObject(value) && Object.values(value).every((one) => typeof one === 'string')

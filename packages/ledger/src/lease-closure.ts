@@ -10,7 +10,8 @@ export type TaskOutcome = 'proved' | 'not_evaluated' | 'incident' | 'nothing_iss
 export const TASK_OUTCOMES = ['incident', 'not_evaluated', 'proved', 'nothing_issued'] as const satisfies readonly TaskOutcome[]
 
 /** The outcome of a task, from those of its leases and of the tasks below it. */
-export const overallOutcome = (outcomes: readonly TaskOutcome[]): TaskOutcome => TASK_OUTCOMES.find((outcome) => outcomes.includes(outcome)) ?? 'nothing_issued'
+export const overallOutcome = (outcomes: readonly TaskOutcome[]): TaskOutcome =>
+  TASK_OUTCOMES.find((outcome) => outcomes.includes(outcome)) ?? 'nothing_issued'
 
 export type ReassignedObject = {
   readonly database: string
@@ -21,7 +22,14 @@ export type ReassignedObject = {
 }
 
 export type ProbeAnswer =
-  | { readonly kind: 'refused'; readonly by: string; readonly code: string; readonly message: string; readonly absent_from_catalogue: boolean; readonly took_ms: number | null }
+  | {
+    readonly kind: 'refused'
+    readonly by: string
+    readonly code: string
+    readonly message: string
+    readonly absent_from_catalogue: boolean
+    readonly took_ms: number | null
+  }
   | { readonly kind: 'not_evaluated'; readonly why: string }
 
 export type LeaseEnd =
@@ -38,7 +46,14 @@ export type LeaseEnd =
     readonly residual_until: number | null
     readonly attempts: number
   }
-  | { readonly kind: 'incident'; readonly at: number; readonly incident: string; readonly incident_kind: string; readonly attempts: number; readonly why_code: string | null }
+  | {
+    readonly kind: 'incident'
+    readonly at: number
+    readonly incident: string
+    readonly incident_kind: string
+    readonly attempts: number
+    readonly why_code: string | null
+  }
 
 /** One lease, from its intention to its end. Instants are milliseconds since 1970. */
 export type LeaseClosure = {
@@ -59,12 +74,15 @@ export type LeaseReceipts = { readonly intended: ProvedLeaf; readonly minted: Pr
 
 export function closureOfLease(id: string, { intended, minted, end }: LeaseReceipts): Checked<LeaseClosure> {
   const begun = readFacts(intended.leaf, (facts) => ({
-    backend: facts.text('backend'), backend_kind: facts.text('backend_kind'), template: facts.text('template'), handle: facts.text('handle'), expires_at: facts.instant('expires_at'),
+    backend: facts.text('backend'), backend_kind: facts.text('backend_kind'), template: facts.text('template'),
+    handle: facts.text('handle'), expires_at: facts.instant('expires_at'),
   }))
   if (!begun.ok) return begun
-  const made = minted === undefined ? holds(null) : readFacts(minted.leaf, (facts) => ({ at: minted.leaf.at, ...facts.inside('control', readControl) }))
+  const made = minted === undefined
+    ? holds(null)
+    : readFacts(minted.leaf, (facts) => ({ at: minted.leaf.at, ...facts.inside('control', readControl) }))
   if (!made.ok) return made
-  const over = readFacts(end.leaf, end.leaf.type === 'lease.ended' ? (facts) => readEnded(end.leaf.at, facts) : (facts) => readIncident(end.leaf.at, facts))
+  const over = readFacts(end.leaf, (facts) => (end.leaf.type === 'lease.ended' ? readEnded(end.leaf.at, facts) : readIncident(end.leaf.at, facts)))
   if (!over.ok) return over
   const lease: LeaseClosure = { lease: id, ...begun.value, intended_at: intended.leaf.at, minted: made.value, end: over.value }
   const why = whyNotSupported(lease)
@@ -86,7 +104,8 @@ const readEnded = (at: number, facts: FactReader): LeaseEnd => ({
   withdrawn_at: facts.instantOrNull('withdrawn_at'),
   sessions_ended: facts.count('sessions_ended'),
   reassigned: facts.each('reassigned', (one) => ({
-    database: one.text('database'), kind: one.text('kind'), name: one.text('name'), new_owner: one.text('new_owner'), disarmed: one.has('disarmed') ? one.textOrNull('disarmed') : null,
+    database: one.text('database'), kind: one.text('kind'), name: one.text('name'), new_owner: one.text('new_owner'),
+    disarmed: one.has('disarmed') ? one.textOrNull('disarmed') : null,
   })),
   control_login: facts.oneOf('control_login', ['none', 'ok', 'failed']),
   probe: facts.inside('probe', readProbe),
@@ -104,7 +123,8 @@ function readProbe(facts: FactReader): ProbeAnswer {
 }
 
 const readIncident = (at: number, facts: FactReader): LeaseEnd => ({
-  kind: 'incident', at, incident: facts.text('incident'), incident_kind: facts.text('kind'), attempts: facts.count('attempts'), why_code: facts.has('why_code') ? facts.textOrNull('why_code') : null,
+  kind: 'incident', at, incident: facts.text('incident'), incident_kind: facts.text('kind'), attempts: facts.count('attempts'),
+  why_code: facts.has('why_code') ? facts.textOrNull('why_code') : null,
 })
 
 /** A log may say `proved` only where its own receipts hold all three parts of the proof. */

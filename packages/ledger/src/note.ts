@@ -30,7 +30,8 @@ export function toVerifierKey(sha256: Sha256, name: string, publicKey: Uint8Arra
 }
 
 /** `name+hash+base64`, as the Go checksum database and the C2SP tools write it. */
-export const printVerifierKey = (key: VerifierKey): string => `${key.name}+${toHex(key.id)}+${toBase64(concat(new Uint8Array([ED25519]), key.publicKey))}`
+export const printVerifierKey = (key: VerifierKey): string =>
+  `${key.name}+${toHex(key.id)}+${toBase64(concat(new Uint8Array([ED25519]), key.publicKey))}`
 
 export function parseVerifierKey(sha256: Sha256, text: string): Checked<VerifierKey> {
   const found = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/u.exec(text)
@@ -43,7 +44,9 @@ export function parseVerifierKey(sha256: Sha256, text: string): Checked<Verifier
   const publicKey = bytes.slice(1)
   if (publicKey.length !== PUBLIC_KEY_BYTES) return fails('malformed_key', 'the verifier key does not hold 32 bytes')
   const id = keyId(sha256, name, publicKey)
-  return toHex(id) === hash ? holds({ name, id, publicKey }) : fails('malformed_key', 'the hash in the verifier key is not the one of its name and key')
+  return toHex(id) === hash
+    ? holds({ name, id, publicKey })
+    : fails('malformed_key', 'the hash in the verifier key is not the one of its name and key')
 }
 
 /** The note: what was signed, and one line for each signature over the UTF-8 of `text`. */
@@ -53,7 +56,8 @@ export function printNote({ text, signatures }: Note): string {
 }
 
 /** The signed note of a text, given its Ed25519 signature by this key. */
-export const signedBy = (key: VerifierKey, text: string, signature: Uint8Array): string => printNote({ text, signatures: [{ name: key.name, id: key.id, signature }] })
+export const signedBy = (key: VerifierKey, text: string, signature: Uint8Array): string =>
+  printNote({ text, signatures: [{ name: key.name, id: key.id, signature }] })
 
 export function parseNote(note: string): Checked<Note> {
   if (hasControls(note)) return fails('malformed_note', 'the note holds a control character')
@@ -85,6 +89,7 @@ export function openNote(primitives: Primitives, key: VerifierKey, note: string)
 }
 
 /** key ID = SHA-256(key name || 0x0A || signature type || public key)[:4]. */
-const keyId = (sha256: Sha256, name: string, publicKey: Uint8Array): Uint8Array => sha256(concat(utf8(name), new Uint8Array([0x0a, ED25519]), publicKey)).slice(0, ID_BYTES)
+const keyId = (sha256: Sha256, name: string, publicKey: Uint8Array): Uint8Array =>
+  sha256(concat(utf8(name), new Uint8Array([0x0a, ED25519]), publicKey)).slice(0, ID_BYTES)
 
 const hasControls = (text: string): boolean => Array.from(text).some((character) => character < ' ' && character !== '\n') || !text.isWellFormed()

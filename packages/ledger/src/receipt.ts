@@ -34,9 +34,13 @@ export type ProvedLeaf = {
 const LONGEST_PROOF = 64
 
 export function parseReceipt(value: unknown): Checked<Receipt> {
-  if (!isRecord(value, ['leaf', 'index', 'proof'], ['disclosures'])) return fails('malformed_receipt', 'a receipt has a leaf, an index, a proof and perhaps disclosures')
+  if (!isRecord(value, ['leaf', 'index', 'proof'], ['disclosures'])) {
+    return fails('malformed_receipt', 'a receipt has a leaf, an index, a proof and perhaps disclosures')
+  }
   const { leaf, index, proof, disclosures } = value
-  if (typeof leaf !== 'string' || typeof index !== 'number' || !isTexts(proof)) return fails('malformed_receipt', 'the leaf, index or proof of a receipt is of the wrong kind')
+  if (typeof leaf !== 'string' || typeof index !== 'number' || !isTexts(proof)) {
+    return fails('malformed_receipt', 'the leaf, index or proof of a receipt is of the wrong kind')
+  }
   if (disclosures === undefined) return holds({ leaf, index, proof })
   if (!isDisclosures(disclosures)) return fails('malformed_receipt', 'a disclosure has a salt and a value')
   return holds({ leaf, index, proof, disclosures })
@@ -45,7 +49,9 @@ export function parseReceipt(value: unknown): Checked<Receipt> {
 /** The leaf of a receipt, proved to stand in the log at this checkpoint. */
 export function checkReceipt(sha256: Sha256, checkpoint: Checkpoint, receipt: Receipt): Checked<ProvedLeaf> {
   const proof = receipt.proof.map(fromBase64)
-  if (proof.length > LONGEST_PROOF || !proof.every((hash) => hash?.length === HASH_BYTES)) return fails('malformed_receipt', 'a proof is made of hashes of 32 bytes in base64')
+  if (proof.length > LONGEST_PROOF || !proof.every((hash) => hash?.length === HASH_BYTES)) {
+    return fails('malformed_receipt', 'a proof is made of hashes of 32 bytes in base64')
+  }
   const parsed = parseLeaf(receipt.leaf)
   if (!parsed.ok) return parsed
   const leaf = parsed.value
@@ -59,7 +65,9 @@ export function checkReceipt(sha256: Sha256, checkpoint: Checkpoint, receipt: Re
     const bytes = fromBase64url(salt)
     const commitment = Object.hasOwn(leaf.commitments, field) ? leaf.commitments[field] : undefined
     if (commitment === undefined) return fails('bad_disclosure', `event \`${inert(leaf.id)}\` commits to no \`${inert(field)}\``)
-    if (bytes === undefined || !opens(sha256, commitment, bytes, value)) return fails('bad_disclosure', `the \`${inert(field)}\` disclosed is not the one that event \`${inert(leaf.id)}\` commits to`)
+    if (bytes === undefined || !opens(sha256, commitment, bytes, value)) {
+      return fails('bad_disclosure', `the \`${inert(field)}\` disclosed is not the one that event \`${inert(leaf.id)}\` commits to`)
+    }
     said.set(field, value)
   }
   return holds({ leaf, index: receipt.index, hash, said })

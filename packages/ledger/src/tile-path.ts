@@ -18,9 +18,9 @@ export function parseTilePath(path: string): TilePath | undefined {
   const found = /^tile\/(\d{1,2}|entries)\/((?:x\d{3}\/)*\d{3})(?:\.p\/(\d{1,3}))?$/.exec(path)
   if (!found) return undefined
   const [, where, number, width] = found
-  const level = where === 'entries' ? where : Number(where)
+  const level = where === 'entries' ? 'entries' : Number(where)
   const index = Number(number!.replaceAll(/[x/]/g, ''))
-  const parsed = { level, index, width: width === undefined ? TILE_WIDTH : Number(width) }
+  const parsed: TilePath = { level, index, width: width === undefined ? TILE_WIDTH : Number(width) }
   if (!Number.isSafeInteger(index) || (level !== 'entries' && level > MOST_LEVEL) || parsed.width < 1) return undefined
   // Leading zeroes and a partial tile of full width have no second spelling.
   return printTilePath(parsed) === path ? parsed : undefined

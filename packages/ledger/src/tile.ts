@@ -99,8 +99,10 @@ function checkEdge(edge: TileEdge): void {
   if (!fits) throw new Error(`the tiles at the right edge are not those of a log of ${edge.size} leaves`)
 }
 
+type Grown = { readonly tiles: readonly Tile[]; readonly roots: readonly Uint8Array[] }
+
 /** Fills the level's last tile and begins new ones; each that becomes full gives its root to the level above. */
-function growLevel(sha256: Sha256, last: Tile, fresh: readonly Uint8Array[]): { readonly tiles: readonly Tile[]; readonly roots: readonly Uint8Array[] } {
+function growLevel(sha256: Sha256, last: Tile, fresh: readonly Uint8Array[]): Grown {
   const tiles: Tile[] = []
   const roots: Uint8Array[] = []
   let { index, hashes } = last
@@ -135,7 +137,9 @@ function nodesOf(sha256: Sha256, tiles: TileReader): NodeHashes {
   return (node) => {
     const { tile, from, count } = placeOf(node)
     const hashes = tiles(tile)
-    if (hashes === undefined || hashes.length < (from + count) * HASH_BYTES) throw new Error(`tile ${tile.level}/${tile.index} is missing or too narrow`)
+    if (hashes === undefined || hashes.length < (from + count) * HASH_BYTES) {
+      throw new Error(`tile ${tile.level}/${tile.index} is missing or too narrow`)
+    }
     return subtreeOf(sha256, hashes, from, count)
   }
 }

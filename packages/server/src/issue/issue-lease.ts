@@ -1,10 +1,9 @@
 import { covers, type Permit } from '@writ/domain/authority'
-import type { BackendId, IdentityId, LeaseId, TaskId } from '@writ/domain/id'
+import { mintId, type BackendId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
 import type { ControlLogin, Lease } from '@writ/domain/lease'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
-import { earliest, plus, type EpochMs } from '@writ/domain/time'
-import { mintId } from '@writ/domain/id'
+import { epochMs, plus, type EpochMs } from '@writ/domain/time'
 import { BackendFault, type Connector, type LeaseAddress, type Template } from '../connectors/connector.ts'
 import type { Sealer } from '../keys/seal.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -12,11 +11,11 @@ import type { Entropy } from '../platform/entropy.ts'
 import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Store, type Tx } from '../record/tx.ts'
-import { LONGEST_MINT } from '../revoke/end-task.ts'
+import { endTask, LONGEST_MINT } from '../revoke/end-task.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
 import { findIdentity } from '../store/identities.ts'
 import { findLease, insertIntendedLease, lockLease, markLeaseLive, markLeaseWithdrawing, setLeaseDue, type StoredLease } from '../store/leases.ts'
-import { findTask, lockTask } from '../store/tasks.ts'
+import { lockTask, touchTask } from '../store/tasks.ts'
 import type { Once } from '../store/store.ts'
 
 /** What was asked for: one permit of the task's grant, at one back end. */
@@ -38,9 +37,6 @@ export type Issued = { readonly lease: StoredLease; readonly address: LeaseAddre
 
 /** A back end that leases are asked from, found by the name in the grant. */
 export type IssuingBackend = { readonly id: BackendId; readonly connector: Connector; readonly templates: readonly Template[]; addressOf(handle: string, template: Template): LeaseAddress }
-
-/** What took a call of the budget and found the task over. */
-export type TakeCall = (tx: Tx, task: TaskId, now: EpochMs) => Promise<Outcome<null, IssueRefusal>>
 
 export type IssueNeeds = {
   readonly store: Pick<Store, 'change' | 'changeOnce' | 'read'>
@@ -71,16 +67,16 @@ export const intendLease = change('lease.intend', async (tx: Tx, input: IntendIn
   if (!covers(task.authority, [input.permit])) return refuse<IssueRefusal>({ kind: 'grant_not_covered', by: 'task' })
   const lease: Lease = {
     id: input.id, task: task.id, identity: task.identity, backend: input.backend, template: input.template, handle: input.handle, state: 'intended',
-    outcome: null, intendedAt: input.now, expiresAt: earliest(task.deadline), control: null, attempts: 0, incident: null,
+    outcome: null, intendedAt: input.now, expiresAt: task.deadline, control: null, attempts: 0, incident: null,
   }
-  await tx.db.updateTable('task').set({ calls_used: task.callsUsed + 1, last_call_at: input.now, last_heard_at: input.now }).where('id', '=', task.id).execute()
+  await touchTask(tx.db, { ...task, callsUsed: task.callsUsed + 1, lastCallAt: input.now, lastHeardAt: input.now })
   await insertIntendedLease(tx.db, { ...lease, sealedSecret: input.sealedSecret, dueAt: plus(input.now, LONGEST_MINT) })
   await append(tx, input.now, {
     type: 'lease.intended', actor: { kind: 'identity', id: task.identity }, task: task.id, identity: task.identity, lease: lease.id,
     facts: { backend: input.permit.resource, backend_kind: input.permit.type, template: input.template, handle: input.handle, expires_at: lease.expiresAt },
   })
   failpoint('lease.intended.before_commit')
-  return ok({ lease: lease.id })
+  return ok({ lease: lease.id, expiresAt: lease.expiresAt as number })
 })
 
 /** The login works: the lease is live, unless it was stopped while the back end was making it. */
@@ -119,10 +115,13 @@ export async function issueLease(needs: IssueNeeds, asked: AskedLease, once: Onc
   const handle = `${needs.handlePrefix}${id.slice('lse_'.length)}`
   const sealedSecret = needs.secrets.seal(secret, leaseSecretPlace(id))
   const intended = await needs.store.changeOnce(intendLease, { ...asked, id, backend: backend.id, template: template.name, handle, sealedSecret, now }, once)
-  if (!intended.ok) return refuse(intended.refusal)
+  if (!intended.ok) {
+    if (intended.refusal.kind === 'task_not_open') await endOverdue(needs, asked.task, intended.refusal.reason)
+    return refuse(intended.refusal)
+  }
   if (intended.value.repeated) return repeat(needs, backend, intended.value.value.lease)
   failpoint('lease.intended.after_commit')
-  return mint(needs, backend, { id, handle, secret, template, expiresAt: await deadlineOf(needs, asked.task, now) })
+  return mint(needs, backend, { id, handle, secret, template, expiresAt: epochMs(intended.value.value.expiresAt) })
 }
 
 type MintOrder = { readonly id: LeaseId; readonly handle: string; readonly secret: string; readonly template: Template; readonly expiresAt: EpochMs }
@@ -159,6 +158,9 @@ async function repeat(needs: IssueNeeds, backend: IssuingBackend, id: LeaseId): 
   return refuse({ kind: 'secret_no_longer_shown', lease: id })
 }
 
-async function deadlineOf(needs: IssueNeeds, task: TaskId, now: EpochMs): Promise<EpochMs> {
-  return (await needs.store.read((db) => findTask(db, task)))?.deadline ?? now
+/** An attempt beyond the budget or the deadline ends the task, as its own clock would have. */
+async function endOverdue(needs: IssueNeeds, task: TaskId, reason: string | null): Promise<void> {
+  if (reason !== 'budget_exhausted' && reason !== 'deadline') return
+  await needs.store.change(endTask, { task, because: reason, by: { kind: 'writ', id: 'writ' }, now: needs.clock.now() })
+  needs.wake()
 }

@@ -33,7 +33,7 @@ export function monotonicClock(onSkew: (skew: Milliseconds) => void, host: HostT
 
   function resync(reference: EpochMs = epochMs(Math.floor(host.wallMs()))): Milliseconds {
     const skew = milliseconds(reference - now())
-    if (skew >= -MOST_DRIFT) zero = reference - host.monotonicMs()
+    if (skew + MOST_DRIFT >= 0) zero = reference - host.monotonicMs()
     if (Math.abs(skew) > MOST_DRIFT) onSkew(skew)
     return skew
   }

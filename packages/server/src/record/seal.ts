@@ -39,14 +39,16 @@ type SealInput = {
   readonly tiles: readonly StoredTile[]
 }
 
+type SealRefusal = { readonly kind: 'head_moved' | 'already_placed' }
+
 /**
  * Moves the log's head by compare and swap, and places the leaves, their tiles and the checkpoint in the same transaction. A second
  * sealer that was stopped and comes back finds that the head has moved, and writes nothing (R15).
  */
 export const sealBatch = change('log.seal', async (tx: Tx, input: SealInput) => {
-  if (!(await moveLog(tx.db, input.from, input.to))) return refuse({ kind: 'head_moved' } as const)
+  if (!(await moveLog(tx.db, input.from, input.to))) return refuse<SealRefusal>({ kind: 'head_moved' })
   const placed = await placeEvents(tx.db, input.from.stream, input.from.size, input.seqs)
-  if (placed !== input.seqs.length) return refuse({ kind: 'already_placed' } as const)
+  if (placed !== input.seqs.length) return refuse<SealRefusal>({ kind: 'already_placed' })
   await writeTiles(tx.db, input.from.stream, input.tiles)
   await insertCheckpoint(tx.db, input.from.stream, input.to)
   failpoint('log.sealed.before_commit')

@@ -2,10 +2,11 @@ import type { EventActor } from '@writ/domain/event'
 import type { IdentityId, TaskId } from '@writ/domain/id'
 import type { EndReason } from '@writ/domain/task'
 import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
+import { ok, refuse } from '@writ/domain/outcome'
 import { append } from '../record/append.ts'
-import type { Tx } from '../record/tx.ts'
+import { change, type Tx } from '../record/tx.ts'
 import { listLeasesOf, markLeaseWithdrawing } from '../store/leases.ts'
-import { listChildIds, listOpenTaskIds, lockTask, markTaskEnding, setCallsUsed } from '../store/tasks.ts'
+import { findTask, listChildIds, listOpenTaskIds, lockTask, markTaskEnding, setCallsUsed } from '../store/tasks.ts'
 import { closeTaskIfDone } from './close-task.ts'
 
 /** A mint that has not come back by then never will: its connection has timed out long before. */
@@ -17,11 +18,11 @@ export type Ending = { readonly because: EndReason; readonly by: EventActor; rea
  * Ends an open task: from the commit on it may do nothing, and every lease beneath, listed or not, is due for withdrawal (law 7).
  * Children first, so that no descendant outlives its parent by a crash in between. False when it was not open.
  */
-export async function endTask(tx: Tx, id: TaskId, ending: Ending): Promise<boolean> {
+export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boolean> {
   const task = await lockTask(tx, id)
   if (task === undefined || task.state !== 'open') return false
   for (const child of await listChildIds(tx.db, id, 'open')) {
-    await endTask(tx, child, { because: 'parent_ended', by: { kind: 'writ', id: 'writ' }, now: ending.now })
+    await endTaskIn(tx, child, { because: 'parent_ended', by: { kind: 'writ', id: 'writ' }, now: ending.now })
   }
   await giveBackBudget(tx, task)
   await markTaskEnding(tx.db, id, ending.because, ending.now)
@@ -39,9 +40,20 @@ export async function endTask(tx: Tx, id: TaskId, ending: Ending): Promise<boole
   return true
 }
 
+type EndTaskInput = Ending & { readonly task: TaskId }
+
+/** Ends a task. Idempotent: one that is ending or closed answers as it stands. An identity ends only its own. */
+export const endTask = change('task.end', async (tx: Tx, input: EndTaskInput) => {
+  const before = await findTask(tx.db, input.task)
+  const isStranger = input.by.kind === 'identity' && before?.identity !== input.by.id
+  if (before === undefined || isStranger) return refuse({ kind: 'no_such_task' } as const)
+  await endTaskIn(tx, input.task, input)
+  return ok((await findTask(tx.db, input.task))!)
+})
+
 /** All open tasks of an identity; used when it is suspended, retired or contained. */
 export async function endTasksOf(tx: Tx, identity: IdentityId, ending: Ending): Promise<void> {
-  for (const id of await listOpenTaskIds(tx.db, identity)) await endTask(tx, id, ending)
+  for (const id of await listOpenTaskIds(tx.db, identity)) await endTaskIn(tx, id, ending)
 }
 
 /** A child reserved its whole budget when it opened; what it did not use goes back to its parent. */

@@ -68,7 +68,8 @@ export const endLease = change('lease.end', async (tx: Tx, input: EndLeaseInput)
       withdrawn_at: input.now,
       sessions_ended: input.withdrawal.sessionsEnded,
       existed: input.withdrawal.existed ? 'yes' : 'no',
-      reassigned: input.withdrawal.reassigned.map(({ database, kind, name, newOwner, disarmed }) => ({ database, kind, name, new_owner: newOwner, ...(disarmed === undefined ? {} : { disarmed }) })),
+      reassigned: reassignedFacts(input.withdrawal.reassigned),
+      reassigned_total: input.withdrawal.reassigned.length,
       control_login: lease.control === null ? 'none' : lease.control.ok ? 'ok' : 'failed',
       probe: probeFacts(input.probe),
       refused_after_ms: input.probe.kind === 'refused' ? input.now - (lease.stopAt ?? input.now) : null,
@@ -121,6 +122,21 @@ async function lockWithTask(tx: Tx, id: LeaseId): Promise<StoredLease | undefine
   if (row === undefined) return undefined
   await lockTask(tx, row.task_id as TaskId)
   return lockLease(tx, id)
+}
+
+/** C2SP tlog-tiles: an entry has at most 65,535 bytes; what goes beyond this many bytes of names is counted and not named. */
+const MOST_NAME_BYTES = 48_000
+
+function reassignedFacts(all: readonly Reassigned[]): readonly PublicValue[] {
+  const facts: PublicValue[] = []
+  let bytes = 0
+  for (const { database, kind, name, newOwner, disarmed } of all) {
+    const fact = { database, kind, name, new_owner: newOwner, ...(disarmed === undefined ? {} : { disarmed }) }
+    bytes += Buffer.byteLength(JSON.stringify(fact))
+    if (bytes > MOST_NAME_BYTES) break
+    facts.push(fact)
+  }
+  return facts
 }
 
 function probeFacts(probe: Probe): PublicValue {

@@ -23,6 +23,8 @@ export type Backend = {
   readonly settings: BackendSettings
   readonly templates: readonly Template[]
   readonly sealedSecret: string
+  /** A secret that the administrator may already have: written before the back end is told, taken over once it has worked. */
+  readonly nextSealedSecret: string | null
   readonly version: string
   readonly state: 'active' | 'removed'
   readonly addedAt: EpochMs
@@ -39,6 +41,7 @@ function parseBackendRow(row: BackendRow): Backend {
     settings: fromJsonText<BackendSettings>(row.settings),
     templates: fromJsonText<readonly Template[]>(row.templates),
     sealedSecret: row.sealed_secret,
+    nextSealedSecret: row.next_sealed_secret,
     version: row.version,
     state: row.state as 'active' | 'removed',
     addedAt: epochMs(row.added_at),
@@ -54,6 +57,7 @@ export async function insertBackend(db: Db, backend: Backend): Promise<void> {
     settings: toJsonText(backend.settings),
     templates: toJsonText(backend.templates),
     sealed_secret: backend.sealedSecret,
+    next_sealed_secret: backend.nextSealedSecret,
     version: backend.version,
     state: backend.state,
     added_at: backend.addedAt,
@@ -80,8 +84,14 @@ export async function markBackendRemoved(db: Db, id: BackendId, now: EpochMs): P
   await db.updateTable('backend').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
 }
 
-export async function setBackendSecret(db: Db, id: BackendId, sealedSecret: string, rotatedAt: EpochMs | null): Promise<void> {
-  await db.updateTable('backend').set({ sealed_secret: sealedSecret, ...(rotatedAt === null ? {} : { secret_rotated_at: rotatedAt }) }).where('id', '=', id).execute()
+export async function setNextBackendSecret(db: Db, id: BackendId, sealed: string): Promise<void> {
+  await db.updateTable('backend').set({ next_sealed_secret: sealed }).where('id', '=', id).execute()
+}
+
+/** The next secret has worked: it is the secret now. */
+export async function takeNextBackendSecret(db: Db, id: BackendId, now: EpochMs): Promise<void> {
+  await db.updateTable('backend').set((eb) => ({ sealed_secret: eb.ref('next_sealed_secret').$notNull(), next_sealed_secret: null, secret_rotated_at: now }))
+    .where('id', '=', id).where('next_sealed_secret', 'is not', null).execute()
 }
 
 export type Issuer = { readonly id: IssuerId; readonly url: string; readonly state: 'trusted' | 'removed'; readonly trustedAt: EpochMs }

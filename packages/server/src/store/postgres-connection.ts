@@ -14,7 +14,7 @@ export type PoolOrder = { readonly url: string; readonly most: number; readonly 
 
 export function openPool({ url, most, writes }: PoolOrder): Pool {
   const config: PoolConfig = {
-    connectionString: url,
+    connectionString: writes ? url : readOnly(url),
     max: most,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     lock_timeout: LOCK_TIMEOUT_MS,
@@ -25,12 +25,18 @@ export function openPool({ url, most, writes }: PoolOrder): Pool {
     keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
     application_name: 'writ',
     types: { getTypeParser },
-    ...(writes ? {} : { onConnect: async (client) => { await client.query('set default_transaction_read_only = on') } }),
   }
   const pool = new Pool(config)
   // An idle connection that the server has ended; the pool has already let go of it.
   pool.on('error', () => {})
   return pool
+}
+
+function readOnly(url: string): string {
+  const reading = new URL(url)
+  const options = reading.searchParams.get('options') ?? ''
+  reading.searchParams.set('options', `${options} -c default_transaction_read_only=on`.trim())
+  return reading.href
 }
 
 /** A connection for one caller. Throws `StorageUnavailable` when there is none in time. */

@@ -98,6 +98,8 @@ class Writer<DB, Context> {
   #connection: SqliteConnection | undefined
   /** Set by a statement after which the transaction can't go on, even when the change has caught the error. */
   #broken: StorageUnavailable | undefined
+  /** A statement of the change that runs has failed. */
+  #failed = false
 
   constructor(file: string, changes: ReadonlyMap<string, AnyChange<TxOf<DB, Context>>>, context: Context) {
     this.#file = file
@@ -132,10 +134,13 @@ class Writer<DB, Context> {
   /** Throws only what ends the whole batch. */
   async #runOne(connection: SqliteConnection, call: Call): Promise<Answer> {
     connection.run('savepoint change')
+    this.#failed = false
     const bound = bind<DB>('sqlite', async (text, parameters) => this.#execute(connection, text, parameters))
     let answer: Answer
     try {
       const outcome = await this.#outcomeOf({ db: bound.db, dialect: sqliteDialect, context: this.#context }, call)
+      // PostgreSQL can't commit such a change; here it must not pass either.
+      if (outcome.ok && this.#failed) throw new Error('a statement failed and the change went on: it was rolled back')
       answer = { id: call.id, outcome }
     } catch (error) {
       answer = { id: call.id, fault: toPlainFault(call.change, error) }
@@ -153,6 +158,7 @@ class Writer<DB, Context> {
     try {
       return connection.execute(text, parameters)
     } catch (error) {
+      this.#failed = true
       if (error instanceof StorageUnavailable) this.#broken = error
       throw error
     }

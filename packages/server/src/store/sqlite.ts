@@ -144,11 +144,15 @@ async function startWriter(workerData: WriterOrder, order: SqliteOrder): Promise
 
 async function started(worker: Worker): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    worker.once('message', () => { resolve() })
-    worker.once('error', reject)
-    worker.once('exit', (code) => { reject(new Error(`the writer ended with code ${code} before it was ready`)) })
+    const settled = (error?: Error): void => {
+      worker.off('message', ready).off('error', settled).off('exit', left)
+      if (error) reject(error)
+      else resolve()
+    }
+    const ready = (): void => { settled() }
+    const left = (code: number): void => { settled(new Error(`the writer ended with code ${code} before it was ready`)) }
+    worker.on('message', ready).on('error', settled).on('exit', left)
   })
-  worker.removeAllListeners()
 }
 
 /** An input that can't cross threads is its caller's bug, and costs the others nothing. */

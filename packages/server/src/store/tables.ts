@@ -68,6 +68,7 @@ export type BackendRow = {
   settings: string
   templates: string
   sealed_secret: string
+  next_sealed_secret: string | null
   version: string
   state: string
   added_at: number

@@ -1,26 +1,14 @@
-import type { EventActor } from '@writ/domain/event'
 import type { IdentityId, TaskId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import { dueReason, type EndReason, type Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
 import { change, type Tx } from '../record/tx.ts'
-import { endTask as endTaskIn } from '../revoke/end-task.ts'
+import { endTaskIn } from '../revoke/end-task.ts'
 import { findTask, lockTask, touchTask } from '../store/tasks.ts'
 import { claimDue } from '../store/row-locks.ts'
 
 /** A task of another identity is refused as one that does not exist: a stranger must not learn of it. */
 export type KeepTaskRefusal = { readonly kind: 'no_such_task' } | { readonly kind: 'task_not_open'; readonly state: string; readonly reason: EndReason | null }
-
-type EndTaskInput = { readonly task: TaskId; readonly by: EventActor; readonly because: EndReason; readonly now: EpochMs }
-
-/** Ends a task. Idempotent: one that is ending or closed answers as it stands. An identity ends only its own. */
-export const endTask = change('task.end', async (tx: Tx, input: EndTaskInput) => {
-  const before = await findTask(tx.db, input.task)
-  const isStranger = input.by.kind === 'identity' && before?.identity !== input.by.id
-  if (before === undefined || isStranger) return refuse<KeepTaskRefusal>({ kind: 'no_such_task' })
-  await endTaskIn(tx, input.task, { because: input.because, by: input.by, now: input.now })
-  return ok((await findTask(tx.db, input.task))!)
-})
 
 export type HeartbeatInput = { readonly task: TaskId; readonly identity: IdentityId; readonly calls: number; readonly now: EpochMs }
 

@@ -1,5 +1,7 @@
 import { Client, Pool, type ClientBase, type ClientConfig } from 'pg'
-import { codeOf, faultOf, messageOf, SQLSTATE } from './fault.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { codeOf, faultOf, isConflict, messageOf, SQLSTATE } from './fault.ts'
+import { turns } from './turns.ts'
 
 export type PostgresSettings = {
   readonly host: string
@@ -11,7 +13,7 @@ export type PostgresSettings = {
   /** `require` encrypts but believes any certificate, as libpq's does; `verify-full` also checks who answers. */
   readonly tls: 'disable' | 'require' | 'verify-full'
   /** PEM of the authority that signed the server's certificate; the host's own authorities when left out. */
-  readonly ca?: string
+  readonly ca?: string | undefined
 }
 
 /** What became of one attempt to log in. Only a refusal of the secret or the role counts as refused: SQLSTATE 28P01 or 28000. */
@@ -25,6 +27,11 @@ export type PostgresBackend = {
   readonly settings: PostgresSettings
   /** Runs `work` on a connection of the administrator; what it throws is a `BackendFault` that begins with `doing`. */
   administer<T>(database: string, doing: string, work: (client: ClientBase) => Promise<T>): Promise<T>
+  /**
+   * The same for a transaction that changes grants. PostgreSQL does not let two of them wait for each other, but fails one ("tuple
+   * concurrently updated"): ours take turns, and one that met another server's is done again.
+   */
+  changeGrants<T>(database: string, doing: string, work: (client: ClientBase) => Promise<T>): Promise<T>
   tryLogin(user: string, secret: string, database: string): Promise<Login>
   /** New connections of the administrator use this secret from now on. */
   useSecret(secret: string): void
@@ -38,13 +45,16 @@ const STATEMENT_TIMEOUT_MS = 30_000
 const LOCK_TIMEOUT_MS = 5_000
 const IDLE_MS = 30_000
 const POOL_SIZE = 4
+const MOST_CONFLICTS = 8
+const CONFLICT_PAUSE_MS = 10
 
 export function postgresBackend(settings: PostgresSettings, firstSecret: string): PostgresBackend {
   let secret = firstSecret
-  const pools = new Map<string, Pool>()
+  const doors = new Map<string, Door>()
+  const inTurn = turns(1)
 
-  function poolOf(database: string): Pool {
-    const known = pools.get(database)
+  function doorOf(database: string): Door {
+    const known = doors.get(database)
     if (known) return known
     const pool = new Pool({
       ...common(settings, database), Client: GuardedClient, user: settings.user, password: () => secret,
@@ -53,35 +63,58 @@ export function postgresBackend(settings: PostgresSettings, firstSecret: string)
     // An idle connection may die at any time; the pool replaces it, and whoever is using one learns it from the query.
     pool.on('error', () => {})
     pool.on('connect', (client) => client.on('error', () => {}))
-    pools.set(database, pool)
-    return pool
+    // The driver's limit on connecting would also count the time spent waiting for a free connection, and fail whoever waits long.
+    const door = { pool, pass: turns(POOL_SIZE) }
+    doors.set(database, door)
+    return door
   }
+
+  const administer: PostgresBackend['administer'] = (database, doing, work) => {
+    const { pool, pass } = doorOf(database)
+    return pass(() => withConnection(pool, `${doing} in database \`${database}\``, work))
+  }
+
+  const changeGrants: PostgresBackend['changeGrants'] = (database, doing, work) => inTurn(async () => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await administer(database, doing, work)
+      } catch (error) {
+        if (!isConflict(error) || attempt === MOST_CONFLICTS) throw error
+        await pause(attempt * CONFLICT_PAUSE_MS)
+      }
+    }
+  })
 
   return {
     settings,
-    administer: async (database, doing, work) => {
-      let client
-      try {
-        client = await poolOf(database).connect()
-      } catch (error) {
-        throw faultOf(error, `${doing}: no connection to database \`${database}\``)
-      }
-      try {
-        const done = await work(client)
-        client.release()
-        return done
-      } catch (error) {
-        client.release(true) // whatever it had begun ends with the connection
-        throw faultOf(error, doing)
-      }
-    },
+    administer,
+    changeGrants,
     tryLogin: (user, password, database) => tryLogin({ ...common(settings, database), user, password }),
     useSecret: (next) => { secret = next },
     close: async () => {
-      const open = [...pools.values()]
-      pools.clear()
-      await Promise.all(open.map((pool) => pool.end()))
+      const open = [...doors.values()]
+      doors.clear()
+      await Promise.all(open.map(({ pool }) => pool.end()))
     },
+  }
+}
+
+type Door = { readonly pool: Pool; readonly pass: ReturnType<typeof turns> }
+
+async function withConnection<T>(pool: Pool, doing: string, work: (client: ClientBase) => Promise<T>): Promise<T> {
+  let client
+  try {
+    client = await pool.connect()
+  } catch (error) {
+    throw faultOf(error, `${doing}: no connection`)
+  }
+  try {
+    const done = await work(client)
+    client.release()
+    return done
+  } catch (error) {
+    client.release(true) // whatever it had begun ends with the connection
+    throw faultOf(error, doing)
   }
 }
 
@@ -101,10 +134,15 @@ async function tryLogin(config: ClientConfig): Promise<Login> {
   return { kind: 'accepted', answered }
 }
 
+function tlsOf({ tls, ca }: PostgresSettings): NonNullable<ClientConfig['ssl']> {
+  if (tls === 'disable') return false
+  return { rejectUnauthorized: tls === 'verify-full', ...ca === undefined ? {} : { ca } }
+}
+
 function common(settings: PostgresSettings, database: string): ClientConfig {
   return {
     host: settings.host, port: settings.port, database,
-    ssl: settings.tls === 'disable' ? false : { rejectUnauthorized: settings.tls === 'verify-full', ...settings.ca === undefined ? {} : { ca: settings.ca } },
+    ssl: tlsOf(settings),
     application_name: 'writ',
     // INVARIANT: only the catalogue's own names. A lease may create functions and operators in a schema that would stand in the
     // administrator's path, and a better match there would run its code with the administrator's rights (CVE-2018-1058).

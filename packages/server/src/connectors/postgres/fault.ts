@@ -5,12 +5,22 @@ import { BackendFault } from '../connector.ts'
 export const SQLSTATE = {
   invalidAuthorization: '28000',
   invalidPassword: '28P01',
+  invalidParameter: '22023',
   noSuchDatabase: '3D000',
   insufficientPrivilege: '42501',
   duplicateObject: '42710',
   dependentObjects: '2BP01',
   privilegeNotGranted: '01007',
+  serializationFailure: '40001',
+  deadlockDetected: '40P01',
+  internalError: 'XX000',
 } as const
+
+/** Another transaction came in between and nothing was changed. Of two that change the same grants one gets an internal error. */
+export function isConflict(error: unknown): boolean {
+  const conflicts: readonly string[] = [SQLSTATE.serializationFailure, SQLSTATE.deadlockDetected, SQLSTATE.internalError]
+  return conflicts.includes(codeOf(error))
+}
 
 /** The back end's SQLSTATE, else Node's code, else `no_code`: the driver gives none to a timeout. */
 export function codeOf(error: unknown): string {

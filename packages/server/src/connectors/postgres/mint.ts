@@ -21,7 +21,7 @@ export type RoleOrder = {
 /** Creates the role with all that its template gives, or nothing. */
 export async function createRole(backend: PostgresBackend, order: RoleOrder): Promise<void> {
   if (!isName(order.handle)) throw new Error('a handle is no PostgreSQL name')
-  await backend.administer(order.template.database, `minting \`${order.handle}\``, async (client) => {
+  await backend.changeGrants(order.template.database, `minting \`${order.handle}\``, async (client) => {
     const major = await majorOf(client)
     const notGranted: string[] = []
     const listen = (notice: { readonly code?: string | undefined; readonly message?: string | undefined }): void => {

@@ -41,7 +41,7 @@ function flawOfGrant(grant: TemplateGrant): string | undefined {
   if (grant.names.length === 0) return `a grant on \`${grant.on}\` names nothing`
   const privilege = grant.privileges.find((wanted) => !known.includes(wanted.toLowerCase()))
   if (privilege !== undefined) return `\`${privilege}\` can't be granted on \`${grant.on}\`, only ${known.join(', ')}`
-  const name = grant.names.find((given) => targetOf(grant.on, given) === undefined)
+  const name = grant.names.find((given) => placeOf(grant.on, given) === undefined)
   if (name !== undefined) return `\`${name}\` does not name a ${grant.on}: ${SHAPE[shapeOf(grant.on)]} is expected`
   return undefined
 }
@@ -53,20 +53,38 @@ function shapeOf(on: Target): keyof typeof SHAPE {
   return on === 'function' ? 'function' : 'name'
 }
 
-/** `table "shop"."orders"`, as it stands after `grant ... on`; undefined when the name has another shape. */
-function targetOf(on: Target, name: string): string | undefined {
-  const shape = shapeOf(on)
-  if (shape === 'name') return isName(name) ? `${on} ${quoted(name)}` : undefined
-  const found = parseQualified(name, shape)
-  return found && `${on} ${quotedQualified(found)}${shape === 'function' ? `(${found.parameters})` : ''}`
+/** One privilege on one thing, checked and quoted. */
+export type OneGrant = {
+  readonly privilege: string
+  readonly on: Target
+  /** Undefined for a database. */
+  readonly schema: string | undefined
+  /** As the catalogue's functions take it: `shop` for a schema or a database, else `"shop"."orders"`. */
+  readonly reference: string
+  /** As it stands after `grant ... on`: `table "shop"."orders"`. */
+  readonly target: string
 }
 
-/** The template's grants one by one: what, on what, and under which name. */
-export function eachGrant(template: Template): readonly { readonly privilege: string; readonly on: Target; readonly name: string; readonly target: string }[] {
+type Place = Pick<OneGrant, 'schema' | 'reference' | 'target'>
+
+function placeOf(on: Target, name: string): Place | undefined {
+  const shape = shapeOf(on)
+  if (shape === 'name') {
+    if (!isName(name)) return undefined
+    return { schema: on === 'database' ? undefined : name, reference: name, target: `${on} ${quoted(name)}` }
+  }
+  const found = parseQualified(name, shape)
+  if (!found) return undefined
+  const reference = `${quotedQualified(found)}${shape === 'function' ? `(${found.parameters})` : ''}`
+  return { schema: found.schema, reference, target: `${on} ${reference}` }
+}
+
+/** The template's grants one by one. */
+export function eachGrant(template: Template): readonly OneGrant[] {
   return template.grants.flatMap(({ on, names, privileges }) => names.flatMap((name) => privileges.map((wanted) => {
     const privilege = PRIVILEGES[on].find((known) => known === wanted.toLowerCase())
-    const target = targetOf(on, name)
-    if (privilege === undefined || target === undefined) throw new Error('a template is used that was never checked')
-    return { privilege, on, name, target }
+    const place = placeOf(on, name)
+    if (privilege === undefined || place === undefined) throw new Error('a template is used that was never checked')
+    return { privilege, on, ...place }
   })))
 }

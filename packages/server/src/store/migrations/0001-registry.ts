@@ -104,6 +104,7 @@ export const registry: Migration = {
        settings text not null,
        templates text not null,
        sealed_secret text not null,
+       next_sealed_secret text,
        version text not null,
        state text not null constraint backend_state_known check (state in ('active', 'removed')),
        added_at ${d.types.bigint} not null,

@@ -1,0 +1,83 @@
+import { completeTask, endTask, listTasks, openTask, showTask, type TaskReply } from '@writ/contract/tasks'
+import { Option, type Command } from 'commander'
+import { textFor } from '../ask.ts'
+import { call } from '../client.ts'
+import { eitherConnection, identityConnection, operatorConnection, startOf, type Start } from '../connections.ts'
+import { usage } from '../exit.ts'
+import type { HolderFlags } from '../holder.ts'
+import type { Run } from '../main.ts'
+import { printLine, printList, printThing, say, tableOf, whenOf } from '../output.ts'
+import { inert } from '@writ/ledger/inert'
+import { holderOptions, openTaskBodyOf, taskOptions, wholeNumber, type TaskFlags } from './options.ts'
+
+export function define(command: Command, run: Run): void {
+  taskOptions(command.command('open').description('open a task and print its id')).action((flags: TaskFlags, own: Command) => run(async () => {
+    const start = await startOf(own)
+    const task = await call(await identityConnection(start, flags), openTask, { body: openTaskBodyOf(flags) })
+    if (start.settings.format === 'human' || start.settings.format === 'plain') printLine(inert(task.id))
+    else await printTask(start, task)
+    say(start.settings, `ends by itself ${whenOf(start.settings, task.deadline)}, and when nothing is heard of it for ${task.heartbeat_seconds} s`)
+  }))
+  defineList(command, run)
+  holderOptions(command.command('show <task>').description('one task and its leases')).action((id: string, flags: HolderFlags, own: Command) => run(async () => {
+    const start = await startOf(own)
+    await printTask(start, await call(await eitherConnection(start, flags), showTask, { parameters: { id } }))
+  }))
+  defineEnd(command, run)
+}
+
+function defineList(command: Command, run: Run): void {
+  holderOptions(command.command('list').description('list tasks, newest first'))
+    .addOption(new Option('--state <state>', 'only those in this state').choices(['open', 'ending', 'closed']))
+    .option('--limit <number>', 'at most so many', wholeNumber, 100)
+    .option('--cursor <cursor>', 'go on after an earlier list')
+    .action((flags: HolderFlags & { readonly state?: TaskReply['state']; readonly limit: number; readonly cursor?: string }, own: Command) => run(async () => {
+      const start = await startOf(own)
+      const reply = await call(await eitherConnection(start, flags), listTasks, { query: { limit: flags.limit, cursor: flags.cursor, state: flags.state } })
+      await printList(start.settings, reply.tasks, [
+        { head: 'task', of: (row) => row.id },
+        { head: 'identity', of: (row) => row.spiffe_id },
+        { head: 'purpose (as said)', of: (row) => row.purpose },
+        { head: 'state', of: (row) => (row.end_reason === null ? row.state : `${row.state}: ${row.end_reason}`) },
+        { head: 'opened', of: (row) => whenOf(start.settings, row.opened_at) },
+        { head: 'deadline', of: (row) => whenOf(start.settings, row.deadline) },
+        { head: 'leases', of: (row) => row.leases.length },
+      ])
+      if (reply.next !== null) say(start.settings, `more: --cursor ${reply.next}`)
+    }))
+}
+
+type EndFlags = HolderFlags & { readonly reason?: string; readonly complete?: true }
+
+function defineEnd(command: Command, run: Run): void {
+  holderOptions(command.command('end <task>').description('end a task: as its identity with --complete, else as an operator with --reason'))
+    .option('--complete', 'the work is done')
+    .option('--reason <text>', 'why; it is recorded')
+    .action((id: string, flags: EndFlags, own: Command) => run(async () => {
+      const start = await startOf(own)
+      if (flags.complete && flags.reason !== undefined) throw usage('--complete and --reason exclude each other')
+      if (flags.complete) return printTask(start, await call(await identityConnection(start, flags), completeTask, { parameters: { id } }))
+      if (flags.as !== undefined || flags.key !== undefined) throw usage('an identity ends its task with --complete')
+      const reason = await textFor(start.settings, '--reason', flags.reason, 'why?')
+      await printTask(start, await call(operatorConnection(start), endTask, { parameters: { id }, body: { reason } }))
+    }))
+}
+
+async function printTask({ settings }: Start, task: TaskReply): Promise<void> {
+  await printThing(settings, task, [
+    ['task', task.id],
+    ['identity', task.spiffe_id],
+    ['purpose (as said)', task.purpose],
+    ['state', task.end_reason === null ? task.state : `${task.state}: ${task.end_reason}`],
+    ['grant', task.authorization_details.map((detail) => `${detail.type}:${detail.locations.join(',')}:${detail.actions.join(',')}`).join('  ')],
+    ['opened', task.opened_at],
+    ['deadline', `${task.deadline}${task.state === 'open' ? ` (${whenOf(settings, task.deadline)})` : ''}`],
+    ['budget', `${task.budget.used} of ${task.budget.calls} calls`],
+    ['ended', task.ended_at],
+    ['closed', task.closed_at],
+  ])
+  if (settings.format !== 'human' || task.leases.length === 0) return
+  printLine('')
+  printLine(await tableOf(settings, ['lease', 'back end', 'template', 'user', 'state', 'outcome', 'incident'],
+    task.leases.map((lease) => [lease.id, lease.backend, lease.template, lease.user, lease.state, lease.outcome ?? '-', lease.incident ?? '-'].map(inert))))
+}

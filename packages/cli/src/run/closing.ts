@@ -1,0 +1,37 @@
+import { writeFile } from 'node:fs/promises'
+import { listLogs } from '@writ/contract/events'
+import { certificate, completeTask } from '@writ/contract/tasks'
+import { call, type Connection } from '../client.ts'
+import { CommandFailure, EXIT } from '../exit.ts'
+
+export type Closed = { readonly lines: readonly string[] }
+
+/** The server waits at most so long in one request (the contract's bound is 60). */
+const WAIT_SECONDS = 20
+const ASK_MS = 5000
+
+/** Says that the work is done; goes on asking while the server is away. */
+export async function complete(connection: Connection, task: string, signal: AbortSignal): Promise<void> {
+  await call(connection, completeTask, { parameters: { id: task }, body: {}, patient: true, signal })
+}
+
+/** Fetches the certificate and the log's key, keeps them where asked, and checks them here. */
+export async function fetchCertificate(connection: Connection, task: string, keep: string | undefined, signal: AbortSignal): Promise<Closed> {
+  const waitSeconds = Math.max(0, Math.min(WAIT_SECONDS, Math.floor((connection.timeoutMs - ASK_MS) / 1000)))
+  const issued = await call(connection, certificate, { parameters: { id: task }, query: { wait_seconds: waitSeconds }, patient: true, signal })
+  const text = `${JSON.stringify(issued, null, 2)}\n`
+  const { logs } = await call(connection, listLogs, { patient: true, signal })
+  const log = logs.find(({ stream }) => stream === 'non-human')
+  if (log === undefined) throw new CommandFailure(EXIT.unexpected, 'the server names no log for machines\' acts')
+  if (keep !== undefined) {
+    // Kept before it is checked: one that does not verify is evidence too.
+    await writeFile(keep, text)
+    await writeFile(`${keep}.key`, `${log.vkey}\n`)
+  }
+  const [{ parseVerifierKey }, { primitives }, { verifyCertificateText }] = await Promise.all([import('@writ/ledger/note'), import('../primitives.ts'), import('../evidence-file.ts')])
+  const key = parseVerifierKey(primitives.sha256, log.vkey)
+  if (!key.ok) throw new CommandFailure(EXIT.verification_failed, `verification failed: the log's key: ${key.refusal.detail}`)
+  const verified = verifyCertificateText(key.value, text)
+  if (verified.task !== task) throw new CommandFailure(EXIT.verification_failed, `verification failed: the certificate is of task \`${verified.task}\` and not of \`${task}\``)
+  return { lines: verified.lines }
+}

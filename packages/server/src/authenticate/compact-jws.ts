@@ -1,0 +1,68 @@
+import { parseStrictJson } from '@writ/contract/strict-json'
+import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import { fromBase64url } from '../platform/base64url.ts'
+import type { AuthenticateRefusal } from './authenticator.ts'
+import { algOf, type SignatureAlg } from './registered-key.ts'
+
+/** What a token says of itself before anybody has checked its signature. */
+export type ClaimedJws = {
+  readonly alg: SignatureAlg
+  /** The name as written in the header: Ed25519 has two (RFC 9864). */
+  readonly headerAlg: string
+  readonly claimedKid: string | undefined
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** Much longer than any honest token; read before anything else is. */
+export const LONGEST_TOKEN = 8192
+
+/**
+ * Header members that bring a key, name a place to fetch one from, or change how the rest is read. A key comes from the registry and from
+ * nowhere else (RFC 8725 §3.10), and we understand no extension (RFC 7515 §4.1.11).
+ */
+const FORBIDDEN_MEMBERS = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'cty', 'enc', 'zip', 'epk', 'p2c', 'p2s'] as const
+
+/**
+ * Reads an RFC 7515 §7.1 compact token. It has one spelling only: strict base64url and strict JSON, so that two readers never see two tokens,
+ * nor one reader one token twice. `types` are the values of `typ` that mean this use; undefined stands for no `typ` (RFC 8725 §3.11).
+ */
+export function readCompactJws(token: string, types: ReadonlySet<string | undefined>): Outcome<ClaimedJws, AuthenticateRefusal> {
+  if (token.length > LONGEST_TOKEN) return refuse({ kind: 'token_too_long', most: LONGEST_TOKEN })
+  const [headerText = '', payloadText = '', signatureText = '', ...more] = token.split('.')
+  const signature = fromBase64url(signatureText)
+  if (more.length > 0 || signature === undefined || signature.length === 0) return refuse({ kind: 'malformed_token', part: 'segments' })
+
+  const header = objectOf(headerText)
+  if (header === undefined) return refuse({ kind: 'malformed_token', part: 'header' })
+  const forbidden = FORBIDDEN_MEMBERS.find((member) => Object.hasOwn(header, member))
+  if (forbidden !== undefined) return refuse({ kind: 'header_not_allowed', member: forbidden })
+  const { alg: headerAlg, typ, kid: claimedKid } = header
+  const alg = typeof headerAlg === 'string' ? algOf(headerAlg) : undefined
+  if (alg === undefined || typeof headerAlg !== 'string') return refuse({ kind: 'alg_not_allowed' })
+  if ((typ !== undefined && typeof typ !== 'string') || !types.has(typ)) return refuse({ kind: 'typ_not_allowed' })
+  if (claimedKid !== undefined && typeof claimedKid !== 'string') return refuse({ kind: 'header_not_allowed', member: 'kid' })
+
+  const claims = objectOf(payloadText)
+  if (claims === undefined) return refuse({ kind: 'malformed_token', part: 'payload' })
+  return ok({ alg, headerAlg, claimedKid, claims })
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function objectOf(segment: string): Readonly<Record<string, unknown>> | undefined {
+  const bytes = fromBase64url(segment)
+  const text = bytes && textOf(bytes)
+  const parsed = text === undefined ? undefined : parseStrictJson(text, { depth: 8, keys: 100 })
+  if (!parsed?.ok || typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) return undefined
+  return parsed.value as Readonly<Record<string, unknown>>
+}
+
+/** Undefined for bytes that are not UTF-8. */
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes)
+  } catch (error) {
+    if (error instanceof TypeError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,32 @@
+import { PROBLEM_BASE, PROBLEMS, type Problem, type ProblemType } from '@writ/contract/problem'
+
+/** What a caller is told, besides what the problem's type says. */
+export type ProblemDetails = {
+  /** The refusal inside, as a stable word. */
+  readonly code?: string
+  readonly detail?: string
+  readonly hint?: string
+  readonly errors?: readonly { readonly field: string; readonly message: string }[]
+}
+
+/** An answer that is a problem; routes return it, and `serve` sends it. */
+export type ProblemAnswer = { readonly problem: ProblemType; readonly details: ProblemDetails }
+
+export const problem = (type: ProblemType, details: ProblemDetails = {}): ProblemAnswer => ({ problem: type, details })
+
+/** RFC 9457 §3 problem details. */
+export function toProblem(answer: ProblemAnswer, traceId: string): Problem {
+  const { status, title, retryable } = PROBLEMS[answer.problem]
+  const { code, detail, hint, errors } = answer.details
+  return {
+    type: PROBLEM_BASE + answer.problem,
+    title,
+    status,
+    code: code ?? answer.problem.replaceAll('-', '_'),
+    ...(detail === undefined ? {} : { detail }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(errors === undefined ? {} : { errors: [...errors] }),
+    retryable,
+    trace_id: traceId,
+  }
+}

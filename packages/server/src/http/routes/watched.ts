@@ -1,0 +1,98 @@
+import * as backends from '@writ/contract/backends'
+import * as contract from '@writ/contract/registry'
+import { mintId } from '@writ/domain/id'
+import { unreachable } from '@writ/domain/outcome'
+import { toIso } from '@writ/domain/time'
+import type { z } from 'zod'
+import type { Template } from '../../connectors/connector.ts'
+import { addBackend, rotateBackend, testBackend, type BackendNeeds, type BackendRefusal } from '../../registry/backends.ts'
+import { removeBackend, removeIssuer, trustIssuer } from '../../registry/watched.ts'
+import type { Store } from '../../record/tx.ts'
+import { findBackend, findIssuer, listBackends, listIssuers, type Issuer } from '../../store/backends.ts'
+import { listFindings, listIncidents } from '../../store/watches.ts'
+import { actorOf, route, type Route } from '../call.ts'
+import { problem, type ProblemAnswer } from '../problem.ts'
+import { backendReply } from '../replies.ts'
+
+export type WatchedRoutesNeeds = BackendNeeds & { readonly store: Store; readonly wake: () => void }
+
+export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
+  const { store, clock } = needs
+  const showBackend = async (reference: string) => backendReply((await store.read((db) => findBackend(db, reference)))!)
+  const showIssuer = async (reference: string) => issuerReply((await store.read((db) => findIssuer(db, reference)))!)
+  return [
+    route(backends.addBackend, async ({ caller, body }) => {
+      const { name, settings, secret, rotate } = body
+      const added = await addBackend(needs, { name, settings, secret, rotate, templates: toTemplates(body.templates) }, actorOf(caller))
+      return added.ok ? { reply: await showBackend(added.value) } : backendProblem(added.refusal)
+    }),
+    route(backends.listBackends, async () => ({ reply: { backends: (await store.read(listBackends)).map(backendReply) } })),
+    route(backends.testBackend, async ({ caller, parameters }) => {
+      const tested = await testBackend(needs, parameters.name!, actorOf(caller))
+      if (!tested.ok) return backendProblem(tested.refusal)
+      return { reply: { name: parameters.name!, version: tested.value.version, cycle_ms: tested.value.cycleMs, steps: ['mint', 'control login', 'withdraw', 'probe refused', 'absent from the catalogue'] } }
+    }),
+    route(backends.rotateBackend, async ({ caller, parameters }) => {
+      const rotated = await rotateBackend(needs, parameters.name!, actorOf(caller))
+      return rotated.ok ? { reply: await showBackend(rotated.value) } : backendProblem(rotated.refusal)
+    }),
+    route(backends.removeBackend, async ({ caller, parameters, body, once }) => {
+      const removed = await store.changeOnce(removeBackend, { reference: parameters.name!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
+      if (!removed.ok) return removed.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : backendProblem(removed.refusal)
+      needs.wake()
+      return { reply: await showBackend(removed.value.value) }
+    }),
+    route(contract.trustIssuer, async ({ caller, body, once }) => {
+      const now = clock.now()
+      const trusted = await store.changeOnce(trustIssuer, { id: mintId('issuer', now, needs.entropy.bytes(10)), url: body.url, by: actorOf(caller), now }, once)
+      if (!trusted.ok) return trusted.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : backendProblem(trusted.refusal)
+      return { reply: await showIssuer(trusted.value.value) }
+    }),
+    route(contract.listIssuers, async () => ({ reply: { issuers: (await store.read(listIssuers)).map(issuerReply) } })),
+    route(contract.removeIssuer, async ({ caller, parameters, body, once }) => {
+      const removed = await store.changeOnce(removeIssuer, { reference: parameters.id!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
+      if (!removed.ok) return removed.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : backendProblem(removed.refusal)
+      needs.wake()
+      return { reply: await showIssuer(removed.value.value) }
+    }),
+    route(contract.listFindings, async ({ query }) => {
+      const found = await store.read((db) => listFindings(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }) }))
+      const findings = found.slice(0, query.limit).map(({ id, kind, identity, evidence, state, raisedAt }) => ({ id, kind, identity, evidence, state, raised_at: toIso(raisedAt) }))
+      return { reply: { findings, next: found.length > query.limit ? findings.at(-1)!.id : null } }
+    }),
+    route(contract.listIncidents, async ({ query }) => {
+      const found = await store.read((db) => listIncidents(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }) }))
+      const incidents = found.slice(0, query.limit).map(({ id, kind, lease, task, identity, why, state, openedAt, resolvedAt }) => ({
+        id, kind, lease, task, identity, why, state, opened_at: toIso(openedAt), resolved_at: resolvedAt === null ? null : toIso(resolvedAt),
+      }))
+      return { reply: { incidents, next: found.length > query.limit ? incidents.at(-1)!.id : null } }
+    }),
+  ]
+}
+
+const issuerReply = (issuer: Issuer) => ({ id: issuer.id, url: issuer.url, state: issuer.state, trusted_at: toIso(issuer.trustedAt) })
+
+function toTemplates(templates: Readonly<Record<string, z.output<typeof backends.template>>>): readonly Template[] {
+  return Object.entries(templates).map(([name, one]) => ({
+    name, database: one.database, owner: one.owner, memberOf: one.member_of, grants: one.grants, connectionLimit: one.connection_limit,
+  }))
+}
+
+function backendProblem(refusal: BackendRefusal): ProblemAnswer {
+  const code = refusal.kind
+  switch (refusal.kind) {
+    case 'no_such_thing': return problem('not-found', { code, detail: 'there is no such back end or issuer', hint: 'writ backend list' })
+    case 'already_exists': return problem('already-exists', { code, detail: 'this name is taken; a name is used once' })
+    case 'already_removed': return problem('conflict', { code, detail: 'it is removed already' })
+    case 'leases_open': return problem('conflict', { code, detail: `${refusal.count} leases of it are not ended yet; without it their end could not be proved`, hint: 'end their tasks first: writ task list --state open' })
+    case 'unreachable': return problem('backend-unavailable', { code, detail: refusal.why })
+    case 'administrator_refused': return problem('backend-refused', { code, detail: `the back end refused the administrator's login (${refusal.code})`, hint: 'check `settings.user` and the secret' })
+    case 'superuser': return problem('backend-refused', { code, detail: `\`${refusal.user}\` is a superuser; Writ takes no more than it needs`, hint: `make a role with these rights instead:\n${refusal.rightsNeeded.join('\n')}` })
+    case 'missing_rights': return problem('backend-refused', { code, detail: `\`${refusal.user}\` lacks rights`, hint: refusal.rightsNeeded.join('\n') })
+    case 'unsupported_version': return problem('backend-refused', { code, detail: `version ${refusal.version} is not supported`, hint: 'PostgreSQL 14 to 18' })
+    case 'accepts_any_secret': return problem('backend-refused', { code, detail: 'the back end let a login in with a wrong secret, so a refusal could never be proved', hint: 'replace `trust` by `scram-sha-256` for this host in pg_hba.conf' })
+    case 'bad_template': return problem('backend-refused', { code, detail: `template \`${refusal.template}\`: ${refusal.why}`, errors: [{ field: `templates.${refusal.template}`, message: refusal.why }] })
+    case 'cycle_failed': return problem('backend-refused', { code, detail: `the test cycle failed at ${refusal.step}: ${refusal.why}` })
+    default: return unreachable(refusal)
+  }
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto'
+import type { Endpoint } from '@writ/contract/endpoint'
+import { parseStrictJson } from '@writ/contract/strict-json'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import type { Outcome } from '@writ/domain/outcome'
+import { ok, refuse } from '@writ/domain/outcome'
+import type { Clock } from '../platform/clock.ts'
+import type { Entropy } from '../platform/entropy.ts'
+import type { EventMac } from '../keys/mac.ts'
+import type { Once } from '../store/store.ts'
+import type { AnyCaller, Answer, Call, Route } from './call.ts'
+import { problem, toProblem, type ProblemAnswer } from './problem.ts'
+
+export type ServeNeeds = {
+  /** Who presents this bearer value; undefined for every kind of no. */
+  readonly authenticate: (bearer: string, traceId: string) => Promise<AnyCaller | undefined>
+  readonly eventMac: EventMac
+  readonly clock: Clock
+  readonly entropy: Entropy
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{8,200}$/
+
+/** Serves a route: parse once, authenticate, answer once. */
+export function serve(app: FastifyInstance, needs: ServeNeeds, { endpoint, handle }: Route): void {
+  app.route({
+    method: endpoint.method,
+    url: endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    handler: async (request, reply) => {
+      const call = await readCall(needs, endpoint, request)
+      const answer = call.ok ? await handle(call.value as never) : call.refusal
+      return send(reply, endpoint, answer)
+    },
+  })
+}
+
+async function readCall(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest): Promise<Outcome<Call<Endpoint>, ProblemAnswer>> {
+  const caller = await readCaller(needs, endpoint, request)
+  if (!caller.ok) return caller
+  const query = endpoint.query === undefined ? ok(undefined) : checked(endpoint.query, request.query, 'query')
+  if (!query.ok) return query
+  const rawBody = typeof request.body === 'string' ? request.body : ''
+  const body = endpoint.body === undefined ? ok(undefined) : readBody(endpoint.body, rawBody)
+  if (!body.ok) return body
+  const once = readOnce(needs, request, caller.value, rawBody)
+  if (!once.ok) return once
+  return ok({
+    caller: caller.value as never, parameters: request.params as Record<string, string>, query: query.value as never, body: body.value as never,
+    rawBody, headers: request.headers, once: once.value,
+  })
+}
+
+async function readCaller(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest): Promise<Outcome<AnyCaller | null, ProblemAnswer>> {
+  if (endpoint.who === 'anyone' || endpoint.who === 'webhook') return ok(null)
+  const bearer = bearerOf(request)
+  const caller = bearer === undefined ? undefined : await needs.authenticate(bearer, request.id)
+  if (caller === undefined) return refuse(problem('unauthenticated', { hint: 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`' }))
+  const fits = endpoint.who === 'identity_or_operator' || endpoint.who === caller.kind
+  return fits ? ok(caller) : refuse(problem('not-allowed', { detail: endpoint.who === 'operator' ? 'this is for operators' : 'this is for identities: only the holder of a task acts in it' }))
+}
+
+/** RFC 6750 §2.1. Two `Authorization` headers are nobody's: which of them counts would depend on who reads. */
+function bearerOf(request: FastifyRequest): string | undefined {
+  const count = request.raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length
+  const found = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')
+  return count === 1 ? found?.[1] : undefined
+}
+
+function readBody(schema: z.ZodType, rawBody: string): Outcome<unknown, ProblemAnswer> {
+  if (rawBody === '') return checked(schema, {}, 'body')
+  const parsed = parseStrictJson(rawBody)
+  if (!parsed.ok) return refuse(problem('malformed-request', { code: parsed.refusal.kind, detail: 'the body is not JSON that has one meaning', hint: hintOf(parsed.refusal) }))
+  return checked(schema, parsed.value, 'body')
+}
+
+const hintOf = (refusal: object): string => Object.entries(refusal).filter(([name]) => name !== 'kind').map(([name, value]) => `${name}: \`${String(value)}\``).join(', ') || 'check its syntax'
+
+/** All faults at once, each by the name of its field. */
+function checked(schema: z.ZodType, value: unknown, where: string): Outcome<unknown, ProblemAnswer> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return ok(parsed.data)
+  const errors = parsed.error.issues.flatMap((issue) => {
+    const at = issue.path.map(String).join('.')
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ field: at === '' ? key : `${at}.${key}`, message: 'is not a known field' }))
+    const isMissing = issue.code === 'invalid_type' && isAbsent(value, issue.path)
+    return [{ field: at === '' ? where : at, message: isMissing ? 'is missing' : issue.message }]
+  })
+  return refuse(problem('invalid-fields', { detail: `${errors.length} ${errors.length === 1 ? 'field is' : 'fields are'} missing or wrong; nothing was written`, errors }))
+}
+
+function isAbsent(value: unknown, path: readonly PropertyKey[]): boolean {
+  let at = value
+  for (const step of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, step)) return true
+    at = (at as Record<PropertyKey, unknown>)[step]
+  }
+  return at === undefined
+}
+
+/** The request's hash is keyed: a body may hold a secret that somebody could guess. */
+function readOnce(needs: ServeNeeds, request: FastifyRequest, caller: AnyCaller | null, rawBody: string): Outcome<Once, ProblemAnswer> {
+  const given = request.headers['idempotency-key']
+  if (given !== undefined && (typeof given !== 'string' || !IDEMPOTENCY_KEY.test(given))) {
+    return refuse(problem('malformed-request', { code: 'bad_idempotency_key', detail: 'the `Idempotency-Key` header must be 8 to 200 visible characters' }))
+  }
+  const hash = createHash('sha256').update(JSON.stringify([request.method, request.url, rawBody])).digest()
+  return ok({
+    caller: caller === null ? 'anyone' : caller.kind === 'operator' ? caller.operator : caller.identity,
+    key: given ?? Buffer.from(needs.entropy.bytes(16)).toString('hex'),
+    requestHash: Buffer.from(needs.eventMac.macOf(Buffer.concat([Buffer.from('request\0'), hash]))).toString('base64url'),
+    now: needs.clock.now(),
+  })
+}
+
+function send(reply: FastifyReply, endpoint: Endpoint, answer: Answer<Endpoint>): FastifyReply {
+  if ('problem' in answer) return sendProblem(reply, answer)
+  void reply.headers({ 'cache-control': 'no-store', ...answer.headers })
+  if ('raw' in answer) return reply.type(answer.type).send(isText(answer.raw) ? answer.raw : streamOf(answer.raw))
+  return reply.status(endpoint.status ?? 200).type('application/json; charset=utf-8').send(JSON.stringify(answer.reply))
+}
+
+const isText = (raw: string | Uint8Array | AsyncIterable<string>): raw is string => typeof raw === 'string'
+const streamOf = (raw: Uint8Array | AsyncIterable<string>): Uint8Array | ReadableStream => (raw instanceof Uint8Array ? Buffer.from(raw) : ReadableStream.from(raw))
+
+export function sendProblem(reply: FastifyReply, answer: ProblemAnswer): FastifyReply {
+  const body = toProblem(answer, reply.request.id)
+  void reply.header('cache-control', 'no-store')
+  if (body.status === 401) void reply.header('www-authenticate', 'Bearer')
+  if (body.status === 503 || body.status === 502) void reply.header('retry-after', '1')
+  return reply.status(body.status).type('application/problem+json; charset=utf-8').send(JSON.stringify(body))
+}

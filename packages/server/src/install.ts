@@ -1,0 +1,16 @@
+import { ok } from '@writ/domain/outcome'
+import type { EpochMs } from '@writ/domain/time'
+import { append } from './record/append.ts'
+import { change, type Tx } from './record/tx.ts'
+import { findInstallation, insertInstallation, setKeyCheck } from './store/installation.ts'
+
+type InstallInput = { readonly id: string; readonly keyCheck: string; readonly version: string; readonly now: EpochMs }
+
+/** The first start gives the store its id and binds it to its master key; every start is an event. */
+export const install = change('server.start', async (tx: Tx, input: InstallInput) => {
+  const installation = await findInstallation(tx.db)
+  if (installation === undefined) await insertInstallation(tx.db, { id: input.id, keyCheck: input.keyCheck }, input.now)
+  else if (installation.keyCheck !== input.keyCheck) await setKeyCheck(tx.db, input.keyCheck)
+  await append(tx, input.now, { type: 'server.started', actor: { kind: 'writ', id: 'writ' }, facts: { version: input.version } })
+  return ok(installation?.id ?? input.id)
+})

@@ -1,0 +1,85 @@
+import { STREAMS } from '@writ/domain/event'
+import { milliseconds, plus } from '@writ/domain/time'
+import type { Logger } from 'pino'
+import type { Bell } from '../platform/bell.ts'
+import type { ResyncedClock } from '../platform/clock.ts'
+import { sealOnce, type SealNeeds } from '../record/seal.ts'
+import type { Store } from '../record/tx.ts'
+import { retireDueIdentities } from '../registry/change-identity.ts'
+import type { WithdrawNeeds } from '../revoke/withdraw.ts'
+import { endDueTasks } from '../tasks/keep-task.ts'
+import { forget } from './forget.ts'
+import { startLoop, type Loop } from './loop.ts'
+import { orphanRound, type OrphanNeeds } from './orphans.ts'
+import { withdrawals } from './withdrawals.ts'
+
+export type JobNeeds = SealNeeds & WithdrawNeeds & Omit<OrphanNeeds, 'reach'> & {
+  readonly backends: OrphanNeeds['reach']
+  readonly store: Store
+  readonly clock: ResyncedClock
+  readonly log: Logger
+  /** Rung when something is due. */
+  readonly due: Bell
+  /** Rung when the record has grown. */
+  readonly recorded: Bell
+  /** Rung when the log has grown. */
+  readonly sealed: Bell
+  /** What the host's clock is compared with. */
+  readonly referenceTime: () => Promise<number | undefined>
+}
+
+/** A claim on rows that one transaction both takes and finishes: it only has to outlive that. */
+const BRIEF_CLAIM = milliseconds(30_000)
+const MOST_DUE = 200
+
+/** Everything that runs on its own: what is due ends, what was recorded is sealed, what is left over is found. */
+export function startJobs(needs: JobNeeds): { readonly loops: readonly Loop[]; readonly stop: () => Promise<void> } {
+  const { store, clock, log } = needs
+  const withdrawing = withdrawals({ ...needs, ended: needs.recorded })
+  const loops = [
+    startLoop({ name: 'end-due', paceMs: 250, wokenBy: needs.due, log, round: () => endWhatIsDue(needs) }),
+    startLoop({ name: 'withdraw', paceMs: 250, wokenBy: needs.due, log, round: withdrawing.round }),
+    startLoop({ name: 'seal', paceMs: 200, wokenBy: needs.recorded, log, round: () => sealAll(needs) }),
+    startLoop({ name: 'orphans', paceMs: 30_000, log, round: orphanRound({ ...needs, reach: needs.backends }) }),
+    startLoop({
+      name: 'forget', paceMs: 300_000, log,
+      round: async () => {
+        await store.change(forget, { now: clock.now() })
+        return false
+      },
+    }),
+    startLoop({
+      name: 'clock', paceMs: 10_000, log,
+      round: async () => {
+        clock.resync((await needs.referenceTime()) as never)
+        return false
+      },
+    }),
+  ]
+  return {
+    loops,
+    async stop() {
+      await Promise.all(loops.filter((loop) => loop.name !== 'seal').map((loop) => loop.stop()))
+      await withdrawing.settled()
+      await loops.find((loop) => loop.name === 'seal')!.stop()
+      await sealAll(needs)
+    },
+  }
+}
+
+async function endWhatIsDue(needs: JobNeeds): Promise<boolean> {
+  const now = needs.clock.now()
+  const claim = { now, until: plus(now, BRIEF_CLAIM), limit: MOST_DUE }
+  const ended = await needs.store.change(endDueTasks, claim)
+  const retired = await needs.store.change(retireDueIdentities, claim)
+  const count = (ended.ok ? ended.value : 0) + (retired.ok ? retired.value : 0)
+  if (count > 0) needs.due.ring()
+  return ended.ok && ended.value === MOST_DUE
+}
+
+async function sealAll(needs: JobNeeds): Promise<boolean> {
+  let sealed = 0
+  for (const stream of STREAMS) sealed += await sealOnce(needs, stream)
+  if (sealed > 0) needs.sealed.ring()
+  return sealed > 0
+}

@@ -1,0 +1,56 @@
+import { printCertificate } from '@writ/ledger/certificate'
+import type { Disclosure, Receipt } from '@writ/ledger/receipt'
+import { inclusionFromTiles, tilesForInclusion, type TileId } from '@writ/ledger/tile'
+import type { EventId, TaskId } from '@writ/domain/id'
+import type { Task } from '@writ/domain/task'
+import { sha256 } from '../record/append.ts'
+import type { Db } from '../record/tx.ts'
+import { listEventsOfTask, listSaid, type Said, type StoredEvent } from '../store/events.ts'
+import { findLog, readTile, type LogHead } from '../store/logs.ts'
+import { listChildren } from '../store/tasks.ts'
+
+/** What a certificate is made of: see `@writ/ledger/certificate`. */
+const TASK_EVENTS: ReadonlySet<string> = new Set(['task.opened', 'task.ended', 'task.closed', 'lease.intended', 'lease.minted', 'lease.ended', 'incident.opened'])
+
+/** The closure certificate's text, or undefined while the task is not closed, or its closing not yet below a checkpoint. */
+export async function certificateOf(db: Db, task: Task): Promise<string | undefined> {
+  if (task.state !== 'closed') return undefined
+  const events = await eventsFor(db, task.id)
+  const head = await findLog(db, 'non-human')
+  if (head === undefined || events.some((event) => event.leafIndex === null || event.leafIndex < 0 || event.leafIndex >= head.size)) return undefined
+  const said = await listSaid(db, events.map((event) => event.id))
+  const receipts: Receipt[] = []
+  for (const event of events.toSorted((a, b) => a.leafIndex! - b.leafIndex!)) receipts.push(await receiptOf(db, head, event, said))
+  const printed = printCertificate(sha256, head.note, receipts)
+  if (!printed.ok) throw new Error(`the certificate of ${task.id} does not hold: ${printed.refusal.kind}: ${printed.refusal.detail}`)
+  return printed.value
+}
+
+/** The task's own events up to its closing, and the closing of each child. */
+async function eventsFor(db: Db, task: TaskId): Promise<readonly StoredEvent[]> {
+  const own = (await listEventsOfTask(db, task)).filter((event) => TASK_EVENTS.has(event.type))
+  const closing = own.findIndex((event) => event.type === 'task.closed')
+  const events = own.slice(0, closing + 1)
+  for (const child of await listChildren(db, task)) {
+    events.push(...(await listEventsOfTask(db, child.id)).filter((event) => event.type === 'task.closed'))
+  }
+  return events
+}
+
+async function receiptOf(db: Db, head: LogHead, event: StoredEvent, said: ReadonlyMap<EventId, readonly Said[]>): Promise<Receipt> {
+  const proof = await inclusionOf(db, head, event.leafIndex!)
+  const disclosures = Object.fromEntries((said.get(event.id) ?? []).map((one): [string, Disclosure] => [
+    one.field, { salt: Buffer.from(one.salt).toString('base64url'), value: one.value },
+  ]))
+  return { leaf: event.text, index: event.leafIndex!, proof: proof.map((hash) => Buffer.from(hash).toString('base64')), ...(Object.keys(disclosures).length === 0 ? {} : { disclosures }) }
+}
+
+async function inclusionOf(db: Db, head: LogHead, index: number): Promise<readonly Uint8Array[]> {
+  const tiles = new Map<string, Uint8Array>()
+  const nameOf = (tile: TileId): string => `${tile.level}/${tile.index}`
+  for (const tile of tilesForInclusion(index, head.size)) {
+    const hashes = await readTile(db, head.stream, tile.level, tile.index)
+    if (hashes !== undefined) tiles.set(nameOf(tile), hashes)
+  }
+  return inclusionFromTiles(sha256, (tile) => tiles.get(nameOf(tile)), index, head.size)
+}

@@ -1,0 +1,95 @@
+import { textOf } from '@writ/domain/authority'
+import type { EventActor } from '@writ/domain/event'
+import type { Identity } from '@writ/domain/identity'
+import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import { toIso, type EpochMs } from '@writ/domain/time'
+import { append } from '../record/append.ts'
+import { change, type Tx } from '../record/tx.ts'
+import { findIdentity, findCredentialByThumbprint, updateIdentity } from '../store/identities.ts'
+import type { IdentityDraft } from './draft.ts'
+import { describe, registerIn, triggerWatches, type RegisterInput, type RegisterRefusal } from './register.ts'
+
+export type FieldChange = { readonly field: string; readonly from: string | null; readonly to: string }
+export type ManifestChange = {
+  readonly spiffeId: string
+  readonly action: 'register' | 'decline' | 'change' | 'none'
+  readonly fields: readonly FieldChange[]
+  /** Set when a webhook was made for it. */
+  readonly hookOf: string | null
+}
+
+export type ManifestRefusal =
+  | (RegisterRefusal & { readonly at: string })
+  | { readonly kind: 'retired'; readonly at: string }
+  | { readonly kind: 'named_twice'; readonly at: string }
+  | { readonly kind: 'key_not_registered'; readonly at: string }
+  /** Not a failure: everything was tried, and is now undone. */
+  | { readonly kind: 'dry_run'; readonly changes: readonly ManifestChange[] }
+
+export type ApplyInput = { readonly entries: readonly Omit<RegisterInput, 'by' | 'now'>[]; readonly dryRun: boolean; readonly by: EventActor; readonly now: EpochMs }
+
+/** All of the manifest or nothing. A dry run does everything and is then refused, so that what it shows is what would happen. */
+export const applyManifest = change('manifest.apply', async (tx: Tx, input: ApplyInput): Promise<Outcome<readonly ManifestChange[], ManifestRefusal>> => {
+  const changes: ManifestChange[] = []
+  const seen = new Set<string>()
+  for (const entry of input.entries) {
+    const at = entry.draft.spiffeId
+    if (seen.has(at)) return refuse({ kind: 'named_twice', at })
+    seen.add(at)
+    const done = await applyOne(tx, { ...entry, by: input.by, now: input.now })
+    if (!done.ok) return done
+    changes.push(done.value)
+  }
+  return input.dryRun ? refuse({ kind: 'dry_run', changes }) : ok(changes)
+})
+
+async function applyOne(tx: Tx, input: RegisterInput): Promise<Outcome<ManifestChange, ManifestRefusal>> {
+  const { draft } = input
+  const at = draft.spiffeId
+  const existing = await findIdentity(tx.db, at)
+  if (existing !== undefined) return changeOne(tx, existing, input)
+  if (draft.admission.answer === 'delegated_token' && (await wasDeclined(tx, at))) return ok({ spiffeId: at, action: 'none', fields: [], hookOf: null })
+  const registered = await registerIn(tx, input)
+  if (!registered.ok) return refuse({ ...registered.refusal, at })
+  const isDeclined = registered.value.outcome === 'declined'
+  const fields = isDeclined ? [] : fieldsOf(draft).map(([field, to]) => ({ field, from: null, to }))
+  return ok({ spiffeId: at, action: isDeclined ? 'decline' : 'register', fields, hookOf: isDeclined || input.sealedHook === null ? null : input.ids.identity })
+}
+
+async function changeOne(tx: Tx, existing: Identity, input: RegisterInput): Promise<Outcome<ManifestChange, ManifestRefusal>> {
+  const { draft } = input
+  const at = draft.spiffeId
+  const before = new Map(fieldsOf(existing))
+  const fields = fieldsOf(draft).filter(([field, to]) => before.get(field) !== to).map(([field, to]) => ({ field, from: before.get(field) ?? null, to }))
+  const registeredTo = draft.key === null ? undefined : await findCredentialByThumbprint(tx.db, draft.key.thumbprint)
+  if (draft.key !== null && registeredTo?.identity !== existing.id) return refuse({ kind: 'key_not_registered', at })
+  if (fields.length === 0) return ok({ spiffeId: at, action: 'none', fields, hookOf: null })
+  if (existing.state === 'retired') return refuse({ kind: 'retired', at })
+  if (draft.endsAt <= input.now) return refuse({ kind: 'ends_in_the_past', at })
+  const watched = await triggerWatches(tx, draft.trigger)
+  if (!watched.ok) return refuse({ ...watched.refusal, at })
+  const { admission: _answer, key: _key, ...terms } = draft
+  await updateIdentity(tx.db, { ...existing, ...terms })
+  await append(tx, input.now, { type: 'identity.changed', actor: input.by, identity: existing.id, ...describe(draft) })
+  return ok({ spiffeId: at, action: 'change', fields, hookOf: null })
+}
+
+async function wasDeclined(tx: Tx, spiffeId: string): Promise<boolean> {
+  return (await tx.db.selectFrom('admission').select('id').where('spiffe_id', '=', spiffeId).where('answer', '=', 'delegated_token').executeTakeFirst()) !== undefined
+}
+
+/** The fields as people write them in a manifest, in the order in which a difference is shown. */
+function fieldsOf(of: Omit<IdentityDraft, 'admission' | 'key'>): readonly (readonly [string, string])[] {
+  return [
+    ['kind', of.kind],
+    ['class', of.class],
+    ['purpose', of.purpose],
+    ['owners.technical', of.technicalOwner],
+    ['owners.business', of.businessOwner],
+    ['system_scope', of.systemScope.join(', ')],
+    ['environment', of.environment],
+    ['authority', of.authority.map(textOf).join(', ')],
+    ['ends_at', toIso(of.endsAt)],
+    ['trigger', Object.values(of.trigger).join(' ')],
+  ]
+}

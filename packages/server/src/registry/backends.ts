@@ -1,0 +1,98 @@
+import type { EventActor } from '@writ/domain/event'
+import { mintId, type BackendId } from '@writ/domain/id'
+import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
+import { BackendFault, type Admission, type AdmitRefusal, type Connector, type Template } from '../connectors/connector.ts'
+import type { Sealer } from '../keys/seal.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Entropy } from '../platform/entropy.ts'
+import { failpoint } from '../platform/failpoint.ts'
+import type { Connect, Reach } from '../reach/reach.ts'
+import type { Store } from '../record/tx.ts'
+import { findBackend, secretPlace, type Backend, type BackendSettings } from '../store/backends.ts'
+import { addBackend as addBackendChange, keepNextSecret, recordBackendTest, takeNextSecret, type WatchedRefusal } from './watched.ts'
+
+export type BackendNeeds = {
+  readonly store: Pick<Store, 'change' | 'read'>
+  readonly connect: Connect
+  readonly reach: Reach
+  readonly secrets: Sealer
+  readonly clock: Clock
+  readonly entropy: Entropy
+  readonly handlePrefix: string
+}
+
+export type NewBackend = { readonly name: string; readonly settings: BackendSettings; readonly templates: readonly Template[]; readonly secret: string; readonly rotate: boolean }
+
+export type BackendRefusal = AdmitRefusal | WatchedRefusal
+
+/** Runs the whole cycle on a test login before anything is accepted; rotates the administrator's secret when asked. */
+export async function addBackend(needs: BackendNeeds, asked: NewBackend, by: EventActor): Promise<Outcome<BackendId, BackendRefusal>> {
+  if ((await needs.store.read((db) => findBackend(db, asked.name))) !== undefined) return refuse({ kind: 'already_exists' })
+  const connector = needs.connect('postgres', asked.settings, asked.secret)
+  try {
+    const admitted = await admit(needs, connector, asked.templates)
+    if (!admitted.ok) return admitted
+    const now = needs.clock.now()
+    const id = mintId('backend', now, needs.entropy.bytes(10))
+    const backend: Backend = {
+      id, name: asked.name, kind: 'postgres', settings: asked.settings, templates: asked.templates, sealedSecret: needs.secrets.seal(asked.secret, secretPlace(id)),
+      nextSealedSecret: null, version: admitted.value.version, state: 'active', addedAt: now, secretRotatedAt: null,
+    }
+    const added = await needs.store.change(addBackendChange, { backend, by, cycleMs: admitted.value.cycleMs })
+    if (!added.ok) return added
+    if (asked.rotate) await rotateBackend(needs, asked.name, by)
+    return ok(id)
+  } finally {
+    await connector.close()
+  }
+}
+
+/** The same cycle, at any later time. */
+export async function testBackend(needs: BackendNeeds, reference: string, by: EventActor): Promise<Outcome<Admission, BackendRefusal>> {
+  const backend = await needs.reach.reach(reference)
+  if (backend === undefined) return refuse({ kind: 'no_such_thing' })
+  const admitted = await admit(needs, backend.connector, backend.templates)
+  const outcome = admitted.ok ? 'passed' : admitted.refusal.kind
+  await needs.store.change(recordBackendTest, { backend: backend.id, name: backend.name, outcome, by, now: needs.clock.now() })
+  return admitted
+}
+
+/** Gives the administrator a secret that nobody has ever seen. It is sealed into the store before the back end is told. */
+export async function rotateBackend(needs: BackendNeeds, reference: string, by: EventActor): Promise<Outcome<BackendId, BackendRefusal>> {
+  const backend = await needs.reach.reach(reference)
+  if (backend === undefined) return refuse({ kind: 'no_such_thing' })
+  const secret = toSecret(SECRET_PREFIX.database, needs.entropy.bytes(32))
+  await needs.store.change(keepNextSecret, { backend: backend.id, sealed: needs.secrets.seal(secret, secretPlace(backend.id)) })
+  failpoint('backend.rotate.before_backend')
+  await backend.connector.rotate(secret)
+  failpoint('backend.rotate.before_record')
+  await needs.store.change(takeNextSecret, { backend: backend.id, by, now: needs.clock.now() })
+  await needs.reach.forget(backend.id)
+  return ok(backend.id)
+}
+
+/**
+ * After a crash in the middle of a rotation either secret may be the right one: the next one is tried, and taken if it works. Run at
+ * start, before anything uses the back end.
+ */
+export async function settleRotation(needs: BackendNeeds, backend: Backend): Promise<void> {
+  if (backend.nextSealedSecret === null) return
+  const connector = needs.connect(backend.kind, backend.settings, needs.secrets.unseal(backend.nextSealedSecret, secretPlace(backend.id)))
+  try {
+    await connector.list(needs.handlePrefix)
+    await needs.store.change(takeNextSecret, { backend: backend.id, by: { kind: 'writ', id: 'writ' }, now: needs.clock.now() })
+    await needs.reach.forget(backend.id)
+  } catch (cause) {
+    // Refused or out of reach: the secret in use stays, and the next one is kept for the next start.
+    if (!(cause instanceof BackendFault)) throw cause
+  } finally {
+    await connector.close()
+  }
+}
+
+function admit(needs: BackendNeeds, connector: Connector, templates: readonly Template[]): Promise<Outcome<Admission, AdmitRefusal>> {
+  const now = needs.clock.now()
+  const testHandle = `${needs.handlePrefix}test_${Buffer.from(needs.entropy.bytes(6)).toString('hex')}`
+  return connector.admit(templates, testHandle, toSecret(SECRET_PREFIX.database, needs.entropy.bytes(32)), now)
+}
