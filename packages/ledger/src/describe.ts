@@ -26,7 +26,8 @@ export function describeClosure(closure: Closure): readonly string[] {
     `  closed: ${iso(closure.closed_at)}`,
     `  calls: ${closure.calls_used} of ${closure.budget_calls}`,
     ...closure.leases.flatMap(describeLease),
-    ...closure.descendants.map((one) => `  task below: ${inert(one.task)}, closed ${iso(one.closed_at)}, as its own closing says: ${words(one.outcome)}`),
+    ...closure.descendants.map((one) =>
+      `  task below: ${inert(one.task)}, closed ${iso(one.closed_at)}, as its own closing says: ${words(one.outcome)}`),
     `  a token of its leases could still be accepted offline until: ${orElse(closure.residual_until, 'no such token was issued')}`,
     `  outcome: ${verdictOf(closure)}`,
   ]
@@ -87,8 +88,10 @@ function describeEnd(end: LeaseEnd): readonly string[] {
   ]
 }
 
-const describeReassigned = ({ new_owner: owner, kind, name, database, disarmed }: ReassignedObject): string =>
-  `    kept, now owned by ${inert(owner)}: ${inert(kind)} ${inert(name)} in ${inert(database)}${disarmed === null ? '' : ', without '}${inert(disarmed ?? '')}`
+function describeReassigned({ new_owner: owner, kind, name, database, disarmed }: ReassignedObject): string {
+  const without = disarmed === null ? '' : `, without ${inert(disarmed)}`
+  return `    kept, now owned by ${inert(owner)}: ${inert(kind)} ${inert(name)} in ${inert(database)}${without}`
+}
 
 function describeProbe(probe: ProbeAnswer, refusedAfter: number | null): readonly string[] {
   if (probe.kind === 'not_evaluated') return [`    dead login tried again: not evaluated (${inert(probe.why)})`]

@@ -13,7 +13,7 @@ type Rows = readonly Readonly<Record<string, unknown>>[]
 
 /** A shop's database with an owner, a readers' group and an administrator who is no superuser, as an operator would have set it up. */
 export type GovernedPostgres = {
-  readonly server: TestPostgres
+  readonly server: Pick<TestPostgres, 'host' | 'port' | 'url'>
   readonly database: string
   /** Another database of the same owner. */
   readonly elsewhere: string
@@ -31,12 +31,13 @@ export type GovernedPostgres = {
   remove(): Promise<void>
 }
 
-export async function governedPostgres(version: 15 | 18, at?: { readonly host: string; readonly port: number; url(database?: string): string }): Promise<GovernedPostgres> {
-  const server = at ? { ...at, version, createDatabase: async () => { throw new Error('not here') } } : await postgres(version)
+/** On the server that all test files share, unless `at` names one of the test's own. */
+export async function governedPostgres(version: 15 | 18, at?: GovernedPostgres['server']): Promise<GovernedPostgres> {
+  const server = at ?? await postgres(version)
   const tag = randomBytes(4).toString('hex')
   const names = { database: `shop_${tag}`, elsewhere: `else_${tag}`, owner: `Shop Owner ${tag}`, readers: `readers_${tag}`, user: `admin_${tag}` }
   const administratorSecret = randomBytes(24).toString('base64url')
-  const asSuperuser = (statement: string, values: readonly unknown[] = [], database?: string): Promise<Rows> => ask(server.url(database), statement, values)
+  const asSuperuser: GovernedPostgres['asSuperuser'] = (statement, values = [], database) => ask(server.url(database), statement, values)
   const newest = version >= 16
   await asSuperuser(`
     create role "${names.owner}"; create role ${names.readers};
@@ -75,7 +76,10 @@ export async function governedPostgres(version: 15 | 18, at?: { readonly host: s
       const lease = freshLease()
       return { lease, handle: `writ_${tag}_${lease.slice(4)}`, secret: freshSecret(), template, expiresAt: epochMs(Date.now() + 60_000), ...over }
     },
-    rolesNamed: async (prefix) => (await asSuperuser('select rolname from pg_roles where starts_with(rolname, $1) order by 1', [prefix])).map((row) => String(row['rolname'])),
+    rolesNamed: async (prefix) => {
+      const rows = await asSuperuser('select rolname from pg_roles where starts_with(rolname, $1) order by 1', [prefix])
+      return rows.map((row) => String(row['rolname']))
+    },
     remove: async () => {
       await connector.close()
       for (const database of [names.database, names.elsewhere]) await asSuperuser(`drop database if exists ${database} with (force)`)

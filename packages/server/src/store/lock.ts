@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { UnusableStore } from './faults.ts'
@@ -11,7 +11,9 @@ export type DirectoryLock = { readonly release: () => void }
  */
 export function lockDirectory(directory: string): DirectoryLock {
   const holderFile = join(directory, 'writ.pid')
-  const lock = new DatabaseSync(join(directory, 'writ.lock'), { timeout: 0 })
+  const lockFile = join(directory, 'writ.lock')
+  makeFile(lockFile)
+  const lock = new DatabaseSync(lockFile, { timeout: 0 })
   try {
     lock.exec('begin exclusive')
   } catch (cause) {
@@ -22,6 +24,18 @@ export function lockDirectory(directory: string): DirectoryLock {
   }
   writeFileSync(holderFile, `${process.pid}\n`, { mode: 0o600 })
   return { release: () => { lock.close() } }
+}
+
+/**
+ * Makes an empty file for its owner alone, where there is none; SQLite gives its logs the rights of the file. A file that is there is
+ * not opened: to close it again would free the locks that this process holds on it (POSIX fcntl).
+ */
+export function makeFile(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
+  }
 }
 
 /** https://sqlite.org/rescode.html#busy */

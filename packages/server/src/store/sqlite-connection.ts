@@ -32,12 +32,16 @@ export const openWriting = (file: string): SqliteConnection => openSafely(file, 
 
 export const openReading = (file: string): SqliteConnection => openSafely(file, { timeout: 5000, readOnly: true }, ['trusted_schema = off', 'query_only = on'])
 
-function openSafely(file: string, options: { readonly timeout: number; readonly readOnly?: boolean; readonly enableForeignKeyConstraints?: boolean }, pragmas: readonly string[]): SqliteConnection {
+type OpenOptions = { readonly timeout: number; readonly readOnly?: boolean; readonly enableForeignKeyConstraints?: boolean }
+
+function openSafely(file: string, options: OpenOptions, pragmas: readonly string[]): SqliteConnection {
+  let database: DatabaseSync | undefined
   try {
-    const database = new DatabaseSync(file, { ...options, allowExtension: false, enableDoubleQuotedStringLiterals: false })
+    database = new DatabaseSync(file, { ...options, allowExtension: false, enableDoubleQuotedStringLiterals: false })
     for (const pragma of pragmas) database.exec(`pragma ${pragma}`)
     return connectionOf(database)
   } catch (cause) {
+    database?.close()
     throw toFault(cause)
   }
 }

@@ -7,7 +7,7 @@ import { bind } from './bound.ts'
 import type { Change } from './change.ts'
 import { sqliteDialect } from './dialect-sqlite.ts'
 import { fromPlainFault, readDoesNotWrite, StorageBusy, StorageUnavailable } from './faults.ts'
-import { lockDirectory } from './lock.ts'
+import { lockDirectory, makeFile } from './lock.ts'
 import { migrate, type MigrationTarget, type Migrations } from './migrate.ts'
 import { openReading, openWriting, type SqliteConnection } from './sqlite-connection.ts'
 import type { Call, FromWriter, ToWriter, WriterOrder } from './sqlite-writer.ts'
@@ -37,6 +37,7 @@ export async function openSqlite<DB, Context>(order: SqliteOrder): Promise<Store
   try {
     const file = join(order.directory, 'writ.db')
     makeFile(file)
+    syncDirectory(order.directory)
     await migrateFile(file, order)
     const writer = await startWriter({ file, context: order.context }, order)
     return storeOf<DB, Context>(file, writer, lock.release)
@@ -49,6 +50,12 @@ export async function openSqlite<DB, Context>(order: SqliteOrder): Promise<Store
 function storeOf<DB, Context>(file: string, writer: WriterThread, release: () => void): Store<DB, Context> {
   const connection = openReading(file)
   const { db } = bind<DB>('sqlite', async (text, parameters) => executeReading(connection, text, parameters))
+  const close = async (): Promise<void> => {
+    await writer.close()
+    connection.close()
+    release()
+  }
+  let closed: Promise<void> | undefined
   return {
     dialect: sqliteDialect,
     change: async <Input, Value, Refusal>({ name }: Change<never, Input, Value, Refusal>, input: Input) =>
@@ -59,11 +66,7 @@ function storeOf<DB, Context>(file: string, writer: WriterThread, release: () =>
       writer.check()
       connection.execute('select 1', [])
     },
-    close: async () => {
-      await writer.close()
-      connection.close()
-      release()
-    },
+    close: () => closed ??= close(),
   }
 }
 
@@ -195,13 +198,7 @@ function makeDirectory(directory: string): void {
   syncDirectory(dirname(directory))
 }
 
-/** SQLite gives its log the rights of the file. */
-function makeFile(file: string): void {
-  closeSync(openSync(file, 'a', 0o600))
-  syncDirectory(dirname(file))
-}
-
-/** The file's name has to survive a power cut too. */
+/** The names of new files have to survive a power cut too. */
 function syncDirectory(directory: string): void {
   const handle = openSync(directory, 'r')
   try {

@@ -15,7 +15,7 @@ export type HandOver = { readonly handle: string; readonly owner: string; readon
 export async function surveyDatabase(backend: PostgresBackend, order: HandOver): Promise<readonly Reassigned[]> {
   return backend.administer(order.database, `looking for what \`${order.handle}\` made`, async (client) => {
     const objects = await ownedBy(client, order.handle, 'ever')
-    return described(order, objects, await measuresFor(client, order, objects, await hasRightsOf(client, order)))
+    return described(order, objects, await measuresFor(client, order, objects))
   })
 }
 
@@ -28,12 +28,11 @@ export async function surveyDatabase(backend: PostgresBackend, order: HandOver):
  */
 export async function handOver(backend: PostgresBackend, order: HandOver): Promise<readonly Reassigned[]> {
   return backend.changeGrants(order.database, `handing over what \`${order.handle}\` made`, async (client) => {
-    await client.query(`begin; ${durable}; set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
-    const trusted = await hasRightsOf(client, order)
-    await client.query(`reassign owned by ${quoted(order.handle)} to ${quoted(order.owner)}`)
+    const reassign = `reassign owned by ${quoted(order.handle)} to ${quoted(order.owner)}`
+    await client.query(`begin; ${durable}; set local lock_timeout = ${LOCK_TIMEOUT_MS}; ${reassign}`)
     // Read after the fact: another session may have added something since the survey, and it must not keep its fangs.
     const objects = await ownedBy(client, order.owner, 'by this transaction')
-    const measures = await measuresFor(client, order, objects, trusted)
+    const measures = await measuresFor(client, order, objects)
     await disarm(client, measures, order.owner)
     await takeBack(client, order.handle, await majorOf(client))
     // Only default privileges, user mappings and the like are left for it: objects were all handed over above.
@@ -42,8 +41,9 @@ export async function handOver(backend: PostgresBackend, order: HandOver): Promi
   })
 }
 
-async function measuresFor(client: ClientBase, order: HandOver, objects: readonly OwnedObject[], trusted: boolean): Promise<readonly Measure[]> {
+async function measuresFor(client: ClientBase, order: HandOver, objects: readonly OwnedObject[]): Promise<readonly Measure[]> {
   if (objects.length === 0) return []
+  const trusted = await hasRightsOf(client, order)
   return planDisarming(client, objects, { handle: order.handle, owner: order.owner, trusted, major: await majorOf(client) })
 }
 

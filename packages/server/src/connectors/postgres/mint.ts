@@ -61,9 +61,16 @@ function statements({ handle, bearer, verifier, template, expiresAt }: RoleOrder
 /** A commit that was reported and then lost in a crash of the back end would bring a dead login back. */
 export const durable = `select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'`
 
+/** Per connection: a server changes its version only by ending them all. */
+const majors = new WeakMap<ClientBase, number>()
+
 export async function majorOf(client: ClientBase): Promise<number> {
+  const known = majors.get(client)
+  if (known !== undefined) return known
   const { rows } = await client.query<{ number: string }>(`select current_setting('server_version_num') as number`)
-  return Math.floor(Number(rows[0]?.number) / 10_000)
+  const major = Math.floor(Number(rows[0]?.number) / 10_000)
+  majors.set(client, major)
+  return major
 }
 
 /** Logs in once with the very secret that will be tried when the lease is dead (decision 10). */

@@ -29,7 +29,8 @@ const GIVEN_TO = `
            from given g join pg_class c on g.classid = 'pg_class'::regclass and g.objid = c.oid and g.objsubid = 0, aclexplode(c.relacl) a
           union all
          select format('table %s', t.attrelid::regclass), g.grantee, a.grantor, a.grantee, format('%s (%I)', a.privilege_type, t.attname)
-           from given g join pg_attribute t on g.classid = 'pg_class'::regclass and g.objid = t.attrelid and g.objsubid = t.attnum, aclexplode(t.attacl) a
+           from given g join pg_attribute t on g.classid = 'pg_class'::regclass and g.objid = t.attrelid and g.objsubid = t.attnum,
+                aclexplode(t.attacl) a
           union all
          select format('schema %I', n.nspname), g.grantee, a.grantor, a.grantee, a.privilege_type
            from given g join pg_namespace n on g.classid = 'pg_namespace'::regclass and g.objid = n.oid, aclexplode(n.nspacl) a

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { turns } from './turns.ts'
 
 test('no more than so many run at a time, all run, in the order in which they came, and a failure blocks nobody', async () => {
-  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(fc.tuple(fc.nat(3), fc.boolean()), { maxLength: 20 }), async (atOnce, works) => {
+  const someWork = fc.array(fc.tuple(fc.nat(3), fc.boolean()), { maxLength: 20 })
+  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 4 }), someWork, async (atOnce, works) => {
     const pass = turns(atOnce)
     let running = 0
     const started: number[] = []

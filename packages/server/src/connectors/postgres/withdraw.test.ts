@@ -79,7 +79,8 @@ for (const version of [15, 18] as const) {
         'table shop.bait - rule second, rule "the ""rule"',
         'view shop.peek - rule third, owner rights of a view',
       ])
-      for (const attempt of ['select shop.pay()', 'call shop.raise()', 'select * from shop.peek', 'select * from shop.copy', 'select amount from shop.copy']) {
+      const reads = ['select * from shop.peek', 'select * from shop.copy', 'select amount from shop.copy']
+      for (const attempt of ['select shop.pay()', 'call shop.raise()', ...reads]) {
         await assert.rejects(asReader(attempt), { code: '42501' }, attempt)
       }
       await asReader('update shop.bait set i = 2; delete from shop.bait')
@@ -260,7 +261,8 @@ for (const version of [15, 18] as const) {
       await session.query(`begin; create table shop.pending (i int); prepare transaction 'it''s'`)
       await session.end()
       const withdraw = (): Promise<Withdrawal> => pg.connector.withdraw(order.handle, order.template, ignore)
-      await assert.rejects(withdraw(), (error) => error instanceof BackendFault && error.code === 'prepared_transactions' && error.message.includes(pg.database))
+      const fault = await withdraw().catch((error: unknown) => error)
+      assert.ok(fault instanceof BackendFault && fault.code === 'prepared_transactions' && fault.message.includes(pg.database))
       await assert.rejects(pg.login(order), { code: '28P01' })
       await pg.asSuperuser(`commit prepared 'it''s'`, [], pg.database)
       assert.deepEqual((await withdraw()).reassigned.map(({ name }) => name), ['shop.pending'])
