@@ -84,7 +84,7 @@ export function openNote(primitives: Primitives, key: VerifierKey, note: string)
   const ours = signatures.filter(({ name, id }) => name === key.name && equal(id, key.id))
   if (ours.length === 0) return fails('unsigned', `no signature by \`${inert(key.name)}\` with this key`)
   const message = utf8(text)
-  const good = ours.some(({ signature }) => signature.length === SIGNATURE_BYTES && primitives.verifyEd25519(key.publicKey, message, signature))
+  const good = ours.every(({ signature }) => signature.length === SIGNATURE_BYTES && primitives.verifyEd25519(key.publicKey, message, signature))
   return good ? holds(text) : fails('bad_signature', `the signature by \`${inert(key.name)}\` is not one over this text`)
 }
 

@@ -60,10 +60,12 @@ async function stopAtBackend(needs: WithdrawNeeds, lease: StoredLease): Promise<
     return { withdrawal: { existed: true, sessionsEnded: 0, reassigned: [] }, probe: { kind: 'not_evaluated', why: 'the back end can not revoke; the credential expires' }, canRevoke: false }
   }
   failpoint('lease.withdraw.before_backend')
+  let kept = lease.survey
   const survey = async (found: Survey): Promise<void> => {
-    await needs.store.change(surveyLease, { lease: lease.id, ...found })
+    kept = joined(kept, { existed: true, ...found })
+    await needs.store.change(surveyLease, { lease: lease.id, reassigned: kept.reassigned, sessionsEnded: kept.sessionsEnded })
   }
-  const withdrawal = joined(lease.survey, await connector.withdraw(lease.handle, template, survey))
+  const withdrawal = joined(kept, await connector.withdraw(lease.handle, template, survey))
   failpoint('lease.withdraw.before_probe')
   const probe: Probe = lease.sealedSecret === null
     ? { kind: 'not_evaluated', why: 'the secret is gone' }

@@ -14,7 +14,7 @@ export async function findInstallation(db: Db): Promise<Installation | undefined
 }
 
 export async function insertInstallation(db: Db, installation: Installation, now: EpochMs): Promise<void> {
-  await db.insertInto('installation').values({ id: installation.id, only: 1, created_at: now, key_check: installation.keyCheck }).execute()
+  await db.insertInto('installation').values({ id: installation.id, singleton: 1, created_at: now, key_check: installation.keyCheck }).execute()
 }
 
 export async function setKeyCheck(db: Db, keyCheck: string): Promise<void> {

@@ -1,35 +1,58 @@
-import { DatabaseError, Pool, types, type PoolClient, type PoolConfig } from 'pg'
 import type { QueryResult } from 'kysely'
-import { RuleBroken, StatementFault, StorageUnavailable, type Left } from './faults.ts'
+import { Pool, types, type PoolClient, type PoolConfig } from 'pg'
+import { StorageUnavailable, type Left } from './faults.ts'
+import { toFault } from './postgres-errors.ts'
+import { pulseOf, type Pulse } from './postgres-pulse.ts'
 
-/** R12 answers within 1 s: what waits longer for a connection, new or free, is told that there is none. */
+/** R12 answers within 1 s: who waits longer for a connection, new or free, is told that there is none. */
 const CONNECT_TIMEOUT_MS = 900
-/** The server gives up a statement first; the client's own limit is for a server that no longer answers at all. */
+/** More than PostgreSQL's own `deadlock_timeout` of 1 s, which must come first. */
 const LOCK_TIMEOUT_MS = 2000
 const STATEMENT_TIMEOUT_MS = 5000
-const QUERY_TIMEOUT_MS = 6000
 const KEEPALIVE_AFTER_MS = 10_000
 
-export type PoolOrder = { readonly url: string; readonly most: number; readonly writes: boolean }
+export type Answer = QueryResult<unknown> & { readonly command: string }
 
-export function openPool({ url, most, writes }: PoolOrder): Pool {
-  const config: PoolConfig = {
-    connectionString: writes ? url : readOnly(url),
+/** Asks on one connection. `left`: what is left of the change should the connection break now; `nothing`, when left out. */
+export type AskOne = (text: string, parameters?: readonly unknown[], left?: Left) => Promise<Answer>
+
+export type Connections = {
+  /** Lends a connection for as long as the work takes. Throws `StorageUnavailable` when there is none in time. */
+  use<T>(work: (ask: AskOne) => Promise<T>): Promise<T>
+  end(): Promise<void>
+}
+
+/** `migrates`: takes as long as it takes, and is one of three servers that wait for each other. */
+export type Purpose = 'changes' | 'reads' | 'migrates'
+
+export function openConnections(url: string, most: number, purpose: Purpose): Connections {
+  const pool = new Pool(configOf(url, most, purpose))
+  // An idle connection that the server has ended; the pool has already let go of it.
+  pool.on('error', () => {})
+  const pulse = pulseOf(url)
+  return {
+    use: (work) => lend(pool, (client) => work((text, parameters, left) => ask(client, pulse, { text, parameters: parameters ?? [], left: left ?? 'nothing' }))),
+    end: () => pool.end(),
+  }
+}
+
+function configOf(url: string, most: number, purpose: Purpose): PoolConfig {
+  const always = {
     max: most,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
     application_name: 'writ',
     types: { getTypeParser },
   }
-  const pool = new Pool(config)
-  // An idle connection that the server has ended; the pool has already let go of it.
-  pool.on('error', () => {})
-  return pool
+  if (purpose === 'migrates') return { ...always, connectionString: url }
+  return {
+    ...always,
+    connectionString: purpose === 'reads' ? readOnly(url) : url,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+  }
 }
 
 function readOnly(url: string): string {
@@ -39,18 +62,37 @@ function readOnly(url: string): string {
   return reading.href
 }
 
-/** A connection for one caller. Throws `StorageUnavailable` when there is none in time. */
-export async function connect(pool: Pool): Promise<PoolClient> {
+async function lend<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await connect(pool)
+  // Without a listener, a connection that breaks between two statements would end the process; the next statement tells.
+  const ignore = (): void => {}
+  client.on('error', ignore)
+  let reusable = true
   try {
-    return await pool.connect()
-  } catch (cause) {
-    throw new StorageUnavailable(codeOf(cause), 'nothing', { cause: withoutValues(cause) })
+    return await work(client)
+  } catch (error) {
+    reusable = !(error instanceof StorageUnavailable)
+    throw error
+  } finally {
+    client.removeListener('error', ignore)
+    client.release(!reusable)
   }
 }
 
-export async function ask(client: PoolClient, text: string, parameters: readonly unknown[] = [], left: Left = 'nothing'): Promise<QueryResult<unknown> & { readonly command: string }> {
+async function connect(pool: Pool): Promise<PoolClient> {
   try {
-    const { rows, rowCount, command } = await client.query(text, [...parameters])
+    return await pool.connect()
+  } catch (cause) {
+    const fault = toFault(cause, 'nothing')
+    throw fault instanceof StorageUnavailable ? fault : new StorageUnavailable('connection failed', 'nothing', { cause: fault })
+  }
+}
+
+type Question = { readonly text: string; readonly parameters: readonly unknown[]; readonly left: Left }
+
+async function ask(client: PoolClient, pulse: Pulse, { text, parameters, left }: Question): Promise<Answer> {
+  try {
+    const { rows, rowCount, command } = await pulse.watch(client, client.query(text, [...parameters]))
     return { rows, numAffectedRows: BigInt(rowCount ?? 0), command }
   } catch (cause) {
     throw toFault(cause, left)
@@ -59,7 +101,7 @@ export async function ask(client: PoolClient, text: string, parameters: readonly
 
 const OID = { bytea: 17, int8: 20, numeric: 1700 } as const
 
-/** The same values as from SQLite: whole numbers as numbers, bytes as plain bytes. Of this pool only; pg's own table is global. */
+/** The same values as from SQLite: whole numbers as numbers, bytes as plain bytes. For these connections only; pg's own table is global. */
 function getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
   if (oid === OID.int8 || oid === OID.numeric) return toNumber
   if (oid === OID.bytea) return toBytes
@@ -76,33 +118,4 @@ function toNumber(text: string): number {
 function toBytes(text: string): Uint8Array {
   if (!text.startsWith('\\x')) throw new RangeError('bytea_output is not `hex`')
   return new Uint8Array(Buffer.from(text.slice(2), 'hex'))
-}
-
-/** SQLSTATE classes and codes (PostgreSQL Appendix A) that say: not now. */
-const NOT_NOW = [/^08/, /^53/, /^57/, /^58/, /^XX/, /^55P03$/, /^25006$/, /^28/, /^3D000$/]
-const RULE = /^23/
-const VALUE = /^22/
-const RETRY = ['40001', '40P01']
-
-/** Lost to a deadlock or to a serialisation conflict: the same change may pass when it is tried again. */
-export class Conflict extends StatementFault {}
-
-export function toFault(cause: unknown, left: Left): Error {
-  // The server's own answers are `DatabaseError`s; anything else is a connection that broke or timed out.
-  if (!(cause instanceof DatabaseError)) return cause instanceof RangeError ? cause : new StorageUnavailable(codeOf(cause), left, { cause })
-  const code = cause.code ?? 'XX000'
-  if (NOT_NOW.some((one) => one.test(code))) return new StorageUnavailable(code, left, { cause: withoutValues(cause) })
-  if (RULE.test(code)) return new RuleBroken(cause.constraint ?? cause.column ?? code)
-  if (RETRY.includes(code)) return new Conflict('the database ended a conflict between two changes', code)
-  // Class 22 quotes the value that it could not read.
-  return new StatementFault(VALUE.test(code) ? `the database could not read a value (${code})` : cause.message, code)
-}
-
-/** `detail` and `where` of an error quote rows. */
-function withoutValues(cause: unknown): unknown {
-  return cause instanceof DatabaseError ? new StatementFault(cause.message, cause.code ?? 'XX000') : cause
-}
-
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'connection failed'
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { sqliteOrder, temporaryDirectory } from '../../test/both-stores.ts'
@@ -96,7 +96,10 @@ test('a real file system that fills up does the same', async (t) => {
   }
   const data = join(directory, 'data')
   const { store, faults } = await open(t, data)
-  t.after(() => { execFileSync('umount', [directory]) })
+  t.after(() => {
+    execFileSync('umount', [directory])
+    rmSync(directory, { recursive: true })
+  })
   await store.change(addJar, { id: 'first', marbles: 1 })
   fill(join(directory, 'filler'))
   await rejectsWholeBatch(store)
@@ -167,11 +170,12 @@ test('the data directory is for its owner alone', async (t) => {
   for (const file of ['writ.db', 'writ.db-wal', 'writ.db-shm', 'writ.pid', 'writ.lock']) assert.equal(statSync(join(directory, file)).mode & 0o077, 0, file)
 })
 
-test('a directory that can\'t be written is told at the start', async (t) => {
+test('a file that is no database is told at the start, and stays as it is', async (t) => {
   const outer = temporaryDirectory()
   t.after(() => { rmSync(outer, { recursive: true }) })
-  mkdirSync(join(outer, 'data'))
-  writeFileSync(join(outer, 'data', 'writ.db'), 'this is no database, and long enough to be read as the header of one.'.repeat(20))
-  await assert.rejects(openSqlite({ ...sqliteOrder(smallWorld, join(outer, 'data')), onFault: () => {} }), (error) =>
+  const text = 'this is no database, and long enough to be read as the header of one.'.repeat(20)
+  writeFileSync(join(outer, 'writ.db'), text)
+  await assert.rejects(openSqlite({ ...sqliteOrder(smallWorld, outer), onFault: () => {} }), (error) =>
     error instanceof StorageUnavailable && error.code === 'SQLITE_NOTADB')
+  assert.equal(readFileSync(join(outer, 'writ.db'), 'utf8'), text)
 })

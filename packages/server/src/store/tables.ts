@@ -27,7 +27,7 @@ export type Tables = {
   idempotency: IdempotencyRow
 }
 
-export type InstallationRow = { id: string; only: number; created_at: number; key_check: string }
+export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string }
 export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number }
 export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null }
 export type AdmissionRow = { id: string; spiffe_id: string; answer: string; reason: string; decided_by: string; decided_at: number }

@@ -10,7 +10,7 @@ export const registry: Migration = {
   up: (d) => [
     `create table installation (
        id text primary key,
-       only ${d.types.bigint} not null default 1 constraint installation_is_one unique,
+       singleton ${d.types.bigint} not null default 1 constraint installation_is_one unique,
        created_at ${d.types.bigint} not null,
        key_check text not null
      )${d.strict}`,
