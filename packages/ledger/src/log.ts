@@ -50,7 +50,7 @@ type Mark = { readonly size: number; readonly root: Uint8Array }
 type Line = { readonly leaf: string; readonly hash: string }
 
 /** The first line of an export, given its signed checkpoint. */
-export const printLogHeader = ({ origin, size }: Checkpoint, note: string): string =>
+export const printLogHeader = ({ origin, size }: Pick<Checkpoint, 'origin' | 'size'>, note: string): string =>
   JSON.stringify({ format: LOG_FORMAT, origin, size, checkpoint: note })
 
 /** The line of one leaf: its number, its canonical text, and its hash as the log's tile holds it. */

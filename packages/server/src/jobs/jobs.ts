@@ -34,22 +34,23 @@ const MOST_DUE = 200
 
 /** Everything that runs on its own: what is due ends, what was recorded is sealed, what is left over is found. */
 export function startJobs(needs: JobNeeds): { readonly loops: readonly Loop[]; readonly stop: () => Promise<void> } {
-  const { store, clock, log } = needs
+  const { store, clock } = needs
+  const about = { clock, log: needs.log }
   const withdrawing = withdrawals({ ...needs, ended: needs.recorded })
   const loops = [
-    startLoop({ name: 'end-due', paceMs: 250, wokenBy: needs.due, log, round: () => endWhatIsDue(needs) }),
-    startLoop({ name: 'withdraw', paceMs: 250, wokenBy: needs.due, log, round: withdrawing.round }),
-    startLoop({ name: 'seal', paceMs: 200, wokenBy: needs.recorded, log, round: () => sealAll(needs) }),
-    startLoop({ name: 'orphans', paceMs: 30_000, log, round: orphanRound({ ...needs, reach: needs.backends }) }),
+    startLoop({ name: 'end-due', paceMs: 250, wokenBy: needs.due, ...about, round: () => endWhatIsDue(needs) }),
+    startLoop({ name: 'withdraw', paceMs: 250, wokenBy: needs.due, ...about, round: withdrawing.round }),
+    startLoop({ name: 'seal', paceMs: 200, wokenBy: needs.recorded, ...about, round: () => sealAll(needs) }),
+    startLoop({ name: 'orphans', paceMs: 30_000, ...about, round: orphanRound({ ...needs, reach: needs.backends }) }),
     startLoop({
-      name: 'forget', paceMs: 300_000, log,
+      name: 'forget', paceMs: 300_000, ...about,
       round: async () => {
         await store.change(forget, { now: clock.now() })
         return false
       },
     }),
     startLoop({
-      name: 'clock', paceMs: 10_000, log,
+      name: 'clock', paceMs: 10_000, ...about,
       round: async () => {
         clock.resync((await needs.referenceTime()) as never)
         return false

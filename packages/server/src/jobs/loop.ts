@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
+import type { Clock } from '../platform/clock.ts'
 import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
 
 /** Something that runs on its own. */
@@ -17,6 +18,7 @@ export type LoopOrder = {
   readonly paceMs: number
   /** Starts the next round at once. */
   readonly wokenBy?: Bell
+  readonly clock: Clock
   readonly log: Logger
   /** Answers whether there is more to do right now. */
   readonly round: () => Promise<boolean>
@@ -44,7 +46,7 @@ export function startLoop(order: LoopOrder): Loop {
     while (!stopping) {
       try {
         const more = await order.round()
-        lastGood = performance.now()
+        lastGood = order.clock.now()
         if (!more) await pause(order.paceMs)
       } catch (error) {
         const isExpected = error instanceof StorageUnavailable || error instanceof StorageBusy
@@ -56,7 +58,7 @@ export function startLoop(order: LoopOrder): Loop {
 
   return {
     name: order.name,
-    sinceRound: () => (lastGood === undefined ? Number.POSITIVE_INFINITY : performance.now() - lastGood),
+    sinceRound: () => (lastGood === undefined ? Number.POSITIVE_INFINITY : order.clock.now() - lastGood),
     async stop() {
       stopping = true
       stopped.resolve()

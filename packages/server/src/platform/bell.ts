@@ -11,7 +11,7 @@ export function bell(): Bell {
   return {
     ring() {
       rings++
-      for (const wake of [...waiting]) wake()
+      for (const wake of waiting) wake()
     },
     listener() {
       let seen = rings

@@ -1,5 +1,6 @@
 import type { Stream } from '@writ/domain/event'
 import { printEntries } from '@writ/ledger/entries'
+import { printLogHeader, printLogLine } from '@writ/ledger/log'
 import { TILE_WIDTH } from '@writ/ledger/tile'
 import { parseTilePath } from '@writ/ledger/tile-path'
 import type { Db } from '../record/tx.ts'
@@ -25,7 +26,7 @@ const EXPORT_PAGE = 2000
 export async function* exportLines(read: <T>(query: (db: Db) => Promise<T>) => Promise<T>, stream: Stream): AsyncGenerator<string> {
   const head = await read((db) => findLog(db, stream))
   if (head === undefined) return
-  yield `${JSON.stringify({ format: 'writ-log-export/1', origin: head.origin, size: head.size, checkpoint: head.note })}\n`
+  yield `${printLogHeader(head, head.note)}\n`
   for (let from = 0; from < head.size; from += EXPORT_PAGE) {
     const { leaves, tiles } = await read(async (db) => ({
       leaves: await listLeaves(db, stream, { from, count: Math.min(EXPORT_PAGE, head.size - from) }),
@@ -34,8 +35,7 @@ export async function* exportLines(read: <T>(query: (db: Db) => Promise<T>) => P
     for (const leaf of leaves) {
       const tile = tiles.get(Math.floor(leaf.leafIndex! / TILE_WIDTH))
       const at = (leaf.leafIndex! % TILE_WIDTH) * 32
-      const hash = Buffer.from(tile?.subarray(at, at + 32) ?? new Uint8Array(32))
-      yield `${JSON.stringify({ i: leaf.leafIndex, leaf: leaf.text, h: hash.toString('base64') })}\n`
+      yield `${printLogLine(leaf.leafIndex!, leaf.text, tile?.subarray(at, at + 32) ?? new Uint8Array(32))}\n`
     }
   }
 }

@@ -1,12 +1,10 @@
 import type { TaskId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
+import { overallOutcome, type TaskOutcome } from '@writ/ledger/lease-closure'
 import { append } from '../record/append.ts'
 import type { Tx } from '../record/tx.ts'
 import { listLeasesOf, type StoredLease } from '../store/leases.ts'
 import { listChildren, lockTask, markTaskClosed } from '../store/tasks.ts'
-
-/** How a task's leases ended, taken together: the worst of them. */
-type ClosureOutcome = 'proved' | 'not_evaluated' | 'incident' | 'nothing_issued'
 
 /**
  * Closes an ending task once every lease and every child has its end, and then its parent. `task.closed` commits to the hash of each of
@@ -18,25 +16,25 @@ export async function closeTaskIfDone(tx: Tx, id: TaskId, now: EpochMs): Promise
   const leases = await listLeasesOf(tx.db, [id])
   const children = await listChildren(tx.db, id)
   if (leases.some((lease) => lease.state !== 'ended' && lease.state !== 'stuck') || children.some((child) => child.state !== 'closed')) return
+  const outcome = overallOutcome([...leases.map(outcomeOf), ...children.flatMap((child) => child.closedOutcome ?? [])])
   const closed = await append(tx, now, {
     type: 'task.closed',
     actor: { kind: 'writ', id: 'writ' },
     task: id,
     identity: task.identity,
     facts: {
-      outcome: outcomeOf(leases),
+      outcome,
       leases: leases.map((lease) => ({ lease: lease.id, leaf: base64(lease.endLeaf) })),
       descendants: children.map((child) => ({ task: child.id, leaf: base64(child.closedLeaf) })),
     },
   })
-  await markTaskClosed(tx.db, id, closed.leafHash, now)
+  await markTaskClosed(tx.db, id, { leaf: closed.leafHash, outcome }, now)
   if (task.parent !== null) await closeTaskIfDone(tx, task.parent, now)
 }
 
-function outcomeOf(leases: readonly StoredLease[]): ClosureOutcome {
-  if (leases.some((lease) => lease.incident !== null)) return 'incident'
-  if (leases.some((lease) => lease.outcome === 'not_evaluated')) return 'not_evaluated'
-  return leases.some((lease) => lease.outcome === 'proved') ? 'proved' : 'nothing_issued'
+function outcomeOf(lease: StoredLease): TaskOutcome {
+  if (lease.incident !== null) return 'incident'
+  return lease.outcome === null || lease.outcome === 'never_issued' ? 'nothing_issued' : lease.outcome
 }
 
 function base64(hash: Uint8Array | null): string {

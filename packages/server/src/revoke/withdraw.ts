@@ -54,8 +54,9 @@ export async function withdrawLease(needs: WithdrawNeeds, lease: StoredLease): P
 }
 
 async function stopAtBackend(needs: WithdrawNeeds, lease: StoredLease): Promise<{ readonly withdrawal: Withdrawal; readonly probe: Probe; readonly canRevoke: boolean }> {
-  const { connector, templateOf } = await needs.reach(lease.backend)
-  const template = templateOf(lease.template)
+  const backend = await needs.reach(lease.backend)
+  const { connector } = backend
+  const template = backend.templateOf(lease.template)
   if (!connector.canRevoke) {
     return { withdrawal: { existed: true, sessionsEnded: 0, reassigned: [] }, probe: { kind: 'not_evaluated', why: 'the back end can not revoke; the credential expires' }, canRevoke: false }
   }

@@ -1,7 +1,7 @@
 import type { BackendId, IssuerId } from '@writ/domain/id'
+import type { Template } from '@writ/domain/template'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
-import type { Template } from '../connectors/connector.ts'
 import { fromJsonText, toJsonText } from './json.ts'
 import type { BackendRow, IssuerRow, Tables } from './tables.ts'
 

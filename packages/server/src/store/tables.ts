@@ -96,8 +96,9 @@ export type TaskRow = {
   end_reason: string | null
   ended_at: number | null
   closed_at: number | null
-  /** Leaf hash of `task.closed`, for the parent's own. */
+  /** Leaf hash and outcome of `task.closed`, for the parent's own. */
   closed_leaf: Uint8Array | null
+  closed_outcome: string | null
   due_at: number | null
 }
 

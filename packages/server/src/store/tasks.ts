@@ -2,6 +2,7 @@ import type { Authority } from '@writ/domain/authority'
 import type { IdentityId, TaskId } from '@writ/domain/id'
 import { nextDueAt, type EndReason, type OnBehalfOf, type Task, type TaskState } from '@writ/domain/task'
 import { epochMs, milliseconds, type EpochMs } from '@writ/domain/time'
+import type { TaskOutcome } from '@writ/ledger/lease-closure'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
@@ -58,6 +59,7 @@ export async function insertTask(db: Db, task: Task): Promise<void> {
     ended_at: null,
     closed_at: null,
     closed_leaf: null,
+    closed_outcome: null,
     due_at: nextDueAt(task),
   }).execute()
 }
@@ -94,9 +96,11 @@ export async function listChildIds(db: Db, parent: TaskId, state: TaskState): Pr
   return rows.map((row) => row.id as TaskId)
 }
 
-export async function listChildren(db: Db, parent: TaskId): Promise<readonly { readonly id: TaskId; readonly state: TaskState; readonly closedLeaf: Uint8Array | null }[]> {
-  const rows = await db.selectFrom('task').select(['id', 'state', 'closed_leaf']).where('parent_id', '=', parent).orderBy('id').execute()
-  return rows.map((row) => ({ id: row.id as TaskId, state: row.state as TaskState, closedLeaf: row.closed_leaf }))
+export type Child = { readonly id: TaskId; readonly state: TaskState; readonly closedLeaf: Uint8Array | null; readonly closedOutcome: TaskOutcome | null }
+
+export async function listChildren(db: Db, parent: TaskId): Promise<readonly Child[]> {
+  const rows = await db.selectFrom('task').select(['id', 'state', 'closed_leaf', 'closed_outcome']).where('parent_id', '=', parent).orderBy('id').execute()
+  return rows.map((row) => ({ id: row.id as TaskId, state: row.state as TaskState, closedLeaf: row.closed_leaf, closedOutcome: row.closed_outcome as TaskOutcome | null }))
 }
 
 /** Moves the task's clocks and its used budget; the caller has checked both. */
@@ -114,6 +118,7 @@ export async function markTaskEnding(db: Db, id: TaskId, because: EndReason, now
   await db.updateTable('task').set({ state: 'ending', end_reason: because, ended_at: now, due_at: null }).where('id', '=', id).execute()
 }
 
-export async function markTaskClosed(db: Db, id: TaskId, closedLeaf: Uint8Array, now: EpochMs): Promise<void> {
-  await db.updateTable('task').set({ state: 'closed', closed_at: now, closed_leaf: closedLeaf }).where('id', '=', id).execute()
+/** `leaf` and `outcome` are those of `task.closed`. */
+export async function markTaskClosed(db: Db, id: TaskId, closed: { readonly leaf: Uint8Array; readonly outcome: TaskOutcome }, now: EpochMs): Promise<void> {
+  await db.updateTable('task').set({ state: 'closed', closed_at: now, closed_leaf: closed.leaf, closed_outcome: closed.outcome }).where('id', '=', id).execute()
 }

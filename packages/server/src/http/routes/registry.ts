@@ -165,9 +165,13 @@ function manifestProblem(refusal: Exclude<ManifestRefusal, { kind: 'dry_run' }>)
     case 'retired': return problem('conflict', { code: refusal.kind, detail: `${at} is retired, which is for ever; nothing was written` })
     case 'named_twice': return problem('invalid-fields', { code: refusal.kind, errors: [{ field: 'identities', message: `${at} stands twice` }] })
     case 'key_not_registered': return problem('conflict', { code: refusal.kind, detail: `the key of ${at} is not the registered one; nothing was written`, hint: 'a manifest never changes keys: use `writ identity key`' })
-    default: {
+    case 'already_registered':
+    case 'ends_in_the_past':
+    case 'trigger_watches_nothing':
+    case 'key_in_use': {
       const inner = registerProblem(refusal)
       return { ...inner, details: { ...inner.details, detail: `${at}: ${inner.details.detail ?? inner.details.errors?.[0]?.message ?? refusal.kind}; nothing was written` } }
     }
+    default: return unreachable(refusal)
   }
 }

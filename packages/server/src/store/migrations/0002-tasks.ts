@@ -26,6 +26,7 @@ export const tasks: Migration = {
        ended_at ${d.types.bigint},
        closed_at ${d.types.bigint},
        closed_leaf ${d.types.bytes},
+       closed_outcome text constraint task_closed_outcome_known check (closed_outcome in ('incident', 'not_evaluated', 'proved', 'nothing_issued')),
        due_at ${d.types.bigint},
        constraint task_ends_after_start check (deadline > opened_at),
        constraint task_budget_holds check (calls_used >= 0 and calls_used <= budget_calls),
@@ -40,7 +41,7 @@ export const tasks: Migration = {
     'create index task_parent on task (parent_id) where parent_id is not null',
     ...d.freeze('task', ['id', 'identity_id', 'parent_id', 'depth', 'purpose', 'authority', 'on_behalf_of', 'opened_at', 'deadline', 'budget_calls', 'idle_timeout', 'heartbeat'], 'task_terms_are_frozen'),
     ...d.onlyTransitions('task', 'state', [['open', 'ending'], ['ending', 'closed']], 'task_goes_forward'),
-    ...d.setOnce('task', ['end_reason', 'ended_at', 'closed_at', 'closed_leaf'], 'task_ends_once'),
+    ...d.setOnce('task', ['end_reason', 'ended_at', 'closed_at', 'closed_leaf', 'closed_outcome'], 'task_ends_once'),
     ...d.neverDelete('task', 'task_is_never_deleted'),
     ...d.comment('task', 'one bounded piece of work by one identity; every lease, decision and event hangs from it'),
     `create table lease (

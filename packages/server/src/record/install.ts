@@ -1,8 +1,8 @@
 import { ok } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
-import { append } from './record/append.ts'
-import { change, type Tx } from './record/tx.ts'
-import { findInstallation, insertInstallation, setKeyCheck } from './store/installation.ts'
+import { append } from './append.ts'
+import { change, type Tx } from './tx.ts'
+import { findInstallation, insertInstallation, setKeyCheck } from '../store/installation.ts'
 
 type InstallInput = { readonly id: string; readonly keyCheck: string; readonly version: string; readonly now: EpochMs }
 

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { inspect } from 'node:util'
+import { epochMs } from '@writ/domain/time'
+import { findBinaries, runAs } from '../../../../scripts/postgres-binaries.ts'
+import { ask, startCluster, type Cluster } from '../../../../scripts/postgres-cluster.ts'
+import { addJar, makeSmallContext, moveMarbles, runText, smallMigrations, type SmallContext, type SmallTables } from '../../test/small/world.ts'
+import { ChangeFault, StorageUnavailable, UnusableStore, type Left } from './faults.ts'
+import { openPostgres, type PostgresOrder } from './postgres.ts'
+import type { Store } from './store.ts'
+
+// A server of this file's own: it is misconfigured, stopped and frozen here.
+let cluster: Cluster
+before(async () => { cluster = await startCluster({ version: 15 }) })
+after(() => cluster.stop('immediate'))
+
+type SmallStore = Store<SmallTables, SmallContext>
+const open = (more: Partial<PostgresOrder<SmallContext>> = {}): Promise<SmallStore> => openPostgres({
+  url: cluster.url(), context: makeSmallContext(''), migrations: smallMigrations, now: epochMs(1), mostConnections: 4, ...more,
+})
+
+async function withStore(use: (store: SmallStore) => Promise<void>): Promise<void> {
+  const store = await open()
+  try {
+    await use(store)
+  } finally {
+    await store.close()
+  }
+}
+
+const unavailable = (left: Left) => (error: unknown): boolean => {
+  assert.ok(error instanceof StorageUnavailable, inspect(error))
+  assert.equal(error.left, left)
+  return true
+}
+
+const jarIds = async (store: SmallStore): Promise<readonly string[]> => (await store.read((db) => db.selectFrom('jar').select('id').execute())).map((jar) => jar.id)
+
+async function refusedStart(setting: string, found: string, more: Partial<PostgresOrder<SmallContext>> = {}): Promise<void> {
+  await assert.rejects(open(more), (error) => {
+    assert.ok(error instanceof UnusableStore, inspect(error))
+    assert.equal(error.kind, 'unsafe_setting')
+    assert.equal(error.exitCode, 78)
+    assert.ok(error.message.startsWith(`PostgreSQL at \`127.0.0.1:${cluster.port}/`), error.message)
+    assert.ok(error.message.includes(`has \`${setting} = ${found}\`: `), error.message)
+    assert.ok(!error.message.includes(cluster.superuserPassword))
+    return true
+  })
+}
+
+for (const [setting, value, standbys] of [
+  ['fsync', 'off', ''], ['full_page_writes', 'off', ''], ['synchronous_commit', 'off', ''], ['synchronous_commit', 'local', 'standby1'],
+] as const) {
+  test(`a server with ${setting} = ${value}${standbys && ' and a synchronous standby'} is refused at the start, and nothing is written`, async () => {
+    const name = `unsafe_${setting}_${value}`
+    await ask(cluster.url(), `create database ${name}`)
+    await ask(cluster.url(), `alter system set ${setting} = ${value}`)
+    await ask(cluster.url(), `alter system set synchronous_standby_names = '${standbys}'`)
+    await ask(cluster.url(), 'select pg_reload_conf()')
+    try {
+      await untilSetting(setting, value)
+      await refusedStart(setting, value, { url: cluster.url(name) })
+    } finally {
+      await ask(cluster.url(), `alter system reset ${setting}`)
+      await ask(cluster.url(), 'alter system reset synchronous_standby_names')
+      await ask(cluster.url(), 'select pg_reload_conf()')
+      await untilSetting(setting, 'on')
+    }
+    assert.deepEqual(await tablesOf(cluster.url(name)), [])
+  })
+}
+
+/** A reload reaches each server process in its own time; a new connection shows whether the postmaster has it. */
+async function untilSetting(setting: string, value: string): Promise<void> {
+  for (;;) {
+    const rows = await ask(cluster.url(), `select setting from pg_settings where name = '${setting}'`) as unknown as readonly { setting: string }[]
+    if (rows[0]?.setting === value) return
+  }
+}
+
+const tablesOf = async (url: string): Promise<readonly unknown[]> =>
+  await ask(url, "select relname from pg_class where relnamespace = 'public'::regnamespace") as unknown as readonly unknown[]
+
+test('synchronous_commit = local is accepted where there is no synchronous standby', async () => {
+  await ask(cluster.url(), 'create database alone')
+  await ask(cluster.url(), 'alter database alone set synchronous_commit = local')
+  await (await open({ url: cluster.url('alone') })).close()
+})
+
+test('a database that is not UTF-8 is refused at the start', async () => {
+  await ask(cluster.url(), "create database ascii encoding 'SQL_ASCII' template template0")
+  await refusedStart('server_encoding', 'SQL_ASCII', { url: cluster.url('ascii') })
+})
+
+test('a server without page checksums is refused at the start, unless that is allowed', async () => {
+  const as = runAs()
+  const { bin } = findBinaries(15, tmpdir(), as)
+  const checksums = (how: string): void => { execFileSync(join(bin, 'pg_checksums'), [how, '--no-sync', '-D', cluster.dataDir], { stdio: 'ignore', cwd: '/', ...as }) }
+  await cluster.halt()
+  checksums('--disable')
+  await cluster.resume()
+  await refusedStart('data_checksums', 'off')
+  await (await open({ allowMissingChecksums: true })).close()
+  await cluster.halt()
+  checksums('--enable')
+  await cluster.resume()
+})
+
+test('while the server is down every caller is told within a second, and when it is up again the same store goes on', async () => {
+  await withStore(async (store) => {
+    await Promise.all(['r1', 'r2', 'r3', 'r4'].map((id) => store.change(addJar, { id, marbles: 1 })))
+    await cluster.halt('immediate')
+    for (let i = 0; i < 3; i++) {
+      const started = performance.now()
+      await Promise.all([
+        assert.rejects(store.change(addJar, { id: 'lost', marbles: 1 }), unavailable('nothing')),
+        assert.rejects(store.read((db) => db.selectFrom('jar').selectAll().execute()), unavailable('nothing')),
+        assert.rejects(store.ping(), unavailable('nothing')),
+      ])
+      assert.ok(performance.now() - started < 1000)
+    }
+    await cluster.resume()
+    assert.ok((await store.change(addJar, { id: 'r5', marbles: 1 })).ok)
+    assert.deepEqual((await jarIds(store)).filter((id) => id === 'lost'), [])
+  })
+})
+
+test('a server that is frozen is told from a slow statement: callers are answered, and it recovers', async () => {
+  await withStore(async (store) => {
+    await store.change(addJar, { id: 'f1', marbles: 1 })
+    await jarIds(store)
+    const frozen = await serverProcesses()
+    for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+    try {
+      const started = performance.now()
+      await Promise.all([
+        assert.rejects(store.change(addJar, { id: 'f2', marbles: 1 }), unavailable('nothing')),
+        assert.rejects(jarIds(store), unavailable('nothing')),
+      ])
+      assert.ok(performance.now() - started < 1500)
+    } finally {
+      for (const pid of frozen) process.kill(pid, 'SIGCONT')
+    }
+    assert.ok((await store.change(addJar, { id: 'f3', marbles: 1 })).ok)
+    assert.deepEqual((await jarIds(store)).filter((id) => id.startsWith('f')), ['f1', 'f3'])
+  })
+})
+
+/** The postmaster and the sessions of our store. */
+async function serverProcesses(): Promise<readonly number[]> {
+  const sessions = await ask(cluster.url(), "select pid from pg_stat_activity where application_name = 'writ'") as unknown as readonly { pid: number }[]
+  return [Number(readFileSync(join(cluster.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]), ...sessions.map((one) => one.pid)]
+}
+
+test('a slow statement of a server that is there is waited for', async () => {
+  await withStore(async (store) => {
+    assert.ok((await store.change(runText, { text: 'select pg_sleep(1.5)' })).ok)
+    await assert.rejects(store.change(runText, { text: 'select pg_sleep(9)' }), unavailable('nothing'), 'but not for ever')
+  })
+})
+
+test('a connection that is cut in the middle of a change leaves nothing of it', async () => {
+  await withStore(async (store) => {
+    await store.change(addJar, { id: 'c1', marbles: 5 })
+    await store.change(addJar, { id: 'c2', marbles: 5 })
+    const moving = store.change(moveMarbles, { from: 'c1', to: 'c2', count: 1, pause: 3 })
+    const cut = async (): Promise<void> => {
+      for (;;) {
+        const rows = await ask(cluster.url(), "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'writ' and query like '%pg_sleep%' and state = 'active'")
+        if ((rows as unknown as readonly unknown[]).length > 0) return
+      }
+    }
+    await Promise.all([assert.rejects(moving, unavailable('nothing')), cut()])
+    const jars = await store.read((db) => db.selectFrom('jar').select('marbles').where('id', 'in', ['c1', 'c2']).execute())
+    assert.deepEqual(jars, [{ marbles: 5 }, { marbles: 5 }])
+  })
+})
+
+test('a wrong password is told without the password', async () => {
+  const url = new URL(cluster.url())
+  url.password = 'correct-horse-battery'
+  await assert.rejects(open({ url: url.href }), (error) => {
+    assert.ok(error instanceof StorageUnavailable)
+    assert.equal(error.code, '28P01')
+    assert.ok(!inspect(error, { depth: 10, showHidden: true }).includes('correct-horse-battery'))
+    return true
+  })
+})
+
+test('a row\'s values stand in no error', async () => {
+  await withStore(async (store) => {
+    const texts = ["select 'canary-4711'::integer", "insert into idempotency values ('canary-4711', 'k', '', '', '', 1), ('canary-4711', 'k', '', '', '', 1)"]
+    for (const text of texts) {
+      await assert.rejects(store.change(runText, { text }), (error) => !inspect(error, { depth: 10, showHidden: true }).includes('canary-4711'))
+    }
+  })
+})
+
+test('a whole number past 2^53 - 1 is a fault and never a rounded one', async () => {
+  await withStore(async (store) => {
+    await assert.rejects(store.change(runText, { text: 'select 9007199254740993::bigint as n' }), (error) => error instanceof ChangeFault && error.cause instanceof RangeError)
+    assert.deepEqual(await store.change(runText, { text: 'select 9007199254740991::bigint as n' }), { ok: true, value: [{ n: Number.MAX_SAFE_INTEGER }] })
+  })
+})
