@@ -25,6 +25,15 @@ async function serverWith(t: TestContext, ...answers: readonly Answer[]) {
   return { asked, connection: { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, timeoutMs: 3000, bearer: () => 'canary' } }
 }
 
+/** The address of a server that is gone. */
+async function closedPort(): Promise<string> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return `http://127.0.0.1:${port}`
+}
+
 const json = (status: number, value: unknown, headers = {}): Answer => (_, response) => void response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json', ...headers }).end(JSON.stringify(value))
 const problem = (status: number, type: string, retryable: boolean): Answer => json(status, { type: `https://writ.dev/problems/${type}`, title: 't', status, code: type, retryable, trace_id: '1' })
 const hangUp: Answer = (request) => void request.socket.destroy()
@@ -77,12 +86,18 @@ test('a server that never answers is a timeout', async (t) => {
 })
 
 test('a server that is not there is said at once, and waited for by the patient', async () => {
-  const nobody = { server: 'http://127.0.0.1:1', timeoutMs: 500 }
+  const nobody = { server: await closedPort(), timeoutMs: 2000 }
   const began = performance.now()
   await assert.rejects(call(nobody, ready), { exit: EXIT.unreachable })
-  assert.ok(performance.now() - began < 300)
+  assert.ok(performance.now() - began < 1000)
   await assert.rejects(call(nobody, ready, { patient: true }), { exit: EXIT.unreachable })
-  assert.ok(performance.now() - began > 300)
+  assert.ok(performance.now() - began > 1000)
+})
+
+test('an address that can not be asked at all is said at once', async () => {
+  const began = performance.now()
+  await assert.rejects(call({ server: 'http://127.0.0.1:1', timeoutMs: 10_000 }, ready), { exit: EXIT.unreachable })
+  assert.ok(performance.now() - began < 2000)
 })
 
 test('a redirect is not followed: the bearer value is for this server', async (t) => {

@@ -29,10 +29,13 @@ export type Ask<Body extends z.ZodType, Query extends z.ZodType> = {
 type Answered =
   | { readonly kind: 'reply'; readonly value: unknown }
   | { readonly kind: 'problem'; readonly failure: CommandFailure; readonly retryable: boolean; readonly retryAfterMs: number }
-  | { readonly kind: 'unreachable'; readonly failure: CommandFailure; readonly refused: boolean }
+  | { readonly kind: 'unreachable'; readonly failure: CommandFailure; readonly mayPass: boolean }
 
 const FIRST_DELAY_MS = 100
 const LONGEST_DELAY_MS = 2000
+
+/** A connection that stood and broke: the server may be restarting. One that never stood is said at once. */
+const BROKEN: readonly string[] = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']
 
 /**
  * Asks one endpoint. Every change carries an idempotency key that stays the same over the attempts of one call, so that all calls may
@@ -47,7 +50,7 @@ export async function call<Body extends z.ZodType, Query extends z.ZodType, Repl
     const left = deadline - performance.now()
     const answered = await attemptOnce(connection, endpoint, ask, { idempotencyKey, left: Math.max(1, left) })
     if (answered.kind === 'reply') return replyOf(endpoint, answered.value, connection)
-    const again = answered.kind === 'problem' ? answered.retryable : ask.patient === true || !answered.refused
+    const again = answered.kind === 'problem' ? answered.retryable : ask.patient === true || answered.mayPass
     const delay = Math.max(answered.kind === 'problem' ? answered.retryAfterMs : 0, Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * (0.5 + Math.random() / 2))
     if (!again || ask.signal?.aborted || performance.now() + delay >= deadline) throw atTheEnd(answered.failure)
     await wait(delay, undefined, ask.signal === undefined ? {} : { signal: ask.signal }).catch(() => undefined)
@@ -145,11 +148,10 @@ function asProblem(value: unknown): Problem | undefined {
 
 function unreachableOf(connection: Connection, fault: unknown): Extract<Answered, { kind: 'unreachable' }> {
   if (fault instanceof Error && fault.name === 'TimeoutError') {
-    return { kind: 'unreachable', refused: false, failure: new CommandFailure(EXIT.timed_out, `${connection.server} did not answer in time`, { hints: ['wait longer with --timeout'], cause: fault }) }
+    return { kind: 'unreachable', mayPass: false, failure: new CommandFailure(EXIT.timed_out, `${connection.server} did not answer in time`, { hints: ['wait longer with --timeout'], cause: fault }) }
   }
   const cause = fault instanceof Error ? (fault.cause as NodeJS.ErrnoException | undefined) : undefined
-  const code = cause?.code ?? (fault instanceof Error ? fault.message : 'unknown')
-  const refused = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code.startsWith('ERR_TLS') || code.includes('CERT')
+  const code = cause?.code ?? cause?.message ?? (fault instanceof Error ? fault.message : 'unknown')
   const hints = code === 'ECONNREFUSED' ? ['`writ up` starts one; --url or WRIT_URL names another'] : ['--url or WRIT_URL names another']
-  return { kind: 'unreachable', refused, failure: new CommandFailure(EXIT.unreachable, `the server ${connection.server} can not be reached (${code})`, { hints, cause: fault }) }
+  return { kind: 'unreachable', mayPass: BROKEN.includes(code), failure: new CommandFailure(EXIT.unreachable, `the server ${connection.server} can not be reached (${code})`, { hints, cause: fault }) }
 }

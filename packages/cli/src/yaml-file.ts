@@ -1,6 +1,7 @@
 import { LineCounter, parseDocument, type Document } from 'yaml'
 import type { z } from 'zod'
 import { CommandFailure, EXIT, type FieldError } from './exit.ts'
+import { fieldName } from './field-name.ts'
 
 /** A YAML (or JSON) text and where in it each field stands. */
 export type YamlFile = { readonly value: unknown; readonly lineOf: (path: readonly PropertyKey[]) => number | undefined }
@@ -47,10 +48,6 @@ export function fieldsOf(error: z.ZodError, file: YamlFile, path: string): reado
     return { field: `${path}${line === undefined ? '' : `:${line}`} ${fieldName(issue.path)}`.trim(), message: sentenceOf(issue.message) }
   })
 }
-
-/** `identities[0].owners.technical`, as the server writes it too. */
-export const fieldName = (path: readonly PropertyKey[]): string =>
-  path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${String(part)}`)).join('')
 
 const sentenceOf = (message: string): string => {
   const first = message.split('\n')[0]!.replace(/\.$/, '')

@@ -38,7 +38,7 @@ test('registering makes a key here, sends its public half alone, and remembers i
   stage.double.instead.set('/v1/identities', [{ status: 201, value: { outcome: 'registered', admission: 'adm_1', identity: IDENTITY } }])
   const done = await writ(stage, [...REGISTER, '--because', 'it runs by night'])
   assert.equal(done.code, 0, done.err)
-  const [{ body }] = stage.double.asked as [{ readonly body: { readonly key: object; readonly admission: object; readonly trigger: object } }]
+  const body = stage.double.asked[0]?.body as { readonly key: object; readonly admission: object; readonly trigger: object }
   assert.deepEqual(Object.keys(body.key).toSorted(), ['alg', 'crv', 'kty', 'x', 'y'])
   assert.deepEqual([body.admission, body.trigger], [{ answer: 'identity', reason: 'it runs by night' }, { kind: 'unused', days: 30 }])
   const path = join(keysFolder(stage.environment), 'deploy-bot.jwk')
@@ -108,7 +108,7 @@ test('a secret of a back end comes by file or standard input, without its last l
   assert.equal((await writ(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-file', 'secret', '--port', '5433'])).code, 0)
   assert.equal((await writ(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-stdin', '--rotate'], { input: 'from-stdin' })).code, 0)
   const [first, second] = stage.double.asked.map(({ body }) => body)
-  assert.deepEqual([first?.secret, first?.rotate, (first?.settings as { readonly port: number }).port], [' s3cret ', false, 5433])
+  assert.deepEqual([first?.secret, first?.rotate, (first?.settings as { readonly port?: number } | undefined)?.port], [' s3cret ', false, 5433])
   assert.deepEqual([second?.secret, second?.rotate], ['from-stdin', true])
 })
 

@@ -32,6 +32,7 @@ export type AuthorityRefusal =
 export const MOST_PERMITS = 100
 
 const WORD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
+const LIMIT_PAIR = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})=(\d{1,15})$/
 
 function permitCovers(above: Permit, below: Permit): boolean {
   if (above.type !== below.type || above.resource !== below.resource || above.action !== below.action) return false
@@ -90,8 +91,9 @@ export function parseGrantText(text: string): Outcome<AuthorizationDetail, Autho
   if (parts.length !== 3 || more.length > 0 || !parts.every((part) => WORD.test(part))) return refuse({ kind: 'malformed_grant', text })
   const limits: Record<string, number> = {}
   for (const pair of query === undefined ? [] : query.split('&')) {
-    const [limit = '', value = ''] = pair.split('=')
-    if (!WORD.test(limit) || !/^\d{1,15}$/.test(value)) return refuse({ kind: 'bad_limit', limit: pair })
+    const [, limit, value] = LIMIT_PAIR.exec(pair) ?? []
+    // Said twice, it would be the reader's choice which of the two bounds.
+    if (limit === undefined || Object.hasOwn(limits, limit)) return refuse({ kind: 'bad_limit', limit: pair })
     limits[limit] = Number(value)
   }
   const [type, resource, action] = parts as [string, string, string]

@@ -52,7 +52,7 @@ for (const { when, text } of [
   })
 }
 
-test('a text is no secret of ours when Writ mints no such kind', { todo: 'secret.ts takes any word after writ_' }, () => {
+test('a text is no secret of ours when Writ mints no such kind', () => {
   assert.equal(isSecret(toSecret('writ_zz' as SecretPrefix, new Uint8Array(32))), false)
 })
 

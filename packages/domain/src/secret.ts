@@ -6,7 +6,7 @@ export const SECRET_PREFIX = { operator: 'writ_op', database: 'writ_pg', bootstr
 export type SecretPrefix = (typeof SECRET_PREFIX)[keyof typeof SECRET_PREFIX]
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-const SHAPE = /^(writ_[a-z]+)_([A-Za-z0-9_-]{43})([A-Za-z0-9]{6})$/
+const SHAPE = new RegExp(`^(${Object.values(SECRET_PREFIX).join('|')})_([A-Za-z0-9_-]{43})([A-Za-z0-9]{6})$`)
 
 /** Shapes 32 bytes of entropy into a secret of this kind. */
 export function toSecret(prefix: SecretPrefix, entropy: Uint8Array): string {

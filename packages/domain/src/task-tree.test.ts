@@ -11,10 +11,12 @@ type Node = {
   readonly parent: Node | null
   readonly profile: Profile
   readonly authority: Authority
+  readonly openedAt: EpochMs
   readonly deadline: EpochMs
   readonly budgetCalls: number
   readonly callsUsed: number
   readonly depth: number
+  readonly depthLeft: number
   readonly onBehalfOf: OnBehalfOf | null
   readonly state: TaskState
 }
@@ -24,6 +26,8 @@ type Refused = {
   readonly asked: AskedTerms
   readonly mayDo: Authority
   readonly profile: Profile
+  readonly endsAt: EpochMs
+  readonly now: EpochMs
   readonly refusal: TermsRefusal
 }
 type Tree = { readonly opened: readonly Node[]; readonly refused: readonly Refused[] }
@@ -65,12 +69,13 @@ function growTree(seed: number): Tree {
       length: milliseconds(1 + pick(seconds(one([60, 600, 3600, 6000])))), budgetCalls: 1 + pick(parent === null ? 300 : one([3, 30, 300])),
       idleTimeout: seconds(60), heartbeat: seconds(30), onBehalfOf: parent === null ? one(USERS) : one([null, null, parent.onBehalfOf, one(USERS)]),
     }
-    const settled = settleTerms(asked, { authority: mayDo, endsAt: epochMs(START + pick(20_000_000)), profile }, parent, epochMs(now))
-    if (!settled.ok) refused.push({ parent, asked, mayDo, profile, refusal: settled.refusal })
+    const endsAt = epochMs(START + pick(20_000_000))
+    const settled = settleTerms(asked, { authority: mayDo, endsAt, profile }, parent, epochMs(now))
+    if (!settled.ok) refused.push({ parent, asked, mayDo, profile, endsAt, now: epochMs(now), refusal: settled.refusal })
     else {
-      const { deadline, budgetCalls, authority, depth, onBehalfOf } = settled.value
+      const { deadline, budgetCalls, authority, depth, depthLeft, onBehalfOf } = settled.value
       const callsUsed = pick(3) > 0 ? 0 : pick(budgetCalls + 1)
-      opened.push({ parent, profile, deadline, budgetCalls, authority, depth, onBehalfOf, callsUsed, state: one(STATES) })
+      opened.push({ parent, profile, openedAt: epochMs(now), deadline, budgetCalls, authority, depth, depthLeft, onBehalfOf, callsUsed, state: one(STATES) })
     }
   }
   return { opened, refused }
@@ -80,20 +85,21 @@ const ancestorsOf = (node: Node): readonly Node[] => node.parent === null ? [] :
 const sameUser = (a: OnBehalfOf | null, b: OnBehalfOf | null): boolean => a?.issuer === b?.issuer && a?.subject === b?.subject
 
 /** Whether the bound that a refusal names was really overstepped. */
-function isJust({ parent, asked, mayDo, profile, refusal }: Refused): boolean {
+function isJust({ parent, asked, mayDo, profile, endsAt, now, refusal }: Refused): boolean {
   switch (refusal.kind) {
     case 'empty_grant': return asked.authority.length === 0
     case 'too_long': return asked.length > profile.longestTask
     case 'grant_not_covered': return !covers(refusal.by === 'identity' ? mayDo : parent!.authority, asked.authority)
     case 'parent_not_open': return parent!.state !== 'open'
-    case 'too_deep': return parent!.depth + 1 > refusal.most
+    case 'no_time_left': return (refusal.of === 'identity' ? endsAt : parent!.deadline) <= now
+    case 'too_deep': return [parent!, ...ancestorsOf(parent!)].some((above) => parent!.depth + 1 - above.depth > above.profile.delegationDepth)
     case 'budget_not_covered': return asked.budgetCalls > parent!.budgetCalls - parent!.callsUsed
     case 'other_user': return asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent!.onBehalfOf)
     case 'bad_number': return false // never asked here
   }
 }
 
-test('in 100,000 random trees no child outlives, outspends, outdoes or outnumbers any task above it, nor acts for another user', (t: TestContext) => {
+test('in 100,000 random trees no child outlives, outspends or outdoes any task above it, hangs deeper than its class allows, or acts for another user', (t: TestContext) => {
   let children = 0
   const refusals = new Map<TermsRefusal['kind'], number>()
   fc.assert(fc.property(fc.integer(), (seed) => {
@@ -101,6 +107,7 @@ test('in 100,000 random trees no child outlives, outspends, outdoes or outnumber
     for (const node of opened) {
       for (const above of ancestorsOf(node)) {
         children += 1
+        if (node.depth - above.depth > above.profile.delegationDepth) throw new Error('hangs too deep')
         if (node.deadline > above.deadline) throw new Error('outlives')
         if (!covers(above.authority, node.authority)) throw new Error('outdoes')
         if (!sameUser(node.onBehalfOf, above.onBehalfOf)) throw new Error('acts for another')
@@ -109,7 +116,7 @@ test('in 100,000 random trees no child outlives, outspends, outdoes or outnumber
       const { parent } = node
       if (parent === null) {
         if (node.depth !== 0) throw new Error('has a depth and no parent')
-      } else if (parent.state !== 'open' || node.depth !== parent.depth + 1 || node.depth > parent.profile.delegationDepth ||
+      } else if (parent.state !== 'open' || node.depth !== parent.depth + 1 || parent.deadline <= node.openedAt ||
         node.budgetCalls > parent.budgetCalls - parent.callsUsed) throw new Error('is not covered by its parent')
     }
     for (const one of refused) {
@@ -118,11 +125,5 @@ test('in 100,000 random trees no child outlives, outspends, outdoes or outnumber
     }
   }), { numRuns: TREES })
   t.diagnostic(`${children} pairs of a task and one above it; refusals: ${JSON.stringify(Object.fromEntries(refusals))}`)
-  assert.ok(children > TREES / 2 && refusals.size === 7 && [...refusals.values()].every((count) => count > TREES / 100))
-})
-
-// A chatbot may have one generation below it, and gets three by way of an autonomous child.
-test('in random trees no class below widens how deep the class above may delegate', { todo: 'task.ts asks the parent only' }, () => {
-  fc.assert(fc.property(fc.integer(), (seed) => growTree(seed).opened.every((node) =>
-    ancestorsOf(node).every((above) => node.depth - above.depth <= above.profile.delegationDepth))), { numRuns: 10_000 })
+  assert.ok(children > TREES / 2 && refusals.size === 8 && [...refusals.values()].every((count) => count > TREES / 100))
 })

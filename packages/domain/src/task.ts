@@ -34,6 +34,8 @@ export type Task = TaskTerms & {
   readonly identity: IdentityId
   readonly parent: TaskId | null
   readonly depth: number
+  /** How many generations may still hang below: the least that it and every task above it were opened with. */
+  readonly depthLeft: number
   readonly purpose: string
   readonly openedAt: EpochMs
   readonly callsUsed: number
@@ -60,6 +62,7 @@ export type TermsRefusal =
   | { readonly kind: 'too_long'; readonly most: Milliseconds }
   | { readonly kind: 'bad_number'; readonly field: 'length' | 'budget' | 'idle_timeout' | 'heartbeat' }
   | { readonly kind: 'parent_not_open' }
+  | { readonly kind: 'no_time_left'; readonly of: 'identity' | 'parent' }
   | { readonly kind: 'too_deep'; readonly most: number }
   | { readonly kind: 'budget_not_covered'; readonly left: number }
   | { readonly kind: 'other_user' }
@@ -71,25 +74,28 @@ const WIDEST = 2_147_483_647
 export function settleTerms(
   asked: AskedTerms,
   identity: { readonly authority: Authority; readonly endsAt: EpochMs; readonly profile: Profile },
-  parent: Pick<Task, 'authority' | 'deadline' | 'budgetCalls' | 'callsUsed' | 'state' | 'depth' | 'onBehalfOf'> & { readonly profile: Profile } | null,
+  parent: Pick<Task, 'authority' | 'deadline' | 'budgetCalls' | 'callsUsed' | 'state' | 'depth' | 'depthLeft' | 'onBehalfOf'> | null,
   now: EpochMs,
-): Outcome<TaskTerms & { readonly depth: number }, TermsRefusal> {
+): Outcome<TaskTerms & Pick<Task, 'depth' | 'depthLeft'>, TermsRefusal> {
   const bad = firstBadNumber(asked)
   if (bad) return refuse({ kind: 'bad_number', field: bad })
   if (asked.authority.length === 0) return refuse({ kind: 'empty_grant' })
   if (asked.length > identity.profile.longestTask) return refuse({ kind: 'too_long', most: identity.profile.longestTask })
   if (!covers(identity.authority, asked.authority)) return refuse({ kind: 'grant_not_covered', by: 'identity' })
+  if (identity.endsAt <= now) return refuse({ kind: 'no_time_left', of: 'identity' })
   const own = { authority: asked.authority, budgetCalls: asked.budgetCalls, idleTimeout: asked.idleTimeout, heartbeat: asked.heartbeat }
   const deadline = earliest(plus(now, asked.length), identity.endsAt)
-  if (parent === null) return ok({ ...own, deadline, onBehalfOf: asked.onBehalfOf, depth: 0 })
+  if (parent === null) return ok({ ...own, deadline, onBehalfOf: asked.onBehalfOf, depth: 0, depthLeft: identity.profile.delegationDepth })
 
   if (parent.state !== 'open') return refuse({ kind: 'parent_not_open' })
-  if (parent.depth + 1 > parent.profile.delegationDepth) return refuse({ kind: 'too_deep', most: parent.profile.delegationDepth })
+  if (parent.deadline <= now) return refuse({ kind: 'no_time_left', of: 'parent' })
+  if (parent.depthLeft < 1) return refuse({ kind: 'too_deep', most: parent.depth + parent.depthLeft })
   if (!covers(parent.authority, asked.authority)) return refuse({ kind: 'grant_not_covered', by: 'parent' })
   const left = parent.budgetCalls - parent.callsUsed
   if (asked.budgetCalls > left) return refuse({ kind: 'budget_not_covered', left })
   if (asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent.onBehalfOf)) return refuse({ kind: 'other_user' })
-  return ok({ ...own, deadline: earliest(deadline, parent.deadline), onBehalfOf: parent.onBehalfOf, depth: parent.depth + 1 })
+  const depthLeft = Math.min(parent.depthLeft - 1, identity.profile.delegationDepth)
+  return ok({ ...own, deadline: earliest(deadline, parent.deadline), onBehalfOf: parent.onBehalfOf, depth: parent.depth + 1, depthLeft })
 }
 
 /** The next instant at which the task ends unless somebody acts: the sweeper's index. */

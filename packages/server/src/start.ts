@@ -97,7 +97,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...registryRoutes(shared),
       ...watchedRoutes(shared),
       ...taskRoutes({ ...shared, closed: sealed, backendNamed: async (name) => (await store.read(listBackends)).some((one) => one.name === name && one.state === 'active') ? backends.reach(name) : undefined }),
-      ...recordRoutes({ store, clock, sealed }),
+      ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed }),
     ], log)
     await app.listen({ host: config.host, port: config.port })
     const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${(app.server.address() as AddressInfo).port}`

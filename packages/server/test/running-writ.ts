@@ -33,6 +33,8 @@ export type TestIdentity = { readonly id: string; readonly spiffeId: string; rea
 export type RunningWrit = {
   readonly url: string
   readonly folder: string
+  /** Of its store, where that is on PostgreSQL; a superuser's. */
+  readonly databaseUrl: string | undefined
   readonly operatorKey: string
   readonly operator: Api
   readonly stranger: Api
@@ -66,7 +68,7 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
   const operatorKey = await signIn(url, join(folder, 'data', 'bootstrap'))
   const operator = call(() => operatorKey)
   return {
-    url, folder, operatorKey, operator, stranger: call(), as: call,
+    url, folder, databaseUrl: database?.url, operatorKey, operator, stranger: call(), as: call,
     log: () => log(),
     ended: async () => (await running.ended),
     async kill(signal = 'SIGKILL') {

@@ -7,7 +7,7 @@ import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, usage } from '../exit.ts'
 import type { Run } from '../main.ts'
 import { printList, printThing, say, whenOf } from '../output.ts'
-import { fieldName, parseWith, parseYaml } from '../yaml-file.ts'
+import { fieldName } from '../field-name.ts'
 import { port } from './options.ts'
 
 export function define(command: Command, run: Run): void {
@@ -86,6 +86,7 @@ export async function describedBackend(name: string, flags: AddFlags): Promise<z
   if (file.name !== undefined && file.name !== name) throw usage(`the file is about \`${file.name}\`, and \`${name}\` was asked for`)
   const given = Object.fromEntries(Object.entries({ host: flags.host, port: flags.port, database: flags.database, user: flags.user, tls: flags.tls }).filter(([, value]) => value !== undefined))
   const ca = flags.ca === undefined ? {} : { ca: await readInput(flags.ca) }
+  const { parseWith, parseYaml } = await import('../yaml-file.ts')
   const templates = flags.templates === undefined ? file.templates : parseWith(templatesFile, parseYaml(await readInput(flags.templates), flags.templates), flags.templates)
   const parsed = fileBody.safeParse({ ...file, name, kind: flags.kind, settings: { ...file.settings, ...given, ...ca }, templates })
   if (parsed.success) return parsed.data
@@ -96,6 +97,7 @@ export async function describedBackend(name: string, flags: AddFlags): Promise<z
 }
 
 async function readBackendFile(path: string): Promise<z.infer<typeof inFile>> {
+  const { parseWith, parseYaml } = await import('../yaml-file.ts')
   const file = parseYaml(await readInput(path), path)
   if (typeof file.value === 'object' && file.value !== null && 'secret' in file.value) throw usage(`\`${path}\` holds the field \`secret\``, 'take it out: the secret comes by --secret-file or --secret-stdin')
   // `settings` may be completed by flags, so that only the whole is checked in full.

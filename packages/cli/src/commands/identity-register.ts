@@ -6,7 +6,7 @@ import { readInput, textFor } from '../ask.ts'
 import { call } from '../client.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, usage } from '../exit.ts'
-import { makeKey, parsePublicKey, type KeptKey } from '../key-file.ts'
+import type { KeptKey } from '../key-file.ts'
 import type { Run } from '../main.ts'
 import { printThing, say } from '../output.ts'
 import { rememberKey } from './identity.ts'
@@ -91,6 +91,7 @@ type SentKey = Pick<KeptKey, 'publicKey' | 'forget'> & { readonly path?: string 
 
 /** Kept before it is sent: a key that only the server knows would open nothing. */
 async function keyFor(start: Start, asked: Registration, flags: RegisterFlags): Promise<SentKey> {
+  const { makeKey, parsePublicKey } = await import('../key-file.ts')
   if (flags.publicKey === undefined) return makeKey(shortNameOf(asked.spiffe_id as SpiffeId), start.settings.environment, flags.keyOut)
   const publicKey = parsePublicKey(await readInput(flags.publicKey), flags.publicKey) as Record<string, string>
   return { publicKey, forget: async () => undefined }

@@ -6,7 +6,6 @@ import { call } from '../client.ts'
 import { readConfig, writeConfig } from '../config.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { usage } from '../exit.ts'
-import { makeKey, parsePublicKey } from '../key-file.ts'
 import type { Run } from '../main.ts'
 import { printList, printThing, say, whenOf } from '../output.ts'
 import { defineRegister } from './identity-register.ts'
@@ -108,6 +107,8 @@ async function runAddKey(command: Command, asked: string, flags: KeyFlags): Prom
   const start = await startOf(command)
   const connection = operatorConnection(start)
   const id = idOf(asked, start)
+  // Loaded here: keys need a library that the other verbs do without.
+  const { makeKey, parsePublicKey } = await import('../key-file.ts')
   if (flags.publicKey !== undefined) {
     const key = parsePublicKey(await readInput(flags.publicKey), flags.publicKey) as Record<string, string>
     return printIdentity(start, await call(connection, addKey, { parameters: { id }, body: { key, replace: flags.replace === true } }))

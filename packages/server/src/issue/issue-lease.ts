@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { covers, type Permit } from '@writ/domain/authority'
 import { mintId, type BackendId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
 import type { ControlLogin, Lease } from '@writ/domain/lease'
@@ -54,6 +55,9 @@ type IntendInput = AskedLease & { readonly id: LeaseId; readonly backend: Backen
 
 /** A stored reply that holds a secret can be repeated for this long. */
 const REPLY_SHOWN_MS = 60_000
+
+/** A login is made in some 20 ms. */
+const LOOK_AGAIN_MS = 10
 
 /** The intention stands in the record before the back end is touched (R6), and takes one call of the budget. */
 export const intendLease = change('lease.intend', async (tx: Tx, input: IntendInput) => {
@@ -145,7 +149,7 @@ async function mint(needs: IssueNeeds, backend: IssuingBackend, order: MintOrder
 
 /** The same request again: its secret is still sealed beside the lease, and is shown while the first reply is young. */
 async function repeat(needs: IssueNeeds, backend: IssuingBackend, id: LeaseId): Promise<Outcome<Issued, IssueRefusal>> {
-  const lease = await needs.store.read((db) => findLease(db, id))
+  const lease = await onceMade(needs, id)
   const now = needs.clock.now()
   const template = backend.templates.find((one) => one.name === lease?.template)
   if (lease?.state === 'live' && lease.sealedSecret !== null && template !== undefined && now < lease.intendedAt + REPLY_SHOWN_MS) {
@@ -156,6 +160,15 @@ async function repeat(needs: IssueNeeds, backend: IssuingBackend, id: LeaseId): 
     needs.wake()
   }
   return refuse({ kind: 'secret_no_longer_shown', lease: id })
+}
+
+/** The first request of the key may still be having the lease made, on this server or another: it is live soon, or never. */
+async function onceMade(needs: IssueNeeds, id: LeaseId): Promise<StoredLease | undefined> {
+  for (;;) {
+    const lease = await needs.store.read((db) => findLease(db, id))
+    if (lease?.state !== 'intended' || needs.clock.now() >= plus(lease.intendedAt, LONGEST_MINT)) return lease
+    await pause(LOOK_AGAIN_MS)
+  }
 }
 
 /** An attempt beyond the budget or the deadline ends the task, as its own clock would have. */

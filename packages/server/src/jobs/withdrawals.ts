@@ -1,4 +1,4 @@
-import type { BackendId } from '@writ/domain/id'
+import type { BackendId, LeaseId } from '@writ/domain/id'
 import { milliseconds, plus } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
@@ -8,53 +8,49 @@ import type { StoredLease } from '../store/leases.ts'
 
 /** Claimed leases are ours for this long; should this server die, another takes them after it. */
 const CLAIM = milliseconds(60_000)
-const MOST_CLAIMED = 64
+const MOST_CLAIMED = 256
 
-/** R16: a back end that hangs holds up this many withdrawals of its own, and none of another's. */
-const MOST_PER_BACKEND = 6
+/**
+ * R16: a back end that hangs holds up so many withdrawals of its own, and none of another's: no more of its leases are claimed. The number
+ * is large because a connector makes all of them unable to log in before it begins to clear the first away.
+ */
+const MOST_PER_BACKEND = 256
 
 type Needs = WithdrawNeeds & { readonly log: Logger; readonly ended: Bell }
 
 /**
- * Withdraws what is due. Rounds do not wait for the withdrawals that they start: each back end has a queue of its own.
- * `settled` resolves when nothing that was started is still running.
+ * Withdraws what is due. Rounds do not wait for the withdrawals that they start. `settled` resolves when nothing that was started is
+ * still running.
  */
 export function withdrawals(needs: Needs): { readonly round: () => Promise<boolean>; readonly settled: () => Promise<void> } {
-  const running = new Map<BackendId, Set<Promise<void>>>()
-  const waiting: StoredLease[] = []
+  const running = new Map<LeaseId, { readonly backend: BackendId; readonly done: Promise<void> }>()
 
-  const begin = (): void => {
-    for (const lease of waiting.splice(0)) {
-      const ofBackend = running.get(lease.backend) ?? new Set()
-      running.set(lease.backend, ofBackend)
-      if (ofBackend.size >= MOST_PER_BACKEND) {
-        waiting.push(lease)
-        continue
-      }
-      const one = withdrawLease(needs, lease)
-        .catch((error: unknown) => needs.log.error({ lease: lease.id, err: error }, 'a withdrawal failed outside of its back end and will be tried again'))
-        .finally(() => {
-          ofBackend.delete(one)
-          needs.ended.ring()
-          begin()
-        })
-      ofBackend.add(one)
-    }
+  const begin = (lease: StoredLease): void => {
+    const done = withdrawLease(needs, lease)
+      .catch((error: unknown) => needs.log.error({ lease: lease.id, err: error }, 'a withdrawal failed outside of its back end and will be tried again'))
+      .finally(() => {
+        running.delete(lease.id)
+        needs.ended.ring()
+      })
+    running.set(lease.id, { backend: lease.backend, done })
+  }
+
+  const fullBackends = (): readonly BackendId[] => {
+    const counts = Map.groupBy(running.values(), (one) => one.backend)
+    return [...counts].filter(([, held]) => held.length >= MOST_PER_BACKEND).map(([backend]) => backend)
   }
 
   return {
     async round() {
-      const room = MOST_CLAIMED - waiting.length
-      if (room <= 0) return false
       const now = needs.clock.now()
-      const claimed = await needs.store.change(claimLeases, { now, until: plus(now, CLAIM), limit: room })
-      if (!claimed.ok || claimed.value.length === 0) return false
-      waiting.push(...claimed.value)
-      begin()
-      return claimed.value.length === room
+      const claimed = await needs.store.change(claimLeases, { now, until: plus(now, CLAIM), limit: MOST_CLAIMED, except: fullBackends() })
+      if (!claimed.ok) return false
+      // A back end that is slower than a claim lasts: its lease falls due again while it is still being withdrawn here.
+      for (const lease of claimed.value) if (!running.has(lease.id)) begin(lease)
+      return claimed.value.length === MOST_CLAIMED
     },
     async settled() {
-      while ([...running.values()].some((set) => set.size > 0)) await Promise.all([...running.values()].flatMap((set) => [...set]))
+      await Promise.all([...running.values()].map((one) => one.done))
     },
   }
 }

@@ -1,9 +1,8 @@
 import type { EventActor, Stream } from '@writ/domain/event'
-import { mintId } from '@writ/domain/id'
+import { mintId, parseId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
 import { printCheckpoint } from '@writ/ledger/checkpoint'
-import { leafHash } from '@writ/ledger/hash'
 import { parseVerifierKey, printVerifierKey, signedBy, toVerifierKey, type VerifierKey } from '@writ/ledger/note'
 import { appendToTiles, edgeTiles, EMPTY_EDGE, type Tile, type TileEdge } from '@writ/ledger/tile'
 import type { EventMac } from '../keys/mac.ts'
@@ -11,10 +10,11 @@ import type { Signer } from '../keys/signer.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Entropy } from '../platform/entropy.ts'
 import { failpoint } from '../platform/failpoint.ts'
-import { listUnsealed, type UnsealedEvent } from '../store/events.ts'
+import { listUnsealed, type StoredEvent } from '../store/events.ts'
 import { findLog, insertCheckpoint, insertLog, moveLog, placeEvents, readTile, rejectEvent, writeTiles, type LogHead, type StoredTile } from '../store/logs.ts'
 import { findOpenFinding, insertFinding } from '../store/watches.ts'
 import { append, sha256 } from './append.ts'
+import { isAuthentic } from './authentic.ts'
 import { change, type Db, type Store, type Tx } from './tx.ts'
 
 export type SealNeeds = {
@@ -65,9 +65,9 @@ export const startLog = change('log.start', async (tx: Tx, head: LogHead) => {
 
 type RejectInput = { readonly seq: number; readonly event: string; readonly stream: Stream; readonly finding: string; readonly now: EpochMs }
 
-/** A row whose MAC is not ours was written past Writ: it gets no place, and is a finding. */
+/** A row whose MAC is not ours was written past Writ: it gets no place, and is a finding. Of two sealers that see it, one says so. */
 export const rejectForged = change('log.reject', async (tx: Tx, input: RejectInput) => {
-  await rejectEvent(tx.db, input.seq)
+  if (!(await rejectEvent(tx.db, input.seq))) return ok(null)
   await append(tx, input.now, { type: 'ledger.row_rejected', actor: WRIT, facts: { row: input.event, stream: input.stream } })
   if ((await findOpenFinding(tx.db, 'row_forged', input.event)) !== undefined) return ok(null)
   await insertFinding(tx.db, {
@@ -111,16 +111,17 @@ export async function sealOnce(needs: SealNeeds, stream: Stream): Promise<number
 }
 
 /** The events whose rows carry our MAC and hash; the others are rejected for good. */
-async function authentic(needs: SealNeeds, stream: Stream, unsealed: readonly UnsealedEvent[]): Promise<readonly UnsealedEvent[]> {
-  const good: UnsealedEvent[] = []
+async function authentic(needs: SealNeeds, stream: Stream, unsealed: readonly StoredEvent[]): Promise<readonly StoredEvent[]> {
+  const good: StoredEvent[] = []
   for (const event of unsealed) {
-    const bytes = Buffer.from(event.text, 'utf8')
-    if (needs.eventMac.isAuthentic(bytes, event.mac) && Buffer.compare(leafHash(sha256, bytes), event.leafHash) === 0) {
+    if (isAuthentic(needs.eventMac, event)) {
       good.push(event)
       continue
     }
     const now = needs.clock.now()
-    await needs.store.change(rejectForged, { seq: event.seq, event: event.id, stream, finding: mintId('finding', now, needs.entropy.bytes(10)), now })
+    // A forger chose the id too: only one that is shaped like ours goes into the log.
+    const name = parseId('event', event.id) ?? `row ${event.seq}`
+    await needs.store.change(rejectForged, { seq: event.seq, event: name, stream, finding: mintId('finding', now, needs.entropy.bytes(10)), now })
   }
   return good
 }

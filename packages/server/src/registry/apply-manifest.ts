@@ -5,7 +5,7 @@ import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { toIso, type EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { findIdentity, findCredentialByThumbprint, updateIdentity } from '../store/identities.ts'
+import { lockIdentity, findCredentialByThumbprint, updateIdentity } from '../store/identities.ts'
 import type { IdentityDraft } from './draft.ts'
 import { describe, registerIn, triggerWatches, type RegisterInput, type RegisterRefusal } from './register.ts'
 
@@ -46,7 +46,7 @@ export const applyManifest = change('manifest.apply', async (tx: Tx, input: Appl
 async function applyOne(tx: Tx, input: RegisterInput): Promise<Outcome<ManifestChange, ManifestRefusal>> {
   const { draft } = input
   const at = draft.spiffeId
-  const existing = await findIdentity(tx.db, at)
+  const existing = await lockIdentity(tx, at)
   if (existing !== undefined) return changeOne(tx, existing, input)
   if (draft.admission.answer === 'delegated_token' && (await wasDeclined(tx, at))) return ok({ spiffeId: at, action: 'none', fields: [], hookOf: null })
   const registered = await registerIn(tx, input)

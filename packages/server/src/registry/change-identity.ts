@@ -7,7 +7,7 @@ import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { changeIdentityState } from '../revoke/stop-identity.ts'
-import { findIdentity, identityDueAt, parseIdentityRow, updateIdentity } from '../store/identities.ts'
+import { identityDueAt, lockIdentity, parseIdentityRow, updateIdentity } from '../store/identities.ts'
 import { claimDue } from '../store/row-locks.ts'
 
 export type ChangeRefusal = IdentityRefusal | { readonly kind: 'no_such_identity' }
@@ -20,7 +20,7 @@ type ChangeInput = { readonly identity: string; readonly change: IdentityChange;
 
 /** An operator suspends, resumes or retires. */
 export const changeIdentity = change('identity.change', async (tx: Tx, input: ChangeInput) => {
-  const identity = await findIdentity(tx.db, input.identity)
+  const identity = await lockIdentity(tx, input.identity)
   if (identity === undefined) return refuse<ChangeRefusal>({ kind: 'no_such_identity' })
   const changed = await changeIdentityState(tx, identity, { change: input.change, event: EVENT_OF[input.change], by: input.by, reason: input.reason, now: input.now })
   return changed.ok ? ok(identity.id) : refuse<ChangeRefusal>(changed.refusal)
@@ -29,7 +29,7 @@ export const changeIdentity = change('identity.change', async (tx: Tx, input: Ch
 type TransferInput = { readonly identity: string; readonly technical: Owner | null; readonly business: Owner | null; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
 
 export const transferIdentity = change('identity.transfer', async (tx: Tx, input: TransferInput) => {
-  const identity = await findIdentity(tx.db, input.identity)
+  const identity = await lockIdentity(tx, input.identity)
   if (identity === undefined) return refuse<ChangeRefusal>({ kind: 'no_such_identity' })
   if (identity.state === 'retired') return refuse<ChangeRefusal>({ kind: 'identity_retired' })
   const next = { ...identity, technicalOwner: input.technical ?? identity.technicalOwner, businessOwner: input.business ?? identity.businessOwner }
@@ -46,7 +46,7 @@ export const transferIdentity = change('identity.transfer', async (tx: Tx, input
 
 /** The signed word of a system that it is gone: retires the identity with no person acting (INV-5). False when it already was. */
 export const fireTrigger = change('identity.fire_trigger', async (tx: Tx, input: { readonly identity: IdentityId; readonly proof: string; readonly now: EpochMs }) => {
-  const identity = await findIdentity(tx.db, input.identity)
+  const identity = await lockIdentity(tx, input.identity)
   if (identity === undefined || identity.trigger.kind !== 'webhook') return refuse<ChangeRefusal>({ kind: 'no_such_identity' })
   const retired = await changeIdentityState(tx, identity, {
     change: 'retire', event: 'identity.trigger_fired', by: { kind: 'writ', id: 'writ' }, reason: `webhook ${input.proof}`, now: input.now,

@@ -9,7 +9,7 @@ import type { VerificationKey } from '../authenticate/registered-key.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { findBackend, findIssuer } from '../store/backends.ts'
-import { findCredentialByThumbprint, findIdentity, insertCredential, insertIdentity, listCredentials, revokeCredential } from '../store/identities.ts'
+import { findCredentialByThumbprint, findIdentity, insertCredential, insertIdentity, listCredentials, lockIdentity, revokeCredential } from '../store/identities.ts'
 import { insertTriggerHook } from '../store/installation.ts'
 import { findOpenFinding, insertFinding } from '../store/watches.ts'
 import type { IdentityDraft } from './draft.ts'
@@ -102,7 +102,7 @@ export type AddKeyRefusal = { readonly kind: 'no_such_identity' } | { readonly k
 export type AddedKey = { readonly outcome: 'added' } | { readonly outcome: 'shared'; readonly finding: FindingId }
 
 export const addKey = change('credential.add', async (tx: Tx, input: AddKeyInput) => {
-  const identity = await findIdentity(tx.db, input.identity)
+  const identity = await lockIdentity(tx, input.identity)
   if (identity === undefined) return refuse<AddKeyRefusal>({ kind: 'no_such_identity' })
   if (identity.state === 'retired') return refuse<AddKeyRefusal>({ kind: 'identity_retired' })
   const live = (await listCredentials(tx.db, [identity.id])).filter((one) => one.state === 'live')

@@ -1,8 +1,9 @@
 import type { EventActor, PublicValue } from '@writ/domain/event'
-import { mintId, type IncidentId, type LeaseId, type TaskId } from '@writ/domain/id'
+import { mintId, type BackendId, type IncidentId, type LeaseId, type TaskId } from '@writ/domain/id'
 import { MOST_ATTEMPTS, type LeaseOutcome, type Probe, type Reassigned } from '@writ/domain/lease'
 import { ok, refuse } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
+import { sql, type SqlBool } from 'kysely'
 import type { Withdrawal } from '../connectors/connector.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
@@ -30,9 +31,14 @@ export const stopLease = change('lease.stop', async (tx: Tx, input: StopInput) =
   return ok<StoredLease>({ ...locked, state: 'withdrawing' })
 })
 
+/** `except`: back ends that have enough to do. */
+type ClaimInput = { readonly now: EpochMs; readonly until: EpochMs; readonly limit: number; readonly except?: readonly BackendId[] }
+
 /** Takes leases whose time has come, for this server alone; they fall due again should it die. */
-export const claimLeases = change('lease.claim', async (tx: Tx, input: { readonly now: EpochMs; readonly until: EpochMs; readonly limit: number }) => {
-  const rows = await claimDue(tx, { table: 'lease', key: 'id', dueAt: 'due_at', claimedUntil: 'due_at', ...input })
+export const claimLeases = change('lease.claim', async (tx: Tx, input: ClaimInput) => {
+  const { except = [], ...due } = input
+  const where = except.length === 0 ? sql<SqlBool>`1 = 1` : sql<SqlBool>`backend_id not in (${sql.join(except)})`
+  const rows = await claimDue(tx, { table: 'lease', key: 'id', dueAt: 'due_at', claimedUntil: 'due_at', ...due, where })
   const claimed: StoredLease[] = []
   for (const row of rows) {
     const lease = parseLeaseRow(row)

@@ -4,7 +4,7 @@ import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import type { Tx } from '../record/tx.ts'
-import { findIdentity, listCredentials, revokeCredential, updateIdentity } from '../store/identities.ts'
+import { listCredentials, lockIdentity, revokeCredential, updateIdentity } from '../store/identities.ts'
 import { endTasksOf } from './end-task.ts'
 
 export type IdentityStep = {
@@ -43,7 +43,7 @@ async function revokeKeys(tx: Tx, identity: Identity, step: IdentityStep): Promi
 
 /** Nothing that this identity does is let through until a person resumes it: its dead credential was not refused. */
 export async function containIdentity(tx: Tx, id: string, why: string, now: EpochMs): Promise<void> {
-  const identity = await findIdentity(tx.db, id)
+  const identity = await lockIdentity(tx, id)
   if (identity?.state !== 'active') return
   await changeIdentityState(tx, identity, { change: 'suspend', event: 'identity.contained', by: { kind: 'writ', id: 'writ' }, reason: why, now })
 }

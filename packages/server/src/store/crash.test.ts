@@ -43,8 +43,10 @@ async function withReopened<T>(place: Place, look: (store: SmallStore) => Promis
 }
 
 const jarIds = (store: SmallStore) => store.read(async (db) => new Set((await db.selectFrom('jar').select('id').execute()).map((jar) => jar.id)))
-const migrationNames = (store: SmallStore) =>
-  store.read(async (db) => (await db.withTables<{ migration: { name: string } }>().selectFrom('migration').select('name').orderBy('name').execute()).map((one) => one.name))
+const migrationNames = (store: SmallStore) => store.read(async (db) => {
+  const rows = await db.withTables<{ migration: { name: string } }>().selectFrom('migration').select('name').orderBy('name').execute()
+  return rows.map((one) => one.name)
+})
 
 for (const { name, make } of places) {
   test(`${name}: whatever was acknowledged is there after kill -9`, async (t) => {

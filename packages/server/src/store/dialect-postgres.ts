@@ -15,7 +15,8 @@ const refuseWhen = (rule: string, moment: string, table: string, condition: stri
 ].join(' ')
 
 const refuseTruncate = (rule: string, table: string): string =>
-  `create trigger ${checkedName(`${rule}_truncate`)} before truncate on ${checkedName(table)} for each statement execute function writ_refuse(${quoted(rule)})`
+  `create trigger ${checkedName(`${rule}_truncate`)} before truncate on ${checkedName(table)} for each statement `
+  + `execute function writ_refuse(${quoted(rule)})`
 
 const beforeUpdate = 'before update'
 

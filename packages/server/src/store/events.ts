@@ -1,7 +1,7 @@
 import type { EventLeaf, Stream } from '@writ/domain/event'
 import type { EventId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import type { Kysely } from 'kysely'
+import { sql, type Kysely, type SqlBool } from 'kysely'
 import type { EventRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -38,8 +38,12 @@ export type StoredEvent = {
   readonly stream: Stream
   readonly type: string
   readonly at: EpochMs
+  readonly task: string | null
+  readonly identity: string | null
   readonly text: string
   readonly leafHash: Uint8Array
+  readonly mac: Uint8Array
+  /** Null until sealed; -1 when the sealer refused the row as forged. */
   readonly leafIndex: number | null
 }
 
@@ -50,17 +54,22 @@ function parseEventRow(row: EventRow & { readonly seq: number }): StoredEvent {
     stream: row.stream as Stream,
     type: row.type,
     at: epochMs(row.at),
+    task: row.task_id,
+    identity: row.identity_id,
     text: row.leaf,
     leafHash: row.leaf_hash,
+    mac: row.mac,
     leafIndex: row.leaf_index,
   }
 }
+
+const isNotRefused = sql<SqlBool>`(leaf_index is null or leaf_index >= 0)`
 
 export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string }
 
 /** In the order of writing; with `newest`, the last ones instead of the first. */
 export async function listEvents(db: Db, page: EventPage): Promise<readonly StoredEvent[]> {
-  let query = db.selectFrom('event').selectAll().orderBy('seq', page.newest ? 'desc' : 'asc').limit(page.limit)
+  let query = db.selectFrom('event').selectAll().where(isNotRefused).orderBy('seq', page.newest ? 'desc' : 'asc').limit(page.limit)
   if (page.afterSeq !== undefined) query = query.where('seq', '>', page.afterSeq)
   if (page.stream !== undefined) query = query.where('stream', '=', page.stream)
   if (page.task !== undefined) query = query.where('task_id', '=', page.task)
@@ -68,9 +77,9 @@ export async function listEvents(db: Db, page: EventPage): Promise<readonly Stor
   return page.newest ? events.toReversed() : events
 }
 
-/** All events of a task, in order. */
+/** All events of a task, in order; without those that the sealer refused, which anyone may have put under it. */
 export async function listEventsOfTask(db: Db, task: string): Promise<readonly StoredEvent[]> {
-  const rows = await db.selectFrom('event').selectAll().where('task_id', '=', task).orderBy('seq').execute()
+  const rows = await db.selectFrom('event').selectAll().where('task_id', '=', task).where(isNotRefused).orderBy('seq').execute()
   return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
 }
 
@@ -84,12 +93,10 @@ export async function listSaid(db: Db, events: readonly EventId[]): Promise<Read
   return found
 }
 
-export type UnsealedEvent = { readonly seq: number; readonly id: EventId; readonly text: string; readonly mac: Uint8Array; readonly leafHash: Uint8Array }
-
-export async function listUnsealed(db: Db, stream: Stream, limit: number): Promise<readonly UnsealedEvent[]> {
-  const rows = await db.selectFrom('event').select(['seq', 'id', 'leaf', 'mac', 'leaf_hash'])
+export async function listUnsealed(db: Db, stream: Stream, limit: number): Promise<readonly StoredEvent[]> {
+  const rows = await db.selectFrom('event').selectAll()
     .where('stream', '=', stream).where('leaf_index', 'is', null).orderBy('seq').limit(limit).execute()
-  return rows.map((row) => ({ seq: row.seq, id: row.id as EventId, text: row.leaf, mac: row.mac, leafHash: row.leaf_hash }))
+  return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
 }
 
 export async function countUnsealed(db: Db, stream: Stream): Promise<number> {

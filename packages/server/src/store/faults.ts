@@ -1,3 +1,5 @@
+import { unreachable } from '@writ/domain/outcome'
+
 /** Whether a change that was not answered may have been done all the same: the connection broke while it was being committed. */
 export type Left = 'nothing' | 'unknown'
 
@@ -80,7 +82,9 @@ export type PlainFault =
 export function toPlainFault(change: string, error: unknown): PlainFault {
   if (error instanceof StorageUnavailable) return { kind: 'unavailable', code: error.code, left: error.left }
   if (error instanceof RuleBroken) return { kind: 'rule', rule: error.rule }
-  return { kind: 'change', change, message: error instanceof Error ? error.message : String(error), stack: error instanceof Error ? error.stack : undefined }
+  return error instanceof Error
+    ? { kind: 'change', change, message: error.message, stack: error.stack }
+    : { kind: 'change', change, message: String(error), stack: undefined }
 }
 
 export function fromPlainFault(fault: PlainFault): Error {
@@ -92,6 +96,6 @@ export function fromPlainFault(fault: PlainFault): Error {
       if (fault.stack !== undefined) cause.stack = fault.stack
       return new ChangeFault(fault.change, cause)
     }
-    default: throw new Error('a fault of an unknown kind')
+    default: return unreachable(fault)
   }
 }

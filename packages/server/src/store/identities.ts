@@ -6,7 +6,9 @@ import type { IdentityClass } from '@writ/domain/profile'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
+import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { forUpdate } from './row-locks.ts'
 import type { IdentityRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -88,6 +90,13 @@ export async function updateIdentity(db: Db, identity: Identity): Promise<void> 
 export async function findIdentity(db: Db, reference: string): Promise<Identity | undefined> {
   const row = await db.selectFrom('identity').selectAll()
     .where(reference.startsWith('spiffe://') ? 'spiffe_id' : 'id', '=', reference).executeTakeFirst()
+  return row && parseIdentityRow(row)
+}
+
+/** The identity, locked until the end of the change: nobody changes its state or its row meanwhile. */
+export async function lockIdentity<Context>(tx: TxOf<Tables, Context>, reference: string): Promise<Identity | undefined> {
+  const row = await forUpdate(tx, tx.db.selectFrom('identity').selectAll()
+    .where(reference.startsWith('spiffe://') ? 'spiffe_id' : 'id', '=', reference)).executeTakeFirst()
   return row && parseIdentityRow(row)
 }
 

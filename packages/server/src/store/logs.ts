@@ -40,9 +40,10 @@ export async function placeEvents(db: Db, stream: Stream, firstIndex: number, se
   return Number(placed.numAffectedRows ?? 0n)
 }
 
-/** A row that the sealer refused: it keeps no place and is never looked at again. */
-export async function rejectEvent(db: Db, seq: number): Promise<void> {
-  await db.updateTable('event').set({ leaf_index: -1 }).where('seq', '=', seq).where('leaf_index', 'is', null).execute()
+/** A row that the sealer refused: it keeps no place and is never looked at again. False when it was refused, or placed, before. */
+export async function rejectEvent(db: Db, seq: number): Promise<boolean> {
+  const rejected = await db.updateTable('event').set({ leaf_index: -1 }).where('seq', '=', seq).where('leaf_index', 'is', null).executeTakeFirst()
+  return rejected.numUpdatedRows === 1n
 }
 
 export type StoredTile = { readonly level: number; readonly index: number; readonly hashes: Uint8Array }

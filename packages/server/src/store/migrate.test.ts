@@ -37,8 +37,9 @@ const table = (release: number, name: string): Migration => ({ release, name, up
 const upTo = (release: number, list = [table(1, 'one'), table(2, 'two'), table(3, 'three'), table(3, 'three_more')]): Migrations =>
   ({ release, list: list.filter((one) => one.release <= release) })
 
-const applied = (store: SmallStore) => store.read((db) =>
-  db.withTables<{ migration: { release: number; name: string; applied_by: number } }>().selectFrom('migration').select(['release', 'name', 'applied_by']).orderBy('release').orderBy('name').execute())
+const applied = (store: SmallStore) => store.read((db) => db
+  .withTables<{ migration: { release: number; name: string; applied_by: number } }>()
+  .selectFrom('migration').select(['release', 'name', 'applied_by']).orderBy('release').orderBy('name').execute())
 
 async function openAndClose(open: Open, migrations: Migrations): Promise<readonly { name: string; applied_by: number }[]> {
   const store = await open(migrations)
@@ -81,7 +82,8 @@ for (const { name, make } of databases) {
     await assert.rejects(open(upTo(3)), (error) => {
       assert.ok(error instanceof UnusableStore)
       assert.equal(error.kind, 'too_old')
-      assert.equal(error.message, 'the database is of release 1, this program is of release 3 and supports 2 to 3: start each release from 2 to this one once, in turn')
+      assert.equal(error.message, 'the database is of release 1, this program is of release 3 and supports 2 to 3: '
+        + 'start each release from 2 to this one once, in turn')
       return true
     })
     assert.deepEqual(await openAndClose(open, upTo(1)), before)

@@ -66,8 +66,8 @@ function checkSupported(migrations: Migrations, applied: readonly Applied[]): vo
   const unknown = applied.filter((one) => !known.has(one.name))
   if (unknown.length > 0) {
     const found = Math.max(...unknown.map((one) => one.release))
-    throw new UnusableStore('too_new',
-      `the database is of release ${found} (migration \`${unknown[0]!.name}\`), ${supported}: start the newer Writ, or restore the backup taken before it`)
+    throw new UnusableStore('too_new', `the database is of release ${found} (migration \`${unknown[0]!.name}\`), ${supported}: `
+      + 'start the newer Writ, or restore the backup taken before it')
   }
   const expected = new Set(migrations.list.slice(0, applied.length).map((one) => one.name))
   const early = applied.find((one) => !expected.has(one.name))
@@ -77,12 +77,14 @@ function checkSupported(migrations: Migrations, applied: readonly Applied[]): vo
   const found = Math.max(0, ...applied.map((one) => one.applied_by))
   const skipped = migrations.list.slice(applied.length).some((one) => one.release < migrations.release)
   if (applied.length > 0 && found < migrations.release && skipped) {
-    throw new UnusableStore('too_old', `the database is of release ${found}, ${supported}: start each release from ${found + 1} to this one once, in turn`)
+    throw new UnusableStore('too_old', `the database is of release ${found}, ${supported}: `
+      + `start each release from ${found + 1} to this one once, in turn`)
   }
 }
 
 function checkOrder({ release, list }: Migrations): void {
   const names = new Set(list.map((one) => one.name))
   const ordered = list.every((one, i) => one.release <= release && one.release >= (list[i - 1]?.release ?? 1))
-  if (names.size !== list.length || !ordered) throw new Error('migrations have unique names, stand in the order of their releases, and none is of a later release')
+  if (names.size === list.length && ordered) return
+  throw new Error('migrations have unique names, stand in the order of their releases, and none is of a later release')
 }

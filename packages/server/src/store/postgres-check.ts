@@ -17,12 +17,14 @@ export async function checkDatabase(ask: Ask, order: CheckOrder): Promise<void> 
   const rows = await ask('select name, setting from pg_settings where name = any($1)', [CHECKED]) as readonly { name: string; setting: string }[]
   const unsafe = firstUnsafe(Object.fromEntries(rows.map((row) => [row.name, row.setting])), order.allowMissingChecksums ?? false)
   if (unsafe === undefined) return
-  throw new UnusableStore('unsafe_setting', `PostgreSQL at \`${order.place}\` has \`${unsafe.setting} = ${unsafe.found}\`: ${unsafe.danger}; ${unsafe.wayOut}`)
+  const { setting, found, danger, wayOut } = unsafe
+  throw new UnusableStore('unsafe_setting', `PostgreSQL at \`${order.place}\` has \`${setting} = ${found}\`: ${danger}; ${wayOut}`)
 }
 
 type Unsafe = { readonly setting: (typeof CHECKED)[number]; readonly found: string; readonly danger: string; readonly wayOut: string }
 
-const inConfiguration = (setting: string): string => `set \`${setting} = on\` in postgresql.conf, or where it is set for this role or database, and reload`
+const inConfiguration = (setting: string): string =>
+  `set \`${setting} = on\` in postgresql.conf, or where it is set for this role or database, and reload`
 
 function firstUnsafe(settings: Settings, allowMissingChecksums: boolean): Unsafe | undefined {
   for (const setting of ['fsync', 'full_page_writes'] as const) {
@@ -32,11 +34,11 @@ function firstUnsafe(settings: Settings, allowMissingChecksums: boolean): Unsafe
   }
   const commit = foundIn(settings, 'synchronous_commit')
   if (commit === 'off') {
-    return { setting: 'synchronous_commit', found: commit, danger: 'a power cut loses acknowledged changes', wayOut: inConfiguration('synchronous_commit') }
+    return { ...commitAt(commit), danger: 'a power cut loses acknowledged changes' }
   }
   // `local` is as good as `on` while there is no synchronous standby; with one, a failover loses what the standby has not got.
   if (commit === 'local' && settings['synchronous_standby_names'] !== '') {
-    return { setting: 'synchronous_commit', found: commit, danger: 'a failover loses acknowledged changes', wayOut: inConfiguration('synchronous_commit') }
+    return { ...commitAt(commit), danger: 'a failover loses acknowledged changes' }
   }
   if (settings['server_encoding'] !== 'UTF8') {
     return {
@@ -52,5 +54,7 @@ function firstUnsafe(settings: Settings, allowMissingChecksums: boolean): Unsafe
   }
   return undefined
 }
+
+const commitAt = (found: string) => ({ setting: 'synchronous_commit', found, wayOut: inConfiguration('synchronous_commit') } as const)
 
 const foundIn = (settings: Settings, setting: string): string => settings[setting] ?? 'unknown'

@@ -31,7 +31,8 @@ export function openConnections(url: string, most: number, purpose: Purpose): Co
   pool.on('error', () => {})
   const pulse = pulseOf(url)
   return {
-    use: (work) => lend(pool, (client) => work((text, parameters, left) => ask(client, pulse, { text, parameters: parameters ?? [], left: left ?? 'nothing' }))),
+    use: (work) => lend(pool, (client) =>
+      work((text, parameters = [], left = 'nothing') => ask(client, pulse, { text, parameters, left }))),
     end: () => pool.end(),
   }
 }

@@ -17,7 +17,8 @@ export function toFault(cause: unknown, left: Left): Error {
   if (!(cause instanceof DatabaseError)) return new StorageUnavailable(codeOf(cause), left, { cause })
   const code = cause.code ?? 'XX000'
   // An error in answer to a commit means that it was not done, unless the server ended the connection (57P0x).
-  if (NOT_NOW.some((one) => one.test(code))) return new StorageUnavailable(code, code.startsWith('57P') ? left : 'nothing', { cause: withoutRows(cause, code) })
+  const leftNow = code.startsWith('57P') ? left : 'nothing'
+  if (NOT_NOW.some((one) => one.test(code))) return new StorageUnavailable(code, leftNow, { cause: withoutRows(cause, code) })
   if (RULE.test(code)) return new RuleBroken(cause.constraint ?? cause.column ?? code)
   if (CONFLICT.includes(code)) return new Conflict('the database ended a conflict between two changes', code)
   return withoutRows(cause, code)

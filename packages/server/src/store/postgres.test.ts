@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -10,6 +10,7 @@ import { findBinaries, runAs } from '../../../../scripts/postgres-binaries.ts'
 import { ask, startCluster, type Cluster } from '../../../../scripts/postgres-cluster.ts'
 import { addJar, makeSmallContext, moveMarbles, runText, smallMigrations, type SmallContext, type SmallTables } from '../../test/small/world.ts'
 import { ChangeFault, StorageUnavailable, UnusableStore, type Left } from './faults.ts'
+import { checkDatabase } from './postgres-check.ts'
 import { openPostgres, type PostgresOrder } from './postgres.ts'
 import type { Store } from './store.ts'
 
@@ -38,7 +39,8 @@ const unavailable = (left: Left) => (error: unknown): boolean => {
   return true
 }
 
-const jarIds = async (store: SmallStore): Promise<readonly string[]> => (await store.read((db) => db.selectFrom('jar').select('id').execute())).map((jar) => jar.id)
+const jarIds = async (store: SmallStore): Promise<readonly string[]> =>
+  (await store.read((db) => db.selectFrom('jar').select('id').execute())).map((jar) => jar.id)
 
 async function refusedStart(setting: string, found: string, more: Partial<PostgresOrder<SmallContext>> = {}): Promise<void> {
   await assert.rejects(open(more), (error) => {
@@ -77,13 +79,12 @@ for (const [setting, value, standbys] of [
 /** A reload reaches each server process in its own time; a new connection shows whether the postmaster has it. */
 async function untilSetting(setting: string, value: string): Promise<void> {
   for (;;) {
-    const rows = await ask(cluster.url(), `select setting from pg_settings where name = '${setting}'`) as unknown as readonly { setting: string }[]
-    if (rows[0]?.setting === value) return
+    const rows = await ask(cluster.url(), `select setting from pg_settings where name = '${setting}'`)
+    if (rows[0]?.['setting'] === value) return
   }
 }
 
-const tablesOf = async (url: string): Promise<readonly unknown[]> =>
-  await ask(url, "select relname from pg_class where relnamespace = 'public'::regnamespace") as unknown as readonly unknown[]
+const tablesOf = (url: string) => ask(url, "select relname from pg_class where relnamespace = 'public'::regnamespace")
 
 test('synchronous_commit = local is accepted where there is no synchronous standby', async () => {
   await ask(cluster.url(), 'create database alone')
@@ -96,18 +97,33 @@ test('a database that is not UTF-8 is refused at the start', async () => {
   await refusedStart('server_encoding', 'SQL_ASCII', { url: cluster.url('ascii') })
 })
 
-test('a server without page checksums is refused at the start, unless that is allowed', async () => {
+test('a server without page checksums is refused at the start, unless that is allowed', async (t) => {
   const as = runAs()
-  const { bin } = findBinaries(15, tmpdir(), as)
-  const checksums = (how: string): void => { execFileSync(join(bin, 'pg_checksums'), [how, '--no-sync', '-D', cluster.dataDir], { stdio: 'ignore', cwd: '/', ...as }) }
-  await cluster.halt()
-  checksums('--disable')
-  await cluster.resume()
+  const folder = mkdtempSync(join(tmpdir(), 'writ-binaries-'))
+  t.after(() => { rmSync(folder, { recursive: true }) })
+  const tool = join(findBinaries(15, folder, as).bin, 'pg_checksums')
+  if (!existsSync(tool)) {
+    t.skip('npm\'s PostgreSQL has no pg_checksums to switch them off with')
+    return
+  }
+  const switchTo = async (how: '--enable' | '--disable'): Promise<void> => {
+    await cluster.halt()
+    execFileSync(tool, [how, '--no-sync', '-D', cluster.dataDir], { stdio: 'ignore', cwd: '/', ...as })
+    await cluster.resume()
+  }
+  await switchTo('--disable')
   await refusedStart('data_checksums', 'off')
   await (await open({ allowMissingChecksums: true })).close()
-  await cluster.halt()
-  checksums('--enable')
-  await cluster.resume()
+  await switchTo('--enable')
+})
+
+test('the message of an unsafe setting says what was found, what may happen and the way out', async () => {
+  const safe = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', synchronous_standby_names: '', server_encoding: 'UTF8' }
+  const ask = async () => Object.entries({ ...safe, data_checksums: 'off' }).map(([name, setting]) => ({ name, setting }))
+  await assert.rejects(checkDatabase(ask, { place: 'db.example:5432/writ' }), {
+    message: 'PostgreSQL at `db.example:5432/writ` has `data_checksums = off`: a damaged page would be read as if it were sound; '
+      + 'stop the server and run `pg_checksums --enable`',
+  })
 })
 
 test('while the server is down every caller is told within a second, and when it is up again the same store goes on', async () => {
@@ -152,8 +168,8 @@ test('a server that is frozen is told from a slow statement: callers are answere
 
 /** The postmaster and the sessions of our store. */
 async function serverProcesses(): Promise<readonly number[]> {
-  const sessions = await ask(cluster.url(), "select pid from pg_stat_activity where application_name = 'writ'") as unknown as readonly { pid: number }[]
-  return [Number(readFileSync(join(cluster.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]), ...sessions.map((one) => one.pid)]
+  const sessions = await ask(cluster.url(), "select pid from pg_stat_activity where application_name = 'writ'")
+  return [Number(readFileSync(join(cluster.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]), ...sessions.map((one) => Number(one['pid']))]
 }
 
 test('a slow statement of a server that is there is waited for', async () => {
@@ -170,8 +186,13 @@ test('a connection that is cut in the middle of a change leaves nothing of it', 
     const moving = store.change(moveMarbles, { from: 'c1', to: 'c2', count: 1, pause: 3 })
     const cut = async (): Promise<void> => {
       for (;;) {
-        const rows = await ask(cluster.url(), "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'writ' and query like '%pg_sleep%' and state = 'active'")
-        if ((rows as unknown as readonly unknown[]).length > 0) return
+        const rows = await ask(cluster.url(), `
+          select pg_terminate_backend(pid)
+            from pg_stat_activity
+           where application_name = 'writ'
+             and query like '%pg_sleep%'
+             and state = 'active'`)
+        if (rows.length > 0) return
       }
     }
     await Promise.all([assert.rejects(moving, unavailable('nothing')), cut()])
@@ -193,7 +214,8 @@ test('a wrong password is told without the password', async () => {
 
 test('a row\'s values stand in no error', async () => {
   await withStore(async (store) => {
-    const texts = ["select 'canary-4711'::integer", "insert into idempotency values ('canary-4711', 'k', '', '', '', 1), ('canary-4711', 'k', '', '', '', 1)"]
+    const twice = "('canary-4711', 'k', '', '', '', 1), ('canary-4711', 'k', '', '', '', 1)"
+    const texts = ["select 'canary-4711'::integer", `insert into idempotency values ${twice}`]
     for (const text of texts) {
       await assert.rejects(store.change(runText, { text }), (error) => !inspect(error, { depth: 10, showHidden: true }).includes('canary-4711'))
     }
@@ -202,7 +224,9 @@ test('a row\'s values stand in no error', async () => {
 
 test('a whole number past 2^53 - 1 is a fault and never a rounded one', async () => {
   await withStore(async (store) => {
-    await assert.rejects(store.change(runText, { text: 'select 9007199254740993::bigint as n' }), (error) => error instanceof ChangeFault && error.cause instanceof RangeError)
-    assert.deepEqual(await store.change(runText, { text: 'select 9007199254740991::bigint as n' }), { ok: true, value: [{ n: Number.MAX_SAFE_INTEGER }] })
+    const past = store.change(runText, { text: 'select 9007199254740993::bigint as n' })
+    await assert.rejects(past, (error) => error instanceof ChangeFault && error.cause instanceof RangeError)
+    const last = await store.change(runText, { text: 'select 9007199254740991::bigint as n' })
+    assert.deepEqual(last, { ok: true, value: [{ n: Number.MAX_SAFE_INTEGER }] })
   })
 })

@@ -50,10 +50,12 @@ async function prepare({ url, migrations, now, allowMissingChecksums }: Postgres
   }
 }
 
+type Run<DB, Context, Value, Refusal> = (tx: TxOf<DB, Context>) => Promise<Outcome<Value, Refusal>>
+
 function storeOf<DB, Context>(changes: Connections, reads: Connections, context: Context): Store<DB, Context> {
   const { db } = bind<DB>('postgres', (text, parameters) => reads.use((ask) => askReading(ask, text, parameters)))
   let ended: Promise<unknown> | undefined
-  const runChange = async <Value, Refusal>(name: string, run: (tx: TxOf<DB, Context>) => Promise<Outcome<Value, Refusal>>): Promise<Outcome<Value, Refusal>> => {
+  const runChange = async <Value, Refusal>(name: string, run: Run<DB, Context, Value, Refusal>): Promise<Outcome<Value, Refusal>> => {
     for (let retry = 0; ; retry++) {
       try {
         return await changes.use((ask) => inTransaction(ask, context, name, run))
@@ -75,7 +77,7 @@ function storeOf<DB, Context>(changes: Connections, reads: Connections, context:
 }
 
 async function inTransaction<DB, Context, Value, Refusal>(
-  ask: AskOne, context: Context, name: string, run: (tx: TxOf<DB, Context>) => Promise<Outcome<Value, Refusal>>,
+  ask: AskOne, context: Context, name: string, run: Run<DB, Context, Value, Refusal>,
 ): Promise<Outcome<Value, Refusal>> {
   await ask('begin isolation level read committed')
   const line = inLine(ask)

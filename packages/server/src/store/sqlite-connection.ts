@@ -30,7 +30,8 @@ const PRAGMAS = [
 /** The one connection that writes. Nothing else writes to the file, so 5 s of waiting for a lock is already a fault. */
 export const openWriting = (file: string): SqliteConnection => openSafely(file, { timeout: 5000, enableForeignKeyConstraints: true }, PRAGMAS)
 
-export const openReading = (file: string): SqliteConnection => openSafely(file, { timeout: 5000, readOnly: true }, ['trusted_schema = off', 'query_only = on'])
+export const openReading = (file: string): SqliteConnection =>
+  openSafely(file, { timeout: 5000, readOnly: true }, ['trusted_schema = off', 'query_only = on'])
 
 type OpenOptions = { readonly timeout: number; readonly readOnly?: boolean; readonly enableForeignKeyConstraints?: boolean }
 
@@ -95,7 +96,8 @@ const CONSTRAINT = 19
 const NAMED_RULE = /^(?:rule |[A-Z ]+ constraint failed: )(.+)$/
 
 function toFault(cause: unknown): Error {
-  if (!(cause instanceof Error) || !('errcode' in cause) || typeof cause.errcode !== 'number') return cause instanceof Error ? cause : new Error(String(cause))
+  if (!(cause instanceof Error)) return new Error(String(cause))
+  if (!('errcode' in cause) || typeof cause.errcode !== 'number') return cause
   const primary = cause.errcode & 0xff
   const ends = ENDS_TRANSACTION[primary]
   if (ends !== undefined) return new StorageUnavailable(ends, 'nothing', { cause })

@@ -4,7 +4,9 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { sqliteOrder, temporaryDirectory } from '../../test/both-stores.ts'
-import { addJar, endThread, runText, setJar, smallWorld, takeMarbles, throwAfterWriting, type SmallContext, type SmallTables } from '../../test/small/world.ts'
+import {
+  addJar, endThread, runText, setJar, smallWorld, takeMarbles, throwAfterWriting, type SmallContext, type SmallTables,
+} from '../../test/small/world.ts'
 import { ChangeFault, StorageBusy, StorageUnavailable } from './faults.ts'
 import { openSqlite, type SqliteOrder } from './sqlite.ts'
 import type { Store } from './store.ts'
@@ -14,7 +16,8 @@ type Opened = { readonly store: SmallStore; readonly directory: string; readonly
 
 async function open(t: TestContext, directory: string, more: Partial<SqliteOrder> = {}): Promise<Opened> {
   const faults: Error[] = []
-  const store = await openSqlite<SmallTables, SmallContext>({ ...sqliteOrder(smallWorld, directory), onFault: (error) => { faults.push(error) }, ...more })
+  const order = { ...sqliteOrder(smallWorld, directory), onFault: (error: Error) => { faults.push(error) }, ...more }
+  const store = await openSqlite<SmallTables, SmallContext>(order)
   t.after(async () => {
     await store.close()
     rmSync(directory, { recursive: true, force: true })
@@ -112,7 +115,8 @@ test('a real file system that fills up does the same', async (t) => {
 })
 
 async function rejectsWholeBatch(store: SmallStore): Promise<void> {
-  const answers = await Promise.allSettled(range(20).map((i) => store.change(addJar, { id: `j${i}`, marbles: 1, label: new Uint8Array(i === 10 ? 200_000 : 10) })))
+  const label = (i: number): Uint8Array => new Uint8Array(i === 10 ? 200_000 : 10)
+  const answers = await Promise.allSettled(range(20).map((i) => store.change(addJar, { id: `j${i}`, marbles: 1, label: label(i) })))
   for (const answer of answers) {
     assert.ok(answer.status === 'rejected' && answer.reason instanceof StorageUnavailable, 'every caller is answered')
     assert.equal(answer.reason.code, 'SQLITE_FULL')
@@ -167,7 +171,8 @@ test('the data directory is for its owner alone', async (t) => {
   const { store, directory } = await open(t, join(outer, 'data'))
   await store.change(addJar, { id: 'a', marbles: 1 })
   assert.equal(statSync(directory).mode & 0o777, 0o700)
-  for (const file of ['writ.db', 'writ.db-wal', 'writ.db-shm', 'writ.pid', 'writ.lock']) assert.equal(statSync(join(directory, file)).mode & 0o077, 0, file)
+  const files = ['writ.db', 'writ.db-wal', 'writ.db-shm', 'writ.pid', 'writ.lock']
+  for (const file of files) assert.equal(statSync(join(directory, file)).mode & 0o077, 0, file)
 })
 
 test('a file that is no database is told at the start, and stays as it is', async (t) => {

@@ -40,7 +40,12 @@ export async function openSqlite<DB, Context>(order: SqliteOrder): Promise<Store
     syncDirectory(order.directory)
     await migrateFile(file, order)
     const writer = await startWriter({ file, context: order.context }, order)
-    return storeOf<DB, Context>(file, writer, lock.release)
+    try {
+      return storeOf<DB, Context>(file, writer, lock.release)
+    } catch (cause) {
+      await writer.close()
+      throw cause
+    }
   } catch (cause) {
     lock.release()
     throw cause

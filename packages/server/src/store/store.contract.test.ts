@@ -4,7 +4,8 @@ import { epochMs } from '@writ/domain/time'
 import { sql } from 'kysely'
 import { onBothStores } from '../../test/both-stores.ts'
 import {
-  addJar, addOnce, claimJars, forgetToAwait, moveMarbles, runText, setJar, smallWorld, swallowError, takeMarbles, throwAfterWriting, type SmallContext, type SmallTables,
+  addJar, addOnce, claimJars, forgetToAwait, moveMarbles, runText, setJar, smallWorld, swallowError, takeMarbles, throwAfterWriting,
+  type SmallContext, type SmallTables,
 } from '../../test/small/world.ts'
 import { ChangeFault, RuleBroken, StatementFault } from './faults.ts'
 import type { Store } from './store.ts'
@@ -20,8 +21,10 @@ onBothStores<SmallTables, SmallContext>(smallWorld, (name, open) => {
     const store = await open(t)
     const added = await store.change(addJar, { id: 'a', marbles: 2 ** 52, label: new Uint8Array([0, 255, 7]) })
     assert.deepEqual(added, { ok: true, value: { id: 'a', stamp: 'stamped once' } })
-    assert.deepEqual(await jar(store, 'a'), { id: 'a', marbles: 2 ** 52, state: 'open', sealed_at: null, label: new Uint8Array([0, 255, 7]), due_at: 0 })
-    const [counted] = await store.read((db) => db.selectFrom('jar').select((e) => [e.fn.countAll().as('jars'), e.fn.sum('marbles').as('marbles')]).execute())
+    const label = new Uint8Array([0, 255, 7])
+    assert.deepEqual(await jar(store, 'a'), { id: 'a', marbles: 2 ** 52, state: 'open', sealed_at: null, label, due_at: 0 })
+    const [counted] = await store.read((db) =>
+      db.selectFrom('jar').select((e) => [e.fn.countAll().as('jars'), e.fn.sum('marbles').as('marbles')]).execute())
     assert.deepEqual(counted, { jars: 1, marbles: 2 ** 52 })
     await store.ping()
   })
@@ -120,7 +123,8 @@ onBothStores<SmallTables, SmallContext>(smallWorld, (name, open) => {
     assert.deepEqual(await store.changeOnce(addJar, { id: 'b', marbles: 1 }, once), reused)
     assert.equal((await jar(store, 'a'))?.marbles, 6)
     assert.equal(await jar(store, 'b'), undefined)
-    assert.deepEqual(await store.changeOnce(takeMarbles, take, { ...once, caller: 'bob' }), { ok: true, value: { value: { left: 2 }, repeated: false } })
+    const bob = { ...once, caller: 'bob' }
+    assert.deepEqual(await store.changeOnce(takeMarbles, take, bob), { ok: true, value: { value: { left: 2 }, repeated: false } })
   })
 
   test(`${name}: a refused change is not remembered, and its repeat may pass`, async (t) => {

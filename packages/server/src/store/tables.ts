@@ -81,6 +81,7 @@ export type TaskRow = {
   identity_id: string
   parent_id: string | null
   depth: number
+  depth_left: number
   purpose: string
   authority: string
   on_behalf_of: string | null

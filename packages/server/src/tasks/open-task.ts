@@ -6,7 +6,7 @@ import { settleTerms, type AskedTerms, type Task, type TermsRefusal } from '@wri
 import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { findIdentity, markIdentityUsed } from '../store/identities.ts'
+import { lockIdentity, markIdentityUsed } from '../store/identities.ts'
 import { insertTask, lockTask, setCallsUsed } from '../store/tasks.ts'
 import { failpoint } from '../platform/failpoint.ts'
 
@@ -30,18 +30,18 @@ export type OpenTaskRefusal =
  * budget from its parent, so that siblings together never exceed it.
  */
 export const openTask = change('task.open', async (tx: Tx, input: OpenTaskInput) => {
-  const identity = await findIdentity(tx.db, input.identity)
+  // INVARIANT: locked, so that no identity is stopped, and its tasks ended, between this look and our insert.
+  const identity = await lockIdentity(tx, input.identity)
   if (identity === undefined) return refuse<OpenTaskRefusal>({ kind: 'no_such_identity' })
   if (identity.state !== 'active') return refuse<OpenTaskRefusal>({ kind: 'identity_not_active', state: identity.state, reason: identity.stateReason })
   if (input.now >= identity.endsAt) return refuse<OpenTaskRefusal>({ kind: 'identity_not_active', state: 'ended', reason: 'its end date has passed' })
   const parent = input.parent === null ? null : await lockTask(tx, input.parent)
   if (parent === undefined) return refuse<OpenTaskRefusal>({ kind: 'no_such_parent' })
-  const parentIdentity = parent === null ? undefined : await findIdentity(tx.db, parent.identity)
 
   const settled = settleTerms(
     input.asked,
     { authority: identity.authority, endsAt: identity.endsAt, profile: PROFILES[identity.class] },
-    parent === null || parentIdentity === undefined ? null : { ...parent, profile: PROFILES[parentIdentity.class] },
+    parent,
     input.now,
   )
   if (!settled.ok) return refuse<OpenTaskRefusal>(settled.refusal)

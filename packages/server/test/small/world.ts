@@ -57,7 +57,8 @@ export const smallMigrations: Migrations = {
 const empty = { state: 'open', sealed_at: null, label: null, due_at: 0 }
 
 export const addJar = change('add_jar', async (tx: SmallTx, input: { id: string; marbles: number; label?: Uint8Array; dueAt?: number }) => {
-  await tx.db.insertInto('jar').values({ ...empty, id: input.id, marbles: input.marbles, label: input.label ?? null, due_at: input.dueAt ?? 0 }).execute()
+  const jar = { ...empty, id: input.id, marbles: input.marbles, label: input.label ?? null, due_at: input.dueAt ?? 0 }
+  await tx.db.insertInto('jar').values(jar).execute()
   return ok({ id: input.id, stamp: tx.context.stamp })
 })
 
@@ -104,8 +105,7 @@ export const throwAfterWriting = change('throw_after_writing', async (tx: SmallT
 
 /** A bug: the statement is not awaited, and would land in the next change. */
 export const forgetToAwait = change('forget_to_await', async (tx: SmallTx, input: { id: string }) => {
-  void Promise.resolve().then(() => Promise.resolve()).then(() => new Promise<void>((go) => { setImmediate(go) }))
-    .then(() => tx.db.insertInto('mark').values({ text: input.id }).execute()).catch(() => {})
+  setImmediate(() => { tx.db.insertInto('mark').values({ text: input.id }).execute().catch(() => {}) })
   return ok(null)
 })
 
@@ -133,7 +133,9 @@ export const swallowError = change('swallow_error', async (tx: SmallTx, input: {
   return ok(null)
 })
 
-export const smallChanges = [addJar, takeMarbles, moveMarbles, setJar, runText, claimJars, throwAfterWriting, forgetToAwait, swallowError, addOnce, endThread]
+export const smallChanges = [
+  addJar, takeMarbles, moveMarbles, setJar, runText, claimJars, throwAfterWriting, forgetToAwait, swallowError, addOnce, endThread,
+]
 
 export const smallWorld: World<SmallContext> = {
   migrations: smallMigrations, writer: new URL('writer.ts', import.meta.url), given: 'once', makeContext: makeSmallContext,

@@ -173,7 +173,8 @@ function openProblem(refusal: OpenTaskRefusal): ProblemAnswer {
     case 'bad_number': return problem('invalid-fields', { code, errors: [{ field: refusal.field, message: 'must be a whole number above zero' }] })
     case 'parent_not_open':
     case 'no_such_parent': return problem('conflict', { code })
-    case 'too_deep': return problem('grant-refused', { code, detail: `tasks of this class nest ${refusal.most} deep at most` })
+    case 'no_time_left': return problem('conflict', { code, detail: `the time of its ${refusal.of} is over` })
+    case 'too_deep': return problem('grant-refused', { code, detail: `below this parent tasks nest ${refusal.most} deep at most` })
     case 'budget_not_covered': return problem('grant-refused', { code, detail: `the parent has ${refusal.left} calls left` })
     case 'other_user': return problem('grant-refused', { code })
     default: return unreachable(refusal)

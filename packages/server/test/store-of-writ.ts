@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, type TestContext } from 'node:test'
+import { STREAMS, type Stream } from '@writ/domain/event'
+import { mintId, type IdKind, type Id } from '@writ/domain/id'
+import { epochMs, type EpochMs } from '@writ/domain/time'
+import { ask } from '../../../scripts/postgres-cluster.ts'
+import { createKeys } from '../src/keys/key-files.ts'
+import { openKeys, type Keys } from '../src/keys/keys.ts'
+import { hostEntropy } from '../src/platform/entropy.ts'
+import { install } from '../src/record/install.ts'
+import { openLog, originOf, sealOnce, type SealNeeds } from '../src/record/seal.ts'
+import type { Store } from '../src/record/tx.ts'
+import { MIGRATIONS } from '../src/store/migrations/all.ts'
+import { openPostgres } from '../src/store/postgres.ts'
+import { openSqlite } from '../src/store/sqlite.ts'
+import { fixedClock, type FixedClock } from './fakes/clock.ts'
+import { postgres } from './postgres.ts'
+
+export const STORES = ['sqlite', 'postgres'] as const
+export type StoreName = (typeof STORES)[number]
+
+type Row = Readonly<Record<string, unknown>>
+
+/** Writ's own store with its keys and logs, without the server around it, and a way past it that a superuser has. */
+export type StoreOfWrit = {
+  readonly name: StoreName
+  readonly store: Store
+  readonly keys: Keys
+  readonly clock: FixedClock
+  readonly sealing: SealNeeds
+  newId<K extends IdKind>(of: K): Id<K>
+  now(): EpochMs
+  /** Past Writ: one statement, `$1` for values. Bytes come back as plain bytes. */
+  sql(statement: string, values?: readonly unknown[]): Promise<readonly Row[]>
+  /** Seals both logs to the end. */
+  sealAll(): Promise<void>
+  seal(stream: Stream): Promise<number>
+}
+
+/** One store for a whole `describe`: opened before its tests, and gone after them. */
+export function storeForSuite(name: StoreName): () => StoreOfWrit {
+  const ends: (() => unknown)[] = []
+  let opened: StoreOfWrit | undefined
+  before(async () => { opened = await storeOfWrit(name, { after: (end) => { ends.unshift(end as () => unknown) } }) })
+  after(async () => { for (const end of ends) await end() })
+  return () => opened!
+}
+
+const STARTED = epochMs(1_795_327_200_000)
+const MIGRATED = { release: 1, list: MIGRATIONS }
+
+/** An empty store of its own, installed, with both logs open; it ends with the test. */
+export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>): Promise<StoreOfWrit> {
+  const folder = mkdtempSync(join(tmpdir(), 'writ-of-'))
+  t.after(() => { rmSync(folder, { recursive: true, force: true }) })
+  const made = createKeys(join(folder, 'keys'), hostEntropy)
+  const opened = openKeys(join(folder, 'keys'), hostEntropy)
+  if (!made.ok || !opened.ok) throw new Error('no keys')
+  const keys = opened.value
+  const { store, sql } = name === 'sqlite' ? await inFile(join(folder, 'data'), keys, t) : await inPostgres(keys, t)
+  const clock = fixedClock(STARTED)
+  const sealing: SealNeeds = { store, signers: keys.signers, eventMac: keys.eventMac, clock, entropy: hostEntropy }
+  const newId: StoreOfWrit['newId'] = (of) => mintId(of, clock.now(), hostEntropy.bytes(10))
+  const installed = await store.change(install, { id: newId('installation'), keyCheck: keys.keyCheck(), version: '0', now: clock.now() })
+  if (!installed.ok) throw new Error('not installed')
+  for (const stream of STREAMS) await openLog(sealing, stream, originOf(installed.value, stream))
+  const seal = (stream: Stream): Promise<number> => sealOnce(sealing, stream)
+  return {
+    name, store, keys, clock, sealing, newId, sql, seal, now: () => clock.now(),
+    sealAll: async () => {
+      for (const stream of STREAMS) while ((await seal(stream)) > 0) { /* the next batch */ }
+    },
+  }
+}
+
+type Opened = { readonly store: Store; readonly sql: StoreOfWrit['sql'] }
+
+async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
+  const store: Store = await openSqlite({
+    directory, writer: new URL('../src/writer.ts', import.meta.url), context: { eventMacKeys: keys.eventMacKeys }, migrations: MIGRATED, now: STARTED,
+    onFault: (error) => { throw error },
+  })
+  t.after(() => store.close())
+  return { store, sql: async (statement, values) => askFile(join(directory, 'writ.db'), statement, values) }
+}
+
+async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
+  const database = await (await postgres(18)).createDatabase()
+  const store: Store = await openPostgres({
+    url: database.url, migrations: MIGRATED, now: STARTED, context: { eventMac: keys.eventMac, entropy: hostEntropy }, mostConnections: 4,
+  })
+  t.after(async () => {
+    await store.close()
+    await database.drop()
+  })
+  return { store, sql: (statement, values) => ask(database.url, statement, values) }
+}
+
+/** One statement on a file that a server may have open; without values it may be several. */
+export function askFile(file: string, statement: string, values: readonly unknown[] = []): readonly Row[] {
+  const db = new DatabaseSync(file, { timeout: 5000 })
+  try {
+    if (values.length === 0 && !/^\s*(select|with|pragma)\b/i.test(statement)) {
+      db.exec(statement)
+      return []
+    }
+    return db.prepare(statement.replaceAll(/\$(\d+)/g, '?$1')).all(...(values as readonly SQLInputValue[]))
+  } finally {
+    db.close()
+  }
+}
+
+/** Every row of every table, as text, by table. */
+export async function everyRow(of: Pick<StoreOfWrit, 'name' | 'sql'>): Promise<ReadonlyMap<string, readonly Row[]>> {
+  const tables = of.name === 'sqlite'
+    ? await of.sql('select name from sqlite_schema where type = \'table\' and name not like \'sqlite_%\' order by name')
+    : await of.sql('select table_name as name from information_schema.tables where table_schema = \'public\' order by 1')
+  const all = new Map<string, readonly Row[]>()
+  for (const { name } of tables) all.set(String(name), (await of.sql(`select * from ${String(name)} order by 1, 2`)).map(plain))
+  return all
+}
+
+const plain = (row: Row): Row => Object.fromEntries(Object.entries(row).map(([column, value]) => [column, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value]))
