@@ -18,7 +18,7 @@ export async function recordStarts(writ: StoreOfWrit, times: number): Promise<vo
 /** So many events of the human stream in one transaction. */
 export async function recordNos(writ: StoreOfWrit, many: number): Promise<void> {
   const entries = Array.from({ length: many }, (_, i) => {
-    const draft = toDraft({ ...structuredClone(REGISTRATION) as never, spiffe_id: `spiffe://acme.example/never-${i}`, admission: { answer: 'delegated_token', reason: 'its caller has a token' } })
+    const draft = toDraft({ ...structuredClone(REGISTRATION) as never, spiffe_id: `spiffe://acme.example/${writ.newId('admission')}-${i}`, admission: { answer: 'delegated_token', reason: 'its caller has a token' } })
     if (!draft.ok) return assert.fail(draft.refusal.message)
     return { draft: draft.value, ids: { admission: writ.newId('admission'), identity: writ.newId('identity'), credential: writ.newId('credential') }, sealedHook: null }
   })

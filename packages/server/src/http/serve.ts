@@ -83,8 +83,7 @@ function checked(schema: z.ZodType, value: unknown, where: string): Outcome<unkn
   const errors = parsed.error.issues.flatMap((issue) => {
     const at = issue.path.map(String).join('.')
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ field: at === '' ? key : `${at}.${key}`, message: 'is not a known field' }))
-    const isMissing = issue.code === 'invalid_type' && isAbsent(value, issue.path)
-    return [{ field: at === '' ? where : at, message: isMissing ? 'is missing' : issue.message }]
+    return [{ field: at === '' ? where : at, message: isAbsent(value, issue.path) ? 'is missing' : issue.message }]
   })
   return refuse(problem('invalid-fields', { detail: `${errors.length} ${errors.length === 1 ? 'field is' : 'fields are'} missing or wrong; nothing was written`, errors }))
 }

@@ -13,9 +13,10 @@ import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Store, type Tx } from '../record/tx.ts'
 import { endTask, LONGEST_MINT } from '../revoke/end-task.ts'
+import { revokeOnItsOwn } from '../revoke/lease-changes.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
 import { findIdentity } from '../store/identities.ts'
-import { findLease, insertIntendedLease, lockLease, markLeaseLive, markLeaseWithdrawing, setLeaseDue, type StoredLease } from '../store/leases.ts'
+import { findLease, insertIntendedLease, lockLease, markLeaseLive, setLeaseDue, type StoredLease } from '../store/leases.ts'
 import { lockTask, touchTask } from '../store/tasks.ts'
 import type { Once } from '../store/store.ts'
 
@@ -100,10 +101,16 @@ export const activateLease = change('lease.activate', async (tx: Tx, input: { re
   return ok<StoredLease | null>({ ...lease, state: 'live', control: input.control, mintedAt: input.now })
 })
 
+type AbandonInput = { readonly lease: LeaseId; readonly because: 'mint_failed' | 'reply_not_shown'; readonly now: EpochMs }
+
 /** The mint failed, or its reply can't be shown any more: withdraw whatever the back end has made of it, now. */
-export const abandonLease = change('lease.abandon', async (tx: Tx, input: { readonly lease: LeaseId; readonly now: EpochMs }) => {
-  await markLeaseWithdrawing(tx.db, input.lease, input.now, input.now)
-  await setLeaseDue(tx.db, input.lease, input.now)
+export const abandonLease = change('lease.abandon', async (tx: Tx, input: AbandonInput) => {
+  const found = await findLease(tx.db, input.lease)
+  if (found !== undefined) await lockTask(tx, found.task)
+  const lease = await lockLease(tx, input.lease)
+  if (lease === undefined) return ok(null)
+  if (lease.state === 'intended' || lease.state === 'live') await revokeOnItsOwn(tx, lease, input.because, { now: input.now, until: input.now })
+  else await setLeaseDue(tx.db, lease.id, input.now)
   return ok(null)
 })
 
@@ -141,7 +148,7 @@ async function mint(needs: IssueNeeds, backend: IssuingBackend, order: MintOrder
     return refuse({ kind: 'stopped_meanwhile', lease: order.id })
   } catch (cause) {
     if (!(cause instanceof BackendFault)) throw cause
-    await needs.store.change(abandonLease, { lease: order.id, now: needs.clock.now() })
+    await needs.store.change(abandonLease, { lease: order.id, because: 'mint_failed', now: needs.clock.now() })
     needs.wake()
     return refuse({ kind: 'mint_failed', code: cause.code })
   }
@@ -156,7 +163,7 @@ async function repeat(needs: IssueNeeds, backend: IssuingBackend, id: LeaseId): 
     return ok({ lease, address: backend.addressOf(lease.handle, template), secret: needs.secrets.unseal(lease.sealedSecret, leaseSecretPlace(id)) })
   }
   if (lease?.state === 'live') {
-    await needs.store.change(abandonLease, { lease: id, now })
+    await needs.store.change(abandonLease, { lease: id, because: 'reply_not_shown', now })
     needs.wake()
   }
   return refuse({ kind: 'secret_no_longer_shown', lease: id })

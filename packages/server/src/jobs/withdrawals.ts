@@ -7,7 +7,7 @@ import { withdrawLease, type WithdrawNeeds } from '../revoke/withdraw.ts'
 import type { StoredLease } from '../store/leases.ts'
 
 /** Claimed leases are ours for this long; should this server die, another takes them after it. */
-const CLAIM = milliseconds(60_000)
+const CLAIM = milliseconds(20_000)
 const MOST_CLAIMED = 256
 
 /**

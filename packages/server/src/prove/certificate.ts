@@ -1,6 +1,7 @@
 import { printCertificate } from '@writ/ledger/certificate'
 import type { Disclosure, Receipt } from '@writ/ledger/receipt'
 import { inclusionFromTiles, tilesForInclusion, type TileId } from '@writ/ledger/tile'
+import type { EventLeaf } from '@writ/domain/event'
 import type { EventId, TaskId } from '@writ/domain/id'
 import type { Task } from '@writ/domain/task'
 import { sha256 } from '../record/append.ts'
@@ -30,12 +31,19 @@ export async function certificateOf(db: Db, task: Task): Promise<string | undefi
 async function eventsFor(db: Db, task: TaskId): Promise<readonly StoredEvent[]> {
   const own = (await listEventsOfTask(db, task)).filter((event) => TASK_EVENTS.has(event.type))
   const closing = own.findIndex((event) => event.type === 'task.closed')
-  const events = own.slice(0, closing + 1)
+  const events = own.slice(0, closing + 1).filter((event, i) => !wasIncident(own.slice(0, i), event))
   for (const child of await listChildren(db, task)) {
     events.push(...(await listEventsOfTask(db, child.id)).filter((event) => event.type === 'task.closed'))
   }
   return events
 }
+
+/** A lease whose incident was resolved before its task closed: the closing committed to the incident, which is the end it tells of. */
+function wasIncident(before: readonly StoredEvent[], event: StoredEvent): boolean {
+  return event.type === 'lease.ended' && before.some((one) => one.type === 'incident.opened' && leaseOf(one) === leaseOf(event))
+}
+
+const leaseOf = (event: StoredEvent): string | null => (JSON.parse(event.text) as EventLeaf).lease
 
 async function receiptOf(db: Db, head: LogHead, event: StoredEvent, said: ReadonlyMap<EventId, readonly Said[]>): Promise<Receipt> {
   const proof = await inclusionOf(db, head, event.leafIndex!)

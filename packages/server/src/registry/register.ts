@@ -9,7 +9,7 @@ import type { VerificationKey } from '../authenticate/registered-key.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { findBackend, findIssuer } from '../store/backends.ts'
-import { findCredentialByThumbprint, findIdentity, insertCredential, insertIdentity, listCredentials, lockIdentity, revokeCredential } from '../store/identities.ts'
+import { findIdentity, insertCredential, insertIdentity, listCredentials, lockIdentity, revokeCredential } from '../store/identities.ts'
 import { insertTriggerHook } from '../store/installation.ts'
 import { findOpenFinding, insertFinding } from '../store/watches.ts'
 import type { IdentityDraft } from './draft.ts'
@@ -37,6 +37,8 @@ export const registerIdentity = change('identity.register', (tx: Tx, input: Regi
 /** The admission question is answered and recorded before anything exists that could hold a credential (CLS-1). */
 export async function registerIn(tx: Tx, input: RegisterInput): Promise<Outcome<Registered, RegisterRefusal>> {
   const { draft, ids, now } = input
+  // Also when the answer is no: it would stand beside an identity that lives on.
+  if ((await findIdentity(tx.db, draft.spiffeId)) !== undefined) return refuse({ kind: 'already_registered', spiffeId: draft.spiffeId })
   await tx.db.insertInto('admission').values({
     id: ids.admission, spiffe_id: draft.spiffeId, answer: draft.admission.answer, reason: draft.admission.reason, decided_by: input.by.id, decided_at: now,
   }).execute()
@@ -44,11 +46,10 @@ export async function registerIn(tx: Tx, input: RegisterInput): Promise<Outcome<
     type: 'admission.decided', actor: input.by, facts: { admission: ids.admission, spiffe_id: draft.spiffeId, answer: draft.admission.answer }, said: { reason: draft.admission.reason },
   })
   if (draft.admission.answer === 'delegated_token') return ok({ outcome: 'declined', admission: ids.admission, identity: null })
-  if ((await findIdentity(tx.db, draft.spiffeId)) !== undefined) return refuse({ kind: 'already_registered', spiffeId: draft.spiffeId })
   if (draft.endsAt <= now) return refuse({ kind: 'ends_in_the_past' })
   const watched = await triggerWatches(tx, draft.trigger)
   if (!watched.ok) return watched
-  await insertIdentity(tx.db, identityOf(input))
+  if (!(await insertIdentity(tx.db, identityOf(input)))) return refuse({ kind: 'already_registered', spiffeId: draft.spiffeId })
   await append(tx, now, { type: 'identity.registered', actor: input.by, identity: ids.identity, ...describe(draft, { admission: ids.admission }) })
   if (input.sealedHook !== null) await insertTriggerHook(tx.db, ids.identity, input.sealedHook, now)
   if (draft.key !== null) {
@@ -88,9 +89,9 @@ export async function triggerWatches(tx: Tx, trigger: Trigger): Promise<Outcome<
 type NewKey = { readonly identity: IdentityId; readonly credential: CredentialId; readonly key: VerificationKey; readonly by: EventActor; readonly now: EpochMs }
 
 async function addKeyIn(tx: Tx, input: NewKey): Promise<Outcome<null, { readonly kind: 'key_in_use' }>> {
-  if ((await findCredentialByThumbprint(tx.db, input.key.thumbprint)) !== undefined) return refuse({ kind: 'key_in_use' })
   const { thumbprint, alg, jwk } = input.key
-  await insertCredential(tx.db, { id: input.credential, identity: input.identity, thumbprint, alg, jwk, state: 'live', registeredAt: input.now })
+  const isNew = await insertCredential(tx.db, { id: input.credential, identity: input.identity, thumbprint, alg, jwk, state: 'live', registeredAt: input.now })
+  if (!isNew) return refuse({ kind: 'key_in_use' })
   await append(tx, input.now, { type: 'credential.registered', actor: input.by, identity: input.identity, facts: { credential: input.credential, thumbprint, alg } })
   return ok(null)
 }

@@ -42,11 +42,19 @@ export const claimLeases = change('lease.claim', async (tx: Tx, input: ClaimInpu
   const claimed: StoredLease[] = []
   for (const row of rows) {
     const lease = parseLeaseRow(row)
-    if (lease.state === 'intended' || lease.state === 'live') await markLeaseWithdrawing(tx.db, lease.id, input.now, input.until)
+    if (lease.state === 'intended' || lease.state === 'live') await revokeOnItsOwn(tx, lease, lease.state === 'live' ? 'expired' : 'mint_unfinished', input)
     claimed.push({ ...lease, stopAt: lease.stopAt ?? input.now })
   }
   return ok(claimed)
 })
+
+type OnItsOwn = { readonly now: EpochMs; readonly until: EpochMs }
+
+/** No task has ended and nobody has asked: the lease stops all the same, and the record says why. */
+export async function revokeOnItsOwn(tx: Tx, lease: StoredLease, because: 'expired' | 'mint_unfinished' | 'mint_failed' | 'reply_not_shown', { now, until }: OnItsOwn): Promise<void> {
+  await markLeaseWithdrawing(tx.db, lease.id, now, until)
+  await append(tx, now, { type: 'lease.revoked', actor: WRIT, task: lease.task, identity: lease.identity, lease: lease.id, facts: { because } })
+}
 
 /** Keeps what the lease had made before it is handed over: a crash after that would find nothing left to list. */
 export const surveyLease = change('lease.survey', async (tx: Tx, input: { readonly lease: LeaseId; readonly reassigned: readonly Reassigned[]; readonly sessionsEnded: number }) => {

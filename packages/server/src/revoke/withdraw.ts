@@ -2,7 +2,7 @@ import { outcomeOf, retryDelay, type Probe, type Reassigned } from '@writ/domain
 import type { BackendId } from '@writ/domain/id'
 import { milliseconds, plus, type Milliseconds } from '@writ/domain/time'
 import { BackendFault, type Connector, type Template, type Withdrawal } from '../connectors/connector.ts'
-import type { Sealer } from '../keys/seal.ts'
+import { SealFault, type Sealer } from '../keys/seal.ts'
 import type { Clock } from '../platform/clock.ts'
 import { fractionOf, type Entropy } from '../platform/entropy.ts'
 import { failpoint } from '../platform/failpoint.ts'
@@ -38,8 +38,9 @@ export async function withdrawLease(needs: WithdrawNeeds, lease: StoredLease): P
   try {
     end = await stopAtBackend(needs, lease)
   } catch (cause) {
-    if (!(cause instanceof BackendFault)) throw cause
-    await recordFailure(needs, lease, 'withdrawal_failed', cause.code)
+    const code = codeOf(cause)
+    if (code === undefined) throw cause
+    await recordFailure(needs, lease, 'withdrawal_failed', code)
     return
   }
   const outcome = outcomeOf(lease.mintedAt !== null, lease.control, end.probe)
@@ -68,10 +69,26 @@ async function stopAtBackend(needs: WithdrawNeeds, lease: StoredLease): Promise<
   }
   const withdrawal = joined(kept, await connector.withdraw(lease.handle, template, survey))
   failpoint('lease.withdraw.before_probe')
-  const probe: Probe = lease.sealedSecret === null
-    ? { kind: 'not_evaluated', why: 'the secret is gone' }
-    : await connector.probe(lease.handle, needs.secrets.unseal(lease.sealedSecret, leaseSecretPlace(lease.id)), template)
+  const dead = deadSecret(needs, lease)
+  const probe: Probe = 'why' in dead ? { kind: 'not_evaluated', why: dead.why } : await connector.probe(lease.handle, dead.secret, template)
   return { withdrawal, probe, canRevoke: true }
+}
+
+/** A secret that was moved or damaged in the store never opens again: its end can't be proved, and trying once more would change nothing. */
+function deadSecret(needs: WithdrawNeeds, lease: StoredLease): { readonly secret: string } | { readonly why: string } {
+  if (lease.sealedSecret === null) return { why: 'the secret is gone' }
+  try {
+    return { secret: needs.secrets.unseal(lease.sealedSecret, leaseSecretPlace(lease.id)) }
+  } catch (cause) {
+    if (cause instanceof SealFault) return { why: `the sealed secret does not open: ${cause.reason}` }
+    throw cause
+  }
+}
+
+/** What kept a withdrawal from the back end; undefined for a fault of our own store or a bug, of which nothing can be recorded here. */
+function codeOf(cause: unknown): string | undefined {
+  if (cause instanceof BackendFault) return cause.code
+  return cause instanceof SealFault ? `sealed_${cause.reason}` : undefined
 }
 
 /** An attempt that broke off had already handed over what it had found. */

@@ -24,8 +24,9 @@ export const postgresDialect: Dialect = {
   name: 'postgres',
   types: { bytes: 'bytea', bigint: 'bigint', serial: 'bigint generated always as identity primary key' },
   strict: '',
-  forUpdate: 'for update',
-  skipLocked: 'for update skip locked',
+  // Keys never change. The stronger `for update` also holds up foreign-key checks, which a second update of a new row makes again: a deadlock.
+  forUpdate: 'for no key update',
+  skipLocked: 'for no key update skip locked',
   foundation: [REFUSE_FUNCTION],
   comment: (table, text) => [`comment on table ${checkedName(table)} is ${quoted(text)}`],
   freeze: (table, columns, rule) => [

@@ -77,8 +77,10 @@ function triggerOn(trigger: Trigger): string {
   }
 }
 
-export async function insertIdentity(db: Db, identity: Identity): Promise<void> {
-  await db.insertInto('identity').values(rowOf(identity)).execute()
+/** False when the name is taken, also by somebody who took it since we looked. */
+export async function insertIdentity(db: Db, identity: Identity): Promise<boolean> {
+  const inserted = await db.insertInto('identity').values(rowOf(identity)).onConflict((conflict) => conflict.column('spiffe_id').doNothing()).executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n
 }
 
 export async function updateIdentity(db: Db, identity: Identity): Promise<void> {
@@ -147,8 +149,9 @@ export async function findCredentialByThumbprint(db: Db, thumbprint: string): Pr
   return db.selectFrom('credential').select('identity_id as identity').where('thumbprint', '=', thumbprint).executeTakeFirst()
 }
 
-export async function insertCredential(db: Db, credential: Credential): Promise<void> {
-  await db.insertInto('credential').values({
+/** False when the key is registered, for whomever and whether or not it is live. */
+export async function insertCredential(db: Db, credential: Credential): Promise<boolean> {
+  const inserted = await db.insertInto('credential').values({
     id: credential.id,
     identity_id: credential.identity,
     thumbprint: credential.thumbprint,
@@ -157,7 +160,8 @@ export async function insertCredential(db: Db, credential: Credential): Promise<
     state: credential.state,
     registered_at: credential.registeredAt,
     revoked_at: null,
-  }).execute()
+  }).onConflict((conflict) => conflict.column('thumbprint').doNothing()).executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n
 }
 
 export async function revokeCredential(db: Db, id: CredentialId, now: EpochMs): Promise<void> {

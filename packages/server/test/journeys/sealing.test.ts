@@ -53,8 +53,19 @@ for (const name of STORES) {
       assert.equal(await assertOneChain(writ, 'non-human'), 401)
     })
 
-    test('a sealer that was stopped between reading and writing, and comes back, writes nothing', () => {
-    const opened = storeForSuite(name)
+    test('a sealer that was stopped between reading and writing, and comes back, writes nothing', async () => {
+      const writ = opened()
+      const before = await sizeOf(writ, 'non-human')
+      await recordStarts(writ, 3)
+      const stale = sleepingSealer(writ)
+      const sealing = sealOnce(stale.needs, 'non-human')
+      await stale.asleep
+      await recordStarts(writ, 2)
+      assert.equal(await writ.seal('non-human'), 5)
+      stale.wake()
+      assert.equal(await sealing, 0)
+      assert.equal(await assertOneChain(writ, 'non-human'), before + 5)
+    })
 
     test('a stopped sealer writes nothing also when another has placed the very same events', async () => {
       const writ = opened()
