@@ -35,7 +35,7 @@ async function closedPort(): Promise<string> {
 }
 
 const json = (status: number, value: unknown, headers = {}): Answer => (_, response) => void response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json', ...headers }).end(JSON.stringify(value))
-const problem = (status: number, type: string, retryable: boolean): Answer => json(status, { type: `https://writ.dev/problems/${type}`, title: 't', status, code: type, retryable, trace_id: '1' })
+const problem = (status: number, type: string, retryable: boolean): Answer => json(status, { type: `/problems/${type}`, title: 't', status, code: type, retryable, trace_id: '1' })
 const hangUp: Answer = (request) => void request.socket.destroy()
 const good = json(200, { ready: true, now: '2026-01-01T00:00:00Z' })
 const identity = json(200, { id: 'nhi_1' })

@@ -131,19 +131,19 @@ function parseJson(text: string): unknown {
 }
 
 function problemOf(response: Response, value: unknown, connection: Connection): Extract<Answered, { kind: 'problem' }> {
-  const problem = asProblem(value)
+  const problem = asProblem(value, connection)
   const retryAfterMs = Math.min(30, Number(response.headers.get('retry-after') ?? 0) || 0) * 1000
   if (problem !== undefined) return { kind: 'problem', failure: failureOfProblem(problem), retryable: problem.retryable, retryAfterMs }
   const failure = new CommandFailure(exitOfStatus(response.status), `${connection.server} answered ${response.status} and no problem that writ knows`, { hints: ['is this a Writ server?'] })
   return { kind: 'problem', failure, retryable: [429, 502, 503, 504].includes(response.status), retryAfterMs }
 }
 
-/** RFC 9457 with our extensions, leniently: a proxy on the way may have written it. */
-function asProblem(value: unknown): Problem | undefined {
+/** RFC 9457 with our extensions, leniently: a proxy on the way may have written it. §3.1.1: a relative `type` is one of the server's. */
+function asProblem(value: unknown, { server }: Connection): Problem | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const said = value as Partial<Problem>
   if (typeof said.type !== 'string' || typeof said.status !== 'number' || typeof said.title !== 'string') return undefined
-  return { ...said, type: said.type, status: said.status, title: said.title, code: String(said.code ?? ''), retryable: said.retryable === true, trace_id: String(said.trace_id ?? '') }
+  return { ...said, type: URL.parse(said.type, server)?.href ?? said.type, status: said.status, title: said.title, code: String(said.code ?? ''), retryable: said.retryable === true, trace_id: String(said.trace_id ?? '') }
 }
 
 function unreachableOf(connection: Connection, fault: unknown): Extract<Answered, { kind: 'unreachable' }> {

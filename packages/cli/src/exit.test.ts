@@ -24,7 +24,7 @@ test('every exit code has a meaning that is printed', () => {
 })
 
 test('what the server said is handed on as it was', () => {
-  const problem = { type: 'https://writ.dev/problems/conflict', title: 'The thing', status: 409, code: 'conflict', detail: 'it is retired', hint: 'look', errors: [{ field: 'a', message: 'b' }], retryable: false, trace_id: '1' }
+  const problem = { type: '/problems/conflict', title: 'The thing', status: 409, code: 'conflict', detail: 'it is retired', hint: 'look', errors: [{ field: 'a', message: 'b' }], retryable: false, trace_id: '1' }
   const failure = failureOfProblem(problem)
   assert.deepEqual([failure.exit, failure.message, failure.hints, failure.fields], [6, 'it is retired', ['look'], problem.errors])
   assert.equal(problemOfFailure(failure), problem)
@@ -32,6 +32,6 @@ test('what the server said is handed on as it was', () => {
 
 test('a failure without a server is a problem without a status', () => {
   assert.deepEqual(problemOfFailure(new CommandFailure(EXIT.unreachable, 'nobody there', { hints: ['writ up'] })), {
-    type: 'https://writ.dev/problems/cli-unreachable', title: 'nobody there', code: 'unreachable', hint: 'writ up', retryable: true,
+    type: 'about:blank', title: 'nobody there', code: 'unreachable', hint: 'writ up', retryable: true,
   })
 })

@@ -69,12 +69,12 @@ export function failureOfProblem(problem: Problem): CommandFailure {
   })
 }
 
-/** RFC 9457 §3.1: every member is optional, so a failure that no server answered has no `status`. */
+/** RFC 9457 §3.1: every member is optional, so a failure that no server answered has no `status`; its `code` says what it is. */
 export function problemOfFailure(failure: CommandFailure): object {
   if (failure.problem !== undefined) return failure.problem
   const name = Object.entries(EXIT).find(([, code]) => code === failure.exit)?.[0] ?? 'unexpected'
   return {
-    type: `https://writ.dev/problems/cli-${name.replaceAll('_', '-')}`,
+    type: 'about:blank',
     title: failure.message,
     code: name,
     ...(failure.hints.length > 0 ? { hint: failure.hints.join('; ') } : {}),

@@ -12,12 +12,12 @@ import { Double, OPERATOR_KEY, SPIFFE_ID } from './double.ts'
 export const BIN = fileURLToPath(new URL('../bin/writ.mjs', import.meta.url))
 
 export type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly out: string; readonly err: string }
-export type Running = { readonly child: ChildProcess; readonly ended: Promise<Ended>; readonly saw: (text: string) => Promise<void> }
+export type Running = { readonly child: ChildProcess; readonly ended: Promise<Ended>; readonly saw: (text: string) => Promise<void>; readonly said: () => { readonly out: string; readonly err: string } }
 
 export type Stage = { readonly folder: string; readonly environment: NodeJS.ProcessEnv }
 
-/** An empty home of its own, so that no test reads or writes this user's configuration. */
-export async function emptyStage(t: TestContext): Promise<Stage> {
+/** An empty home of its own, so that no test reads or writes this user's configuration; it goes with the test. */
+export async function emptyStage(t: Pick<TestContext, 'after'>): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'writ-cli-test-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   return { folder, environment: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder, XDG_CONFIG_HOME: join(folder, 'config'), XDG_CACHE_HOME: join(tmpdir(), 'writ-cli-test-cache') } }
@@ -61,7 +61,7 @@ export function startWrit(stage: Stage, args: readonly string[], { node = proces
     look()
     void ended.then((all) => reject(new Error(`ended without \`${text}\`: ${all.out}\n${all.err}`)), reject)
   })
-  return { child, ended, saw }
+  return { child, ended, saw, said: () => ({ out, err }) }
 }
 
 export const writ = (stage: Stage, args: readonly string[], options?: Parameters<typeof startWrit>[2]): Promise<Ended> => startWrit(stage, args, options).ended

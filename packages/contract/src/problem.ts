@@ -24,8 +24,8 @@ export const PROBLEMS = {
 
 export type ProblemType = keyof typeof PROBLEMS
 
-/** Base of the `type` member: RFC 9457 §3.1.1 lets it be a tag that nobody has to resolve. */
-export const PROBLEM_BASE = 'https://writ.dev/problems/'
+/** Base of the `type` member, relative to the server that answers (RFC 9457 §3.1.1); there it can be looked up. */
+export const PROBLEM_BASE = '/problems/'
 
 /** RFC 9457 §3 with our extensions: `code` is the refusal, `errors` names every field at fault, `hint` the way out. */
 export const problem = z.object({

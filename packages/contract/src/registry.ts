@@ -129,3 +129,6 @@ export const whoAmI = endpoint({ method: 'GET', path: '/v1/whoami', who: 'identi
 
 export const health = endpoint({ method: 'GET', path: '/healthz', who: 'anyone', summary: 'Whether the process answers', reply: z.object({ ok: z.literal(true), version: z.string() }), problems: [] })
 export const ready = endpoint({ method: 'GET', path: '/readyz', who: 'anyone', summary: 'Whether tasks can be opened', reply: z.object({ ready: z.literal(true), now: z.string() }), problems: ['storage-unavailable'] })
+
+/** Where the `type` of a problem leads: its title, its status and whether trying again can help, as a text. */
+export const explainProblem = endpoint({ method: 'GET', path: '/problems/{type}', who: 'anyone', summary: 'What a type of problem means', reply: z.string(), problems: ['not-found'] })

@@ -33,6 +33,8 @@ export type Task = TaskTerms & {
   readonly id: TaskId
   readonly identity: IdentityId
   readonly parent: TaskId | null
+  /** The task at the top of its tree: itself when it has no parent. */
+  readonly root: TaskId
   readonly depth: number
   /** How many generations may still hang below: the least that it and every task above it were opened with. */
   readonly depthLeft: number

@@ -1,4 +1,4 @@
-import { run } from './verify-file.ts'
+import { run } from './command-line.ts'
 
 const { code, out, err } = run(process.argv.slice(2))
 if (out.length > 0) process.stdout.write(`${out.join('\n')}\n`)

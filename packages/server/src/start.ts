@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
-import { STREAMS } from '@writ/domain/event'
+import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId, type OperatorId } from '@writ/domain/id'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { epochMs, milliseconds, plus } from '@writ/domain/time'
@@ -28,7 +28,7 @@ import { monotonicClock, type ResyncedClock } from './platform/clock.ts'
 import { hostEntropy } from './platform/entropy.ts'
 import { reachBackends } from './reach/reach.ts'
 import { install } from './record/install.ts'
-import { openLog, originOf } from './record/seal.ts'
+import { isKeyOfLog, openLog, originOf } from './record/seal.ts'
 import type { Store } from './record/tx.ts'
 import { settleRotation, type BackendNeeds } from './registry/backends.ts'
 import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
@@ -69,6 +69,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   const sealed = bell()
   const store = ringing(opened, () => recorded.ring())
   try {
+    for (const stream of STREAMS) if (!(await isKeyOfLog({ store, signers: keys.signers }, stream))) throw new Unstartable(otherLogKey(stream))
     const installation = await installIn(store, keys, clock)
     const handlePrefix = `writ_${installation.slice(-8)}_`
     const sealNeeds = { store, signers: keys.signers, eventMac: keys.eventMac, clock, entropy }
@@ -83,6 +84,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const jobs = startJobs({
       ...sealNeeds, secrets: keys.secrets, retryBase: config.retryBase, handlePrefix, log, due, recorded, sealed, backends,
       reach: async (id) => (await backends.reach(id)) ?? missing(id),
+      settle: (backend) => settleRotation(shared, backend),
       referenceTime: () => databaseTime(store),
     })
     let issuer = config.issuer
@@ -232,6 +234,8 @@ async function databaseTime(store: Store): Promise<number | undefined> {
   const now = await store.read(async (db) => (await sql<{ now: string }>`select extract(epoch from clock_timestamp()) * 1000 as now`.execute(db)).rows[0]!.now)
   return epochMs(Math.floor(Number(now)))
 }
+
+const otherLogKey = (stream: Stream): string => `the ${stream} log is signed by another key than \`log-${stream}.key\`: put back the key directory that belongs to this store`
 
 function missing(id: string): never {
   throw new BackendFault(`back end ${id} is not in the store`, 'no_such_backend')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Stream } from '@writ/domain/event'
 import { install } from '../src/record/install.ts'
 import { applyManifest } from '../src/registry/apply-manifest.ts'
-import { toDraft } from '../src/registry/draft.ts'
+import { toDraft, type IdentityDraft } from '../src/registry/draft.ts'
 import { findLog } from '../src/store/logs.ts'
 import { REGISTRATION } from './running-writ.ts'
 import type { StoreOfWrit } from './store-of-writ.ts'
@@ -24,6 +24,14 @@ export async function recordNos(writ: StoreOfWrit, many: number): Promise<void> 
   })
   const applied = await writ.store.change(applyManifest, { entries, dryRun: false, by: OPERATOR, now: writ.now() })
   assert.ok(applied.ok)
+}
+
+type Draft = Partial<Omit<IdentityDraft, 'spiffeId'>> & { readonly name: string }
+
+/** What a registration that lacks nothing asks for. */
+export function draftOf({ name, ...more }: Draft): IdentityDraft {
+  const draft = toDraft({ ...structuredClone(REGISTRATION) as never, authority: ['postgres:shop:read', 'postgres:shop:write'], spiffe_id: `spiffe://acme.example/${name}` })
+  return draft.ok ? { ...draft.value, ...more } : assert.fail(draft.refusal.message)
 }
 
 export const sizeOf = async (writ: StoreOfWrit, stream: Stream): Promise<number> => (await writ.store.read((db) => findLog(db, stream)))!.size

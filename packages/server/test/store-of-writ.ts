@@ -6,7 +6,7 @@ import { after, before, type TestContext } from 'node:test'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId, type IdKind, type Id } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import { ask } from '../../../scripts/postgres-cluster.ts'
+import { Client } from 'pg'
 import { createKeys } from '../src/keys/key-files.ts'
 import { openKeys, type Keys } from '../src/keys/keys.ts'
 import { hostEntropy } from '../src/platform/entropy.ts'
@@ -92,11 +92,14 @@ async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Op
   const store: Store = await openPostgres({
     url: database.url, migrations: MIGRATED, now: STARTED, context: { eventMac: keys.eventMac, entropy: hostEntropy }, mostConnections: 4,
   })
+  const superuser = new Client({ connectionString: database.url })
+  await superuser.connect()
   t.after(async () => {
+    await superuser.end()
     await store.close()
     await database.drop()
   })
-  return { store, sql: (statement, values) => ask(database.url, statement, values) }
+  return { store, sql: async (statement, values = []) => (await superuser.query<Row>(statement, [...values])).rows }
 }
 
 /** One statement on a file that a server may have open; without values it may be several. */
@@ -113,14 +116,21 @@ export function askFile(file: string, statement: string, values: readonly unknow
   }
 }
 
-/** Every row of every table, as text, by table. */
+/** Every row of every table, by table; bytes as text. */
 export async function everyRow(of: Pick<StoreOfWrit, 'name' | 'sql'>): Promise<ReadonlyMap<string, readonly Row[]>> {
   const tables = of.name === 'sqlite'
     ? await of.sql('select name from sqlite_schema where type = \'table\' and name not like \'sqlite_%\' order by name')
     : await of.sql('select table_name as name from information_schema.tables where table_schema = \'public\' order by 1')
+  const names = tables.map((table) => String(table['name']))
+  if (of.name === 'postgres') {
+    // One statement: a snapshot of all tables at one moment.
+    const [found] = await of.sql(`select ${names.map((name) => `(select coalesce(json_agg(to_jsonb(t)), '[]') from ${name} t) as "${name}"`).join(', ')}`)
+    return new Map(names.map((name) => [name, sorted(found![name] as readonly Row[])]))
+  }
   const all = new Map<string, readonly Row[]>()
-  for (const { name } of tables) all.set(String(name), (await of.sql(`select * from ${String(name)} order by 1, 2`)).map(plain))
+  for (const name of names) all.set(name, sorted((await of.sql(`select * from ${name}`)).map(plain)))
   return all
 }
 
+const sorted = (rows: readonly Row[]): readonly Row[] => rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 const plain = (row: Row): Row => Object.fromEntries(Object.entries(row).map(([column, value]) => [column, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value]))

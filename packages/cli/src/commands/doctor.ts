@@ -5,6 +5,7 @@ import { listFindings, listIncidents, ready, whoAmI } from '@writ/contract/regis
 import { openCheckpoint } from '@writ/ledger/checkpoint'
 import { inert } from '@writ/ledger/inert'
 import { parseVerifierKey } from '@writ/ledger/note'
+import { nodePrimitives } from '@writ/ledger/offline/primitives'
 import type { Command } from 'commander'
 import { call } from '../client.ts'
 import { configPath, operatorKeyFor, readConfig, readPrivateFile, serverOf, type Config } from '../config.ts'
@@ -12,7 +13,6 @@ import { CommandFailure, EXIT } from '../exit.ts'
 import { inertJson } from '../inert.ts'
 import type { Run } from '../main.ts'
 import { lengthOf, painterOf, printLine } from '../output.ts'
-import { primitives } from '../primitives.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 
 /** One thing looked at. `not_evaluated` is never green (law 12). */
@@ -101,9 +101,9 @@ async function examineLogs(asking: Asking): Promise<readonly Check[]> {
 /** Whether the newest checkpoint is signed by the key that the log says it has, and how old it is. */
 export function checkLog(log: LogReply, now: number): Check {
   const name = `log`
-  const key = parseVerifierKey(primitives.sha256, log.vkey)
+  const key = parseVerifierKey(nodePrimitives.sha256, log.vkey)
   if (!key.ok) return { name, state: 'problem', says: `${log.stream}: its key can not be read: ${key.refusal.detail}` }
-  const opened = openCheckpoint(primitives, key.value, log.checkpoint)
+  const opened = openCheckpoint(nodePrimitives, key.value, log.checkpoint)
   if (!opened.ok) return { name, state: 'problem', says: `${log.stream}: its checkpoint does not verify: ${opened.refusal.detail}`, fix: `writ audit export --stream ${log.stream} FILE, and keep it` }
   const age = now - Date.parse(log.checkpoint_at)
   const waiting = log.unsealed > 0 && age > CHECKPOINT_WARNING_MS

@@ -6,11 +6,11 @@ import { call, type Connection } from '../client.ts'
 import { identityConnection, startOf } from '../connections.ts'
 import { CommandFailure, EXIT, usage } from '../exit.ts'
 import type { Run } from '../main.ts'
-import { printFailure, say, whenOf } from '../output.ts'
+import { lengthOf, printFailure, say } from '../output.ts'
 import { exitCodeOf, startChild } from '../run/child.ts'
 import { complete, fetchCertificate } from '../run/closing.ts'
 import { bareEnvironment, deliver, variablePrefixes, wantedLeases, type Delivered, type Delivery, type LeaseTo, type Wanted } from '../run/delivery.ts'
-import { holdTask } from '../run/hold.ts'
+import { holdTask, type Lost } from '../run/hold.ts'
 import { catchSignals, comesFromTerminal, type Signals } from '../run/signals.ts'
 import type { Settings } from '../settings.ts'
 import { openTaskBodyOf, taskOptions, type TaskFlags } from './options.ts'
@@ -43,16 +43,16 @@ async function runInTask(settings: Settings, connection: Connection, flags: RunF
     const task = await call(connection, openTask, { body: openTaskBodyOf(flags) })
     // The key given by the caller was for the opening alone.
     const { idempotencyKey: _, ...within } = connection
-    say(settings, `task ${inert(task.id)} open, ends with the command and at the latest ${whenOf(settings, task.deadline)}`)
-    let own: number
+    say(settings, `task ${inert(task.id)} open, ends with the command and at the latest after ${lengthOf(Date.parse(task.deadline) - Date.parse(task.opened_at))}`)
+    let worked: Worked
     try {
-      own = await workIn(task, { settings, connection: within, signals, to: flags.leaseTo }, order)
+      worked = await workIn(task, { settings, connection: within, signals, to: flags.leaseTo }, order)
     } catch (fault) {
-      await close(settings, within, { task, keep: undefined, signals, quietly: true })
+      await close(settings, within, { task, keep: undefined, signals, quietly: true, ended: false })
       throw fault
     }
-    const closing = await close(settings, within, { task, keep: flags.certificate, signals, quietly: false })
-    return own === EXIT.ok ? closing : own
+    const closing = await close(settings, within, { task, keep: flags.certificate, signals, quietly: false, ended: worked.ended })
+    return worked.code === EXIT.ok ? closing : worked.code
   } finally {
     signals.release()
   }
@@ -60,14 +60,17 @@ async function runInTask(settings: Settings, connection: Connection, flags: RunF
 
 type Working = { readonly settings: Settings; readonly connection: Connection; readonly signals: Signals; readonly to: LeaseTo }
 
-/** Holds the task from its opening on, gets the leases and runs the command. Answers the command's own code. */
-async function workIn(task: TaskReply, working: Working, { words, wanted }: Order): Promise<number> {
+/** The command's own code, and whether the task ended before the command did. */
+type Worked = { readonly code: number; readonly ended: boolean }
+
+/** Holds the task from its opening on, gets the leases and runs the command. */
+async function workIn(task: TaskReply, working: Working, { words, wanted }: Order): Promise<Worked> {
   const { settings, connection, signals, to } = working
-  let overBecause: string | undefined
+  let over: Lost | undefined
   let stop = (): void => undefined
-  const hold = holdTask(connection, task, (why) => {
-    overBecause = why
-    say({ ...settings, quiet: false }, `writ: the task is over and so is the command: ${inert(why)}`)
+  const hold = holdTask(connection, task, (lost) => {
+    over = lost
+    say({ ...settings, quiet: false }, `writ: the task is over and so is the command: ${inert(lost.why)}`)
     stop()
   })
   let delivery: Delivery | undefined
@@ -75,8 +78,8 @@ async function workIn(task: TaskReply, working: Working, { words, wanted }: Orde
     const leases = await leasesFor(task, connection, wanted, signals)
     delivery = await deliver(to, bareEnvironment(settings.environment, task.id), leases)
     const pending = signals.pending()
-    if (pending !== undefined) return 128 + constants.signals[pending]
-    if (overBecause !== undefined) throw new CommandFailure(EXIT.conflict, `the task was over before the command began: ${overBecause}`)
+    if (pending !== undefined) return { code: 128 + constants.signals[pending], ended: false }
+    if (over !== undefined) throw new CommandFailure(EXIT.conflict, `the task was over before the command began: ${(over as Lost).why}`)
     if (leases.length > 0) say(settings, `${leases.length} ${leases.length === 1 ? 'lease' : 'leases'}: ${leases.map((lease) => `${lease.user} on ${lease.resource}`).map(inert).join(', ')}`)
     const child = startChild(words, delivery)
     stop = child.stop
@@ -85,7 +88,7 @@ async function workIn(task: TaskReply, working: Working, { words, wanted }: Orde
     })
     const ran = await child.ended
     if (ran.kind === 'not_started') say({ ...settings, quiet: false }, `error: \`${inert(words[0] ?? '')}\`: ${ran.why}`)
-    return exitCodeOf(ran)
+    return { code: exitCodeOf(ran), ended: (over as Lost | undefined)?.ended === true }
   } finally {
     signals.take(undefined)
     hold.release()
@@ -103,22 +106,23 @@ async function leasesFor(task: TaskReply, connection: Connection, wanted: readon
   return leases
 }
 
-type Closing = { readonly task: TaskReply; readonly keep: string | undefined; readonly signals: Signals; readonly quietly: boolean }
+type Closing = { readonly task: TaskReply; readonly keep: string | undefined; readonly signals: Signals; readonly quietly: boolean; readonly ended: boolean }
 
 /**
  * Completes the task, fetches its certificate and checks it. The command's code goes before what is answered here: 0; 21 when the
  * certificate does not verify; and, when it was to be kept and did not come, why.
  */
-async function close(settings: Settings, connection: Connection, { task, keep, signals, quietly }: Closing): Promise<number> {
+async function close(settings: Settings, connection: Connection, { task, keep, signals, quietly, ended }: Closing): Promise<number> {
   const leaving = new AbortController()
-  let completed = false
+  // What ended before its command must not go into the record as work that was done.
+  let completed = ended
   let heard = 0
   // One signal is enough to leave once the server knows; before that a second one has to insist.
   signals.take(() => {
     if (completed || ++heard > 1) leaving.abort()
   })
   try {
-    await complete(connection, task.id, leaving.signal)
+    if (!completed) await complete(connection, task.id, leaving.signal)
     completed = true
     if (quietly) return EXIT.ok
     const { lines } = await fetchCertificate(connection, task.id, keep, leaving.signal)

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { call } from '../client.ts'
@@ -15,17 +14,14 @@ import { settingsOf, type Settings } from '../settings.ts'
 import { parseLink, signIn } from './login.ts'
 import { port } from './options.ts'
 
-type UpFlags = { readonly data: string; readonly port: number; readonly host: string; readonly login: boolean }
-
-const POLL_MS = 100
-const START_MS = 60_000
+type UpFlags = { readonly data?: string; readonly port?: number; readonly host?: string; readonly login: boolean }
 
 export function define(command: Command, run: Run): void {
   command
     .description('start the server; on its first start the operator key is stored for this command line')
-    .option('--data <folder>', 'where the server keeps its store and keys', process.env.WRIT_DATA ?? '.writ')
-    .option('--port <number>', 'where it listens', port, port(process.env.WRIT_PORT ?? '7400'))
-    .option('--host <address>', 'the address it listens on', process.env.WRIT_HOST ?? '127.0.0.1')
+    .option('--data <folder>', 'where the server keeps its store (also WRIT_DATA; else .writ)')
+    .option('--port <number>', 'where it listens (also WRIT_PORT; else 7400)', port)
+    .option('--host <address>', 'the address it listens on (also WRIT_HOST; else 127.0.0.1)')
     .option('--no-login', 'leave the one-time link to you')
     .action((flags: UpFlags) => run(() => up(settingsOf(command), flags)))
 }
@@ -33,29 +29,22 @@ export function define(command: Command, run: Run): void {
 async function up(settings: Settings, flags: UpFlags): Promise<number> {
   // A broken configuration is said before a server runs that nobody can sign in to.
   if (flags.login) await readConfig(settings.environment)
-  const data = resolve(flags.data)
+  const data = resolve(flags.data || settings.environment.WRIT_DATA || '.writ')
   const main = fileURLToPath(import.meta.resolve('@writ/server/main'))
   const server = spawn(process.execPath, [main], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...settings.environment, WRIT_DATA: data, WRIT_PORT: String(flags.port), WRIT_HOST: flags.host },
+    env: { ...settings.environment, WRIT_DATA: data, ...(flags.port === undefined ? {} : { WRIT_PORT: String(flags.port) }), ...(flags.host === undefined ? {} : { WRIT_HOST: flags.host }) },
   })
   const ended = once(server, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   forwardSignals(server)
-  const stopped = new AbortController()
-  void ended.then(() => stopped.abort(), () => stopped.abort())
   if (flags.login) {
-    firstSignIn(settings, server, { data, fallback: urlOf(flags), stopped: stopped.signal }).catch((fault: unknown) => {
+    firstSignIn(settings, server, data).catch((fault: unknown) => {
       if (fault instanceof CommandFailure) printFailure(fault, false)
       else warn(`error: first sign-in: ${fault instanceof Error ? fault.message : String(fault)}`)
     })
   }
   const [code, signal] = await ended
   return signal === null ? (code ?? EXIT.unexpected) : 128 + constants.signals[signal]
-}
-
-function urlOf(flags: UpFlags): string {
-  const host = flags.host === '0.0.0.0' ? '127.0.0.1' : flags.host === '::' ? '[::1]' : flags.host.includes(':') ? `[${flags.host}]` : flags.host
-  return `http://${host}:${flags.port}`
 }
 
 /** A terminal sends Ctrl-C to both processes; the server must not hear it twice. */
@@ -69,10 +58,9 @@ function forwardSignals(server: ChildProcess): void {
 }
 
 /** Redeems the server's one-time code when this command line has no key that the server takes. */
-async function firstSignIn(settings: Settings, server: ChildProcess, at: { readonly data: string; readonly fallback: string; readonly stopped: AbortSignal }): Promise<void> {
-  const url = await readyUrl(server, at)
-  if (url === undefined) return
-  const link = await readFile(join(at.data, 'bootstrap'), 'utf8').catch((fault: NodeJS.ErrnoException) => {
+async function firstSignIn(settings: Settings, server: ChildProcess, data: string): Promise<void> {
+  const url = await readyUrl(server)
+  const link = await readFile(join(data, 'bootstrap'), 'utf8').catch((fault: NodeJS.ErrnoException) => {
     if (fault.code === 'ENOENT') return undefined
     throw fault
   })
@@ -81,20 +69,13 @@ async function firstSignIn(settings: Settings, server: ChildProcess, at: { reado
   say(settings, `operator key stored in ${configPath(settings.environment)}`)
 }
 
-/** The server's own word (an IPC message with its `url`), or the answer at the address that it was told. */
-async function readyUrl(server: ChildProcess, at: { readonly fallback: string; readonly stopped: AbortSignal }): Promise<string | undefined> {
-  let told: string | undefined
-  server.on('message', (message: unknown) => {
-    if (typeof message === 'object' && message !== null && 'url' in message && typeof message.url === 'string') told = new URL(message.url).origin
+/** The server's own word. Whoever else answers at that address must not get the code: until then it may be another server's. */
+function readyUrl(server: ChildProcess): Promise<string> {
+  return new Promise((found) => {
+    server.on('message', (message: unknown) => {
+      if (typeof message === 'object' && message !== null && 'url' in message && typeof message.url === 'string') found(new URL(message.url).origin)
+    })
   })
-  const { ready } = await import('@writ/contract/registry')
-  const mayPoll = !at.fallback.endsWith(':0')
-  for (let waited = 0; waited < START_MS && !at.stopped.aborted; waited += POLL_MS) {
-    if (told !== undefined) return told
-    if (mayPoll && (await call({ server: at.fallback, timeoutMs: 1000 }, ready).then(() => true, () => false)) && !at.stopped.aborted) return at.fallback
-    await wait(POLL_MS, undefined, { signal: at.stopped }).catch(() => undefined)
-  }
-  return undefined
 }
 
 async function isSignedIn(settings: Settings, url: string): Promise<boolean> {

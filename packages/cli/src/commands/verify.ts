@@ -1,6 +1,6 @@
+import { verifyFile } from '@writ/ledger/offline/evidence-file'
 import type { Command } from 'commander'
-import { readInput } from '../ask.ts'
-import { verifyFile } from '../evidence-file.ts'
+import { evidenceOf } from '../evidence-file.ts'
 import type { Run } from '../main.ts'
 import { printLine } from '../output.ts'
 import { inertJson } from '../inert.ts'
@@ -17,9 +17,7 @@ export function define(command: Command, run: Run): void {
     .option('--checkpoint <file>', 'an earlier checkpoint that you kept; may be repeated', oneMore)
     .action((path: string, flags: VerifyFlags) => run(async () => {
       const settings = settingsOf(command)
-      const key = await readInput(flags.key)
-      const earlier = await Promise.all((flags.checkpoint ?? []).map(readInput))
-      const verified = verifyFile(path, key, earlier)
+      const verified = evidenceOf(verifyFile({ key: flags.key, checkpoints: flags.checkpoint ?? [], file: path }))
       if (settings.format !== 'human') return printLine(inertJson({ verified: true, kind: verified.kind, ...verified.facts }, settings.format === 'json' ? 2 : undefined))
       printLine(`verified: ${verified.kind}`)
       // What the ledger describes is inert already.

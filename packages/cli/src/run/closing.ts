@@ -28,10 +28,11 @@ export async function fetchCertificate(connection: Connection, task: string, kee
     await writeFile(keep, text)
     await writeFile(`${keep}.key`, `${log.vkey}\n`)
   }
-  const [{ parseVerifierKey }, { primitives }, { verifyCertificateText }] = await Promise.all([import('@writ/ledger/note'), import('../primitives.ts'), import('../evidence-file.ts')])
-  const key = parseVerifierKey(primitives.sha256, log.vkey)
-  if (!key.ok) throw new CommandFailure(EXIT.verification_failed, `verification failed: the log's key: ${key.refusal.detail}`)
-  const verified = verifyCertificateText(key.value, text)
-  if (verified.task !== task) throw new CommandFailure(EXIT.verification_failed, `verification failed: the certificate is of task \`${verified.task}\` and not of \`${task}\``)
+  const [{ parseVerifierKey }, { nodePrimitives }, { verifyCertificateText }, { evidenceOf, notVerified }] =
+    await Promise.all([import('@writ/ledger/note'), import('@writ/ledger/offline/primitives'), import('@writ/ledger/offline/evidence-file'), import('../evidence-file.ts')])
+  const key = parseVerifierKey(nodePrimitives.sha256, log.vkey)
+  if (!key.ok) throw notVerified(`the log's key: ${key.refusal.detail}`)
+  const verified = evidenceOf(verifyCertificateText(key.value, text))
+  if (verified.task !== task) throw notVerified(`the certificate is of task \`${verified.task}\` and not of \`${task}\``)
   return { lines: verified.lines }
 }

@@ -1,4 +1,4 @@
-import fastify, { type FastifyInstance, type FastifyError } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyError, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { BackendFault } from '../connectors/connector.ts'
 import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
@@ -21,6 +21,11 @@ export function makeApp(needs: ServeNeeds, routes: readonly Route[], log: Logger
     routerOptions: { maxParamLength: 2100, caseSensitive: true },
     genReqId: () => Buffer.from(needs.entropy.bytes(8)).toString('hex'),
     forceCloseConnections: 'idle',
+    // An address that can not be read comes to no route, and so to no hook and no error handler.
+    frameworkErrors: (error, request, reply) => {
+      void reply.headers(headersOf(request))
+      void sendProblem(reply, answerOf(error))
+    },
   })
   app.server.headersTimeout = LONGEST_HEADERS_MS
   app.removeAllContentTypeParsers()
@@ -32,7 +37,7 @@ export function makeApp(needs: ServeNeeds, routes: readonly Route[], log: Logger
     }
   })
   app.addHook('onSend', async (request, reply) => {
-    void reply.headers({ 'x-content-type-options': 'nosniff', 'x-request-id': request.id })
+    void reply.headers(headersOf(request))
   })
   app.setNotFoundHandler((request, reply) => sendProblem(reply, problem('not-found', { detail: `there is nothing at ${request.method} ${request.url.split('?', 1)[0]}`, code: 'no_such_address' })))
   app.setErrorHandler((error, request, reply) => {
@@ -44,6 +49,8 @@ export function makeApp(needs: ServeNeeds, routes: readonly Route[], log: Logger
   for (const route of routes) serve(app, needs, route)
   return app
 }
+
+const headersOf = (request: FastifyRequest) => ({ 'x-content-type-options': 'nosniff', 'x-request-id': request.id })
 
 /** What went wrong, in as much as a stranger may know. */
 function answerOf(error: FastifyError): ProblemAnswer {

@@ -30,3 +30,10 @@ export function toProblem(answer: ProblemAnswer, traceId: string): Problem {
     trace_id: traceId,
   }
 }
+
+/** What a type of problem means, for whoever follows it; undefined where there is no such type. */
+export function explainProblem(type: string): string | undefined {
+  if (!Object.hasOwn(PROBLEMS, type)) return undefined
+  const { status, title, retryable } = PROBLEMS[type as ProblemType]
+  return `${title}\n\nHTTP status: ${status}\nTrying again can help: ${retryable ? 'yes' : 'no'}\n`
+}

@@ -38,6 +38,9 @@ export function serve(app: FastifyInstance, needs: ServeNeeds, { endpoint, handl
 async function readCall(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest): Promise<Outcome<Call<Endpoint>, ProblemAnswer>> {
   const caller = await readCaller(needs, endpoint, request)
   if (!caller.ok) return caller
+  // No text of ours holds U+0000, and a database can not be asked about it.
+  const isUnsafe = [request.params, request.query].flatMap((texts) => Object.values(texts as object)).some((text) => String(text).includes('\0'))
+  if (isUnsafe) return refuse(problem('malformed-request', { code: 'unsafe_text', detail: 'the address holds U+0000' }))
   const query = endpoint.query === undefined ? ok(undefined) : checked(endpoint.query, request.query, 'query')
   if (!query.ok) return query
   const rawBody = typeof request.body === 'string' ? request.body : ''

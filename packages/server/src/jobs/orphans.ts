@@ -8,7 +8,7 @@ import type { Entropy } from '../platform/entropy.ts'
 import type { ReachedBackend, Reach } from '../reach/reach.ts'
 import { append } from '../record/append.ts'
 import { change, type Store, type Tx } from '../record/tx.ts'
-import { listBackends } from '../store/backends.ts'
+import { listBackends, type Backend } from '../store/backends.ts'
 import { listOpenHandles } from '../store/leases.ts'
 import { findOpenFinding, insertFinding } from '../store/watches.ts'
 
@@ -27,6 +27,8 @@ export const withdrawOrphan = change('orphan.withdraw', async (tx: Tx, input: Or
 export type OrphanNeeds = {
   readonly store: Pick<Store, 'change' | 'read'>
   readonly reach: Reach
+  /** Finds out which of two secrets the administrator has after a rotation that broke off. */
+  readonly settle: (backend: Backend) => Promise<void>
   readonly clock: Clock
   readonly entropy: Entropy
   readonly handlePrefix: string
@@ -49,6 +51,7 @@ export function orphanRound(needs: OrphanNeeds): () => Promise<boolean> {
       } catch (cause) {
         if (!(cause instanceof BackendFault)) throw cause
         needs.log.warn({ backend: backend.name, code: cause.code }, 'a back end could not be searched for orphans')
+        await needs.settle(backend)
       }
     }
     before = seen

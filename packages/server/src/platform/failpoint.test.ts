@@ -41,6 +41,8 @@ for (const { armed, call, dies } of [
   { armed: 'here:now', call: 'failpoint("here", "now")', dies: true },
   { armed: 'there', call: 'failpoint("here")', dies: false },
   { armed: 'here', call: 'failpoint("here", "now")', dies: false },
+  { armed: 'here:now#2', call: 'failpoint("here", "now"); failpoint("here", "later")', dies: false },
+  { armed: 'here:now#2', call: 'failpoint("here", "now"); failpoint("here", "now")', dies: true },
   { armed: undefined, call: 'failpoint("here")', dies: false },
 ]) {
   test(`with WRIT_FAILPOINT=${armed ?? ''} the process ${dies ? 'is killed' : 'goes on'} at ${call}`, () => {

@@ -31,16 +31,14 @@ export async function certificateOf(db: Db, task: Task): Promise<string | undefi
 async function eventsFor(db: Db, task: TaskId): Promise<readonly StoredEvent[]> {
   const own = (await listEventsOfTask(db, task)).filter((event) => TASK_EVENTS.has(event.type))
   const closing = own.findIndex((event) => event.type === 'task.closed')
-  const events = own.slice(0, closing + 1).filter((event, i) => !wasIncident(own.slice(0, i), event))
+  const until = own.slice(0, closing + 1)
+  // A lease whose incident was resolved before its task closed: the closing committed to the incident, which is the end it tells of.
+  const incidents = new Set(until.filter((event) => event.type === 'incident.opened').map(leaseOf))
+  const events = until.filter((event) => event.type !== 'lease.ended' || incidents.size === 0 || !incidents.has(leaseOf(event)))
   for (const child of await listChildren(db, task)) {
     events.push(...(await listEventsOfTask(db, child.id)).filter((event) => event.type === 'task.closed'))
   }
   return events
-}
-
-/** A lease whose incident was resolved before its task closed: the closing committed to the incident, which is the end it tells of. */
-function wasIncident(before: readonly StoredEvent[], event: StoredEvent): boolean {
-  return event.type === 'lease.ended' && before.some((one) => one.type === 'incident.opened' && leaseOf(one) === leaseOf(event))
 }
 
 const leaseOf = (event: StoredEvent): string | null => (JSON.parse(event.text) as EventLeaf).lease

@@ -80,13 +80,18 @@ export const rejectForged = change('log.reject', async (tx: Tx, input: RejectInp
 /** The origin of a log: who runs it and which of the two it is. It is the name of its key too. */
 export const originOf = (installation: string, stream: Stream): string => `writ.local/${installation}/${stream}`
 
-/** Opens the log when the store is new. Throws when the key at hand is not the log's: signing with another would fork it. */
+/** Whether the key at hand signs this log: signing with another would fork it. True of a log that is still to be opened. */
+export async function isKeyOfLog(needs: Pick<SealNeeds, 'store' | 'signers'>, stream: Stream): Promise<boolean> {
+  const head = await needs.store.read((db) => findLog(db, stream))
+  return head === undefined || head.vkey === printVerifierKey(toVerifierKey(sha256, head.origin, needs.signers[stream].publicKey()))
+}
+
+/** Opens the log when the store is new. */
 export async function openLog(needs: SealNeeds, stream: Stream, origin: string): Promise<void> {
   const key = toVerifierKey(sha256, origin, needs.signers[stream].publicKey())
   const root = appendToTiles(sha256, EMPTY_EDGE, []).root
   await needs.store.change(startLog, { stream, origin, vkey: printVerifierKey(key), size: 0, note: sign(needs, stream, key, { origin, size: 0, root }), signedAt: needs.clock.now() })
-  const head = await needs.store.read((db) => findLog(db, stream))
-  if (head?.vkey !== printVerifierKey(key)) throw new Error(`the ${stream} log is signed by another key than \`log-${stream}.key\`: put back the key directory that belongs to this store`)
+  if (!(await isKeyOfLog(needs, stream))) throw new Error(`the ${stream} log was opened by a server with another key`)
 }
 
 /** Seals one batch; answers how many leaves it placed. Zero when there was nothing, or when another sealer was first. */

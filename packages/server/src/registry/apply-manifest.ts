@@ -2,10 +2,12 @@ import { textOf } from '@writ/domain/authority'
 import type { EventActor } from '@writ/domain/event'
 import type { Identity } from '@writ/domain/identity'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import { PROFILES } from '@writ/domain/profile'
 import { toIso, type EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { lockIdentity, findCredentialByThumbprint, updateIdentity } from '../store/identities.ts'
+import { findCredentialByThumbprint, listCredentials, lockIdentity, updateIdentity } from '../store/identities.ts'
+import { findTriggerHook, insertTriggerHook } from '../store/installation.ts'
 import type { IdentityDraft } from './draft.ts'
 import { describe, registerIn, triggerWatches, type RegisterInput, type RegisterRefusal } from './register.ts'
 
@@ -23,6 +25,7 @@ export type ManifestRefusal =
   | { readonly kind: 'retired'; readonly at: string }
   | { readonly kind: 'named_twice'; readonly at: string }
   | { readonly kind: 'key_not_registered'; readonly at: string }
+  | { readonly kind: 'identity_may_not_be_shared'; readonly at: string }
   /** Not a failure: everything was tried, and is now undone. */
   | { readonly kind: 'dry_run'; readonly changes: readonly ManifestChange[] }
 
@@ -59,6 +62,7 @@ async function applyOne(tx: Tx, input: RegisterInput): Promise<Outcome<ManifestC
 async function changeOne(tx: Tx, existing: Identity, input: RegisterInput): Promise<Outcome<ManifestChange, ManifestRefusal>> {
   const { draft } = input
   const at = draft.spiffeId
+  if (draft.admission.answer === 'delegated_token') return refuse({ kind: 'already_registered', spiffeId: at, at })
   const before = new Map(fieldsOf(existing))
   const fields = fieldsOf(draft).filter(([field, to]) => before.get(field) !== to).map(([field, to]) => ({ field, from: before.get(field) ?? null, to }))
   const registeredTo = draft.key === null ? undefined : await findCredentialByThumbprint(tx.db, draft.key.thumbprint)
@@ -68,11 +72,18 @@ async function changeOne(tx: Tx, existing: Identity, input: RegisterInput): Prom
   if (draft.endsAt <= input.now) return refuse({ kind: 'ends_in_the_past', at })
   const watched = await triggerWatches(tx, draft.trigger)
   if (!watched.ok) return refuse({ ...watched.refusal, at })
+  if (!PROFILES[draft.class].mayBeShared && (await countLiveKeys(tx, existing)) > 1) return refuse({ kind: 'identity_may_not_be_shared', at })
+  const newHook = draft.trigger.kind === 'webhook' && (await findTriggerHook(tx.db, existing.id)) === undefined ? input.sealedHook : null
+  // Sealed for the identity that the caller saw: one that was registered since then has another id.
+  if (newHook !== null && input.ids.identity !== existing.id) return refuse({ kind: 'already_registered', spiffeId: at, at })
+  if (newHook !== null) await insertTriggerHook(tx.db, existing.id, newHook, input.now)
   const { admission: _answer, key: _key, ...terms } = draft
   await updateIdentity(tx.db, { ...existing, ...terms })
   await append(tx, input.now, { type: 'identity.changed', actor: input.by, identity: existing.id, ...describe(draft) })
-  return ok({ spiffeId: at, action: 'change', fields, hookOf: null })
+  return ok({ spiffeId: at, action: 'change', fields, hookOf: newHook === null ? null : existing.id })
 }
+
+const countLiveKeys = async (tx: Tx, { id }: Identity): Promise<number> => (await listCredentials(tx.db, [id])).filter((one) => one.state === 'live').length
 
 async function wasDeclined(tx: Tx, spiffeId: string): Promise<boolean> {
   return (await tx.db.selectFrom('admission').select('id').where('spiffe_id', '=', spiffeId).where('answer', '=', 'delegated_token').executeTakeFirst()) !== undefined

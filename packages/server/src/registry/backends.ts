@@ -39,6 +39,7 @@ export async function addBackend(needs: BackendNeeds, asked: NewBackend, by: Eve
       id, name: asked.name, kind: 'postgres', settings: asked.settings, templates: asked.templates, sealedSecret: needs.secrets.seal(asked.secret, secretPlace(id)),
       nextSealedSecret: null, version: admitted.value.version, state: 'active', addedAt: now, secretRotatedAt: null,
     }
+    failpoint('backend.add.before_record')
     const added = await needs.store.change(addBackendChange, { backend, by, cycleMs: admitted.value.cycleMs })
     if (!added.ok) return added
     if (asked.rotate) await rotateBackend(needs, asked.name, by)
@@ -73,8 +74,8 @@ export async function rotateBackend(needs: BackendNeeds, reference: string, by: 
 }
 
 /**
- * After a crash in the middle of a rotation either secret may be the right one: the next one is tried, and taken if it works. Run at
- * start, before anything uses the back end.
+ * After a rotation that broke off either secret may be the right one: the next one is tried, and taken if it works. Run at start, before
+ * anything uses the back end, and whenever the back end fails afterwards: it may have been out of reach at the start.
  */
 export async function settleRotation(needs: BackendNeeds, backend: Backend): Promise<void> {
   if (backend.nextSealedSecret === null) return
@@ -84,7 +85,7 @@ export async function settleRotation(needs: BackendNeeds, backend: Backend): Pro
     await needs.store.change(takeNextSecret, { backend: backend.id, by: { kind: 'writ', id: 'writ' }, now: needs.clock.now() })
     await needs.reach.forget(backend.id)
   } catch (cause) {
-    // Refused or out of reach: the secret in use stays, and the next one is kept for the next start.
+    // Refused or out of reach: the secret in use stays. The next one is kept: a rotation that is under way will need it.
     if (!(cause instanceof BackendFault)) throw cause
   } finally {
     await connector.close()

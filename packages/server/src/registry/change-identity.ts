@@ -8,6 +8,7 @@ import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { changeIdentityState } from '../revoke/stop-identity.ts'
 import { identityDueAt, lockIdentity, parseIdentityRow, updateIdentity } from '../store/identities.ts'
+import { takeProof } from '../store/installation.ts'
 import { claimDue } from '../store/row-locks.ts'
 
 export type ChangeRefusal = IdentityRefusal | { readonly kind: 'no_such_identity' }
@@ -44,12 +45,18 @@ export const transferIdentity = change('identity.transfer', async (tx: Tx, input
   return ok(identity.id)
 })
 
-/** The signed word of a system that it is gone: retires the identity with no person acting (INV-5). False when it already was. */
-export const fireTrigger = change('identity.fire_trigger', async (tx: Tx, input: { readonly identity: IdentityId; readonly proof: string; readonly now: EpochMs }) => {
+type FireInput = { readonly identity: IdentityId; readonly message: string; readonly proof: { readonly hash: Uint8Array; readonly expiresAt: EpochMs }; readonly now: EpochMs }
+
+/**
+ * The signed word of a system that it is gone: retires the identity with no person acting (INV-5). False when it already was.
+ * The message is used up by the change that it brings about: one that a crash cut off may be sent again.
+ */
+export const fireTrigger = change('identity.fire_trigger', async (tx: Tx, input: FireInput) => {
+  if (!(await takeProof(tx.db, input.proof.hash, input.proof.expiresAt))) return refuse<ChangeRefusal | { readonly kind: 'replayed' }>({ kind: 'replayed' })
   const identity = await lockIdentity(tx, input.identity)
-  if (identity === undefined || identity.trigger.kind !== 'webhook') return refuse<ChangeRefusal>({ kind: 'no_such_identity' })
+  if (identity === undefined || identity.trigger.kind !== 'webhook') return refuse<ChangeRefusal | { readonly kind: 'replayed' }>({ kind: 'no_such_identity' })
   const retired = await changeIdentityState(tx, identity, {
-    change: 'retire', event: 'identity.trigger_fired', by: { kind: 'writ', id: 'writ' }, reason: `webhook ${input.proof}`, now: input.now,
+    change: 'retire', event: 'identity.trigger_fired', by: { kind: 'writ', id: 'writ' }, reason: `webhook ${input.message}`, now: input.now,
   })
   return ok(retired.ok)
 })

@@ -40,7 +40,8 @@ export const keepNextSecret = change('backend.keep_next_secret', async (tx: Tx, 
 })
 
 export const takeNextSecret = change('backend.take_next_secret', async (tx: Tx, input: { readonly backend: BackendId; readonly by: EventActor; readonly now: EpochMs }) => {
-  await takeNextBackendSecret(tx.db, input.backend, input.now)
+  // Whoever rotates and whoever settles a rotation may both come here: the second changes nothing.
+  if (!(await takeNextBackendSecret(tx.db, input.backend, input.now))) return ok(null)
   await append(tx, input.now, { type: 'backend.secret_rotated', actor: input.by, facts: { backend: input.backend } })
   return ok(null)
 })

@@ -12,7 +12,8 @@ import { closeTaskIfDone } from './close-task.ts'
 /** A mint that has not come back by then never will: its connection has timed out long before. */
 export const LONGEST_MINT = milliseconds(15_000)
 
-export type Ending = { readonly because: EndReason; readonly by: EventActor; readonly now: EpochMs }
+/** `why`: the words of the person who ended it. */
+export type Ending = { readonly because: EndReason; readonly by: EventActor; readonly now: EpochMs; readonly why?: string }
 
 /**
  * Ends an open task: from the commit on it may do nothing, and every lease beneath, listed or not, is due for withdrawal (law 7).
@@ -29,6 +30,7 @@ export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boo
   await append(tx, ending.now, {
     type: 'task.ended', actor: ending.by, task: id, identity: task.identity,
     facts: { reason: ending.because, calls_used: task.callsUsed, by: ending.by.kind },
+    ...(ending.why === undefined ? {} : { said: { why: ending.why } }),
   })
   for (const lease of await listLeasesOf(tx.db, [id])) {
     if (lease.state !== 'intended' && lease.state !== 'live') continue

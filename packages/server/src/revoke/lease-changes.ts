@@ -8,6 +8,7 @@ import type { Withdrawal } from '../connectors/connector.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { keepSurvey, lockLease, markLeaseEnded, markLeaseStuck, markLeaseWithdrawing, markWithdrawalFailed, parseLeaseRow, type StoredLease } from '../store/leases.ts'
+import { lockIdentity } from '../store/identities.ts'
 import { claimDue } from '../store/row-locks.ts'
 import { lockTask } from '../store/tasks.ts'
 import { insertIncident, markIncidentResolved } from '../store/watches.ts'
@@ -112,7 +113,7 @@ export type FailedInput = {
 
 /** Records a failed attempt; the last one opens an incident and contains the identity (R23). */
 export const failWithdrawal = change('lease.fail', async (tx: Tx, input: FailedInput) => {
-  const lease = await lockWithTask(tx, input.lease)
+  const lease = await lockWithIdentity(tx, input.lease)
   if (lease === undefined || lease.state === 'ended') return ok(null)
   const attempts = lease.attempts + 1
   await markWithdrawalFailed(tx.db, lease.id, { attempts, dueAt: input.retryAt })
@@ -129,6 +130,13 @@ export const failWithdrawal = change('lease.fail', async (tx: Tx, input: FailedI
   await closeTaskIfDone(tx, lease.task, input.now)
   return ok(null)
 })
+
+/** Locks the identity too, which may be about to be contained; identities come before tasks. */
+async function lockWithIdentity(tx: Tx, id: LeaseId): Promise<StoredLease | undefined> {
+  const row = await tx.db.selectFrom('lease').select('identity_id').where('id', '=', id).executeTakeFirst()
+  if (row !== undefined) await lockIdentity(tx, row.identity_id)
+  return lockWithTask(tx, id)
+}
 
 /** Locks the task before the lease, as every change does, so that two of them never wait for each other. */
 async function lockWithTask(tx: Tx, id: LeaseId): Promise<StoredLease | undefined> {

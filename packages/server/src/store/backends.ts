@@ -88,10 +88,11 @@ export async function setNextBackendSecret(db: Db, id: BackendId, sealed: string
   await db.updateTable('backend').set({ next_sealed_secret: sealed }).where('id', '=', id).execute()
 }
 
-/** The next secret has worked: it is the secret now. */
-export async function takeNextBackendSecret(db: Db, id: BackendId, now: EpochMs): Promise<void> {
-  await db.updateTable('backend').set((eb) => ({ sealed_secret: eb.ref('next_sealed_secret').$notNull(), next_sealed_secret: null, secret_rotated_at: now }))
-    .where('id', '=', id).where('next_sealed_secret', 'is not', null).execute()
+/** The next secret has worked: it is the secret now. False when there is none. */
+export async function takeNextBackendSecret(db: Db, id: BackendId, now: EpochMs): Promise<boolean> {
+  const taken = await db.updateTable('backend').set((eb) => ({ sealed_secret: eb.ref('next_sealed_secret').$notNull(), next_sealed_secret: null, secret_rotated_at: now }))
+    .where('id', '=', id).where('next_sealed_secret', 'is not', null).returning('id').execute()
+  return taken.length > 0
 }
 
 export type Issuer = { readonly id: IssuerId; readonly url: string; readonly state: 'trusted' | 'removed'; readonly trustedAt: EpochMs }

@@ -102,6 +102,13 @@ export async function lockIdentity<Context>(tx: TxOf<Tables, Context>, reference
   return row && parseIdentityRow(row)
 }
 
+/** SPIFFE ID -> id, of those that are registered. */
+export async function findIdentityIds(db: Db, spiffeIds: readonly SpiffeId[]): Promise<ReadonlyMap<SpiffeId, IdentityId>> {
+  if (spiffeIds.length === 0) return new Map()
+  const rows = await db.selectFrom('identity').select(['id', 'spiffe_id']).where('spiffe_id', 'in', spiffeIds).execute()
+  return new Map(rows.map((row) => [row.spiffe_id as SpiffeId, row.id as IdentityId]))
+}
+
 export async function listIdentities(db: Db, page: { readonly limit: number; readonly after?: string; readonly state?: IdentityState }): Promise<readonly Identity[]> {
   let query = db.selectFrom('identity').selectAll().orderBy('id').limit(page.limit)
   if (page.after !== undefined) query = query.where('id', '>', page.after)

@@ -1,5 +1,5 @@
 import type { OperatorId } from '@writ/domain/id'
-import type { EpochMs } from '@writ/domain/time'
+import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { Tables } from './tables.ts'
 
@@ -39,11 +39,13 @@ export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Ui
   await db.insertInto('bootstrap').values({ code_hash: bootstrap.codeHash, created_at: now, expires_at: bootstrap.expiresAt, used_at: null }).execute()
 }
 
-/** Takes the code: true once, and only before it expires. */
+/** Takes the code: true once, and only before it expires. Every other code that was offered is dead with it. */
 export async function takeBootstrap(db: Db, codeHash: Uint8Array, now: EpochMs): Promise<boolean> {
   const taken = await db.updateTable('bootstrap').set({ used_at: now })
     .where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now).executeTakeFirst()
-  return taken.numUpdatedRows === 1n
+  if (taken.numUpdatedRows !== 1n) return false
+  await db.updateTable('bootstrap').set({ used_at: now }).where('used_at', 'is', null).execute()
+  return true
 }
 
 /** Remembers a proof's id until it would have expired anyway; false when it has been seen before. */
@@ -61,7 +63,7 @@ export async function insertTriggerHook(db: Db, identity: string, sealedSecret: 
   await db.insertInto('trigger_hook').values({ identity_id: identity, sealed_secret: sealedSecret, created_at: now }).execute()
 }
 
-export async function findTriggerHook(db: Db, identity: string): Promise<{ readonly sealedSecret: string } | undefined> {
-  const row = await db.selectFrom('trigger_hook').select('sealed_secret').where('identity_id', '=', identity).executeTakeFirst()
-  return row && { sealedSecret: row.sealed_secret }
+export async function findTriggerHook(db: Db, identity: string): Promise<{ readonly sealedSecret: string; readonly createdAt: EpochMs } | undefined> {
+  const row = await db.selectFrom('trigger_hook').select(['sealed_secret', 'created_at']).where('identity_id', '=', identity).executeTakeFirst()
+  return row && { sealedSecret: row.sealed_secret, createdAt: epochMs(row.created_at) }
 }

@@ -10,6 +10,11 @@ export function forUpdate<DB, TB extends keyof DB, O>(tx: TxOf<DB, unknown>, que
   return tx.dialect.forUpdate === '' ? query : query.modifyEnd(sql.raw(tx.dialect.forUpdate))
 }
 
+/** The same, without the rows that another change has locked: nobody waits. */
+export function forUpdateOfFree<DB, TB extends keyof DB, O>(tx: TxOf<DB, unknown>, query: SelectQueryBuilder<DB, TB, O>): SelectQueryBuilder<DB, TB, O> {
+  return tx.dialect.skipLocked === '' ? query : query.modifyEnd(sql.raw(tx.dialect.skipLocked))
+}
+
 export type DueClaim<DB, Table extends keyof DB & string> = {
   readonly table: Table
   readonly key: keyof DB[Table] & string

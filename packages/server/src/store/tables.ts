@@ -80,6 +80,7 @@ export type TaskRow = {
   id: string
   identity_id: string
   parent_id: string | null
+  root_id: string
   depth: number
   depth_left: number
   purpose: string

@@ -6,7 +6,7 @@ import type { TaskOutcome } from '@writ/ledger/lease-closure'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { forUpdate } from './row-locks.ts'
+import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { Tables, TaskRow } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -18,6 +18,7 @@ export function parseTaskRow(row: TaskRow): Task {
     id: row.id as TaskId,
     identity: row.identity_id as IdentityId,
     parent: row.parent_id as TaskId | null,
+    root: row.root_id as TaskId,
     depth: row.depth,
     depthLeft: row.depth_left,
     purpose: row.purpose,
@@ -43,6 +44,7 @@ export async function insertTask(db: Db, task: Task): Promise<void> {
     id: task.id,
     identity_id: task.identity,
     parent_id: task.parent,
+    root_id: task.root,
     depth: task.depth,
     depth_left: task.depthLeft,
     purpose: task.purpose,
@@ -71,10 +73,32 @@ export async function findTask(db: Db, id: string): Promise<Task | undefined> {
   return row && parseTaskRow(row)
 }
 
-/** The task, locked until the end of the change. */
+/**
+ * The task, locked until the end of the change, and before it the root of its tree.
+ * INVARIANT: no other change of the tree runs meanwhile, and none that goes up it waits for one that goes down. Lock an identity before a
+ * task, and a lease after its task.
+ */
 export async function lockTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Task | undefined> {
-  const row = await forUpdate(tx, tx.db.selectFrom('task').selectAll().where('id', '=', id)).executeTakeFirst()
-  return row && parseTaskRow(row)
+  return ownRow(await forUpdate(tx, withRoot(tx.db, id)).execute(), id)
+}
+
+/** The same, or undefined when another change holds the tree. */
+export async function lockFreeTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Task | undefined> {
+  return ownRow(await forUpdateOfFree(tx, withRoot(tx.db, id)).execute(), id)
+}
+
+const withRoot = (db: Db, id: string) => db.selectFrom('task').selectAll()
+  .where((eb) => eb('id', 'in', eb.selectFrom('task as own').select('own.root_id').where('own.id', '=', id)).or('id', '=', id)).orderBy('depth')
+
+function ownRow(rows: readonly TaskRow[], id: string): Task | undefined {
+  const own = rows.find((row) => row.id === id)
+  return own !== undefined && rows.some((row) => row.id === own.root_id) ? parseTaskRow(own) : undefined
+}
+
+/** Open tasks whose time is over, longest over first. */
+export async function listDueTaskIds(db: Db, now: EpochMs, limit: number): Promise<readonly TaskId[]> {
+  const rows = await db.selectFrom('task').select('id').where('due_at', '<=', now).orderBy('due_at').limit(limit).execute()
+  return rows.map((row) => row.id as TaskId)
 }
 
 export type TaskPage = { readonly limit: number; readonly before?: string; readonly state?: TaskState; readonly identity?: IdentityId }
@@ -89,7 +113,7 @@ export async function listTasks(db: Db, page: TaskPage): Promise<readonly Task[]
 }
 
 export async function listOpenTaskIds(db: Db, identity: IdentityId): Promise<readonly TaskId[]> {
-  const rows = await db.selectFrom('task').select('id').where('identity_id', '=', identity).where('state', '=', 'open').orderBy('id').execute()
+  const rows = await db.selectFrom('task').select('id').where('identity_id', '=', identity).where('state', '=', 'open').orderBy('root_id').orderBy('id').execute()
   return rows.map((row) => row.id as TaskId)
 }
 

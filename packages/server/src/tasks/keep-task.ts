@@ -4,8 +4,7 @@ import { dueReason, type EndReason, type Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
 import { change, type Tx } from '../record/tx.ts'
 import { endTaskIn } from '../revoke/end-task.ts'
-import { findTask, lockTask, touchTask } from '../store/tasks.ts'
-import { claimDue } from '../store/row-locks.ts'
+import { findTask, listDueTaskIds, lockFreeTask, lockTask, touchTask } from '../store/tasks.ts'
 
 /** A task of another identity is refused as one that does not exist: a stranger must not learn of it. */
 export type KeepTaskRefusal = { readonly kind: 'no_such_task' } | { readonly kind: 'task_not_open'; readonly state: string; readonly reason: EndReason | null }
@@ -35,12 +34,14 @@ export async function takeCalls(tx: Tx, task: Task, calls: number, now: EpochMs)
   return { kind: 'open', task: touched }
 }
 
-/** Takes tasks whose time is over and ends each in this very change; several servers share the work. Answers how many it ended. */
-export const endDueTasks = change('task.end_due', async (tx: Tx, input: { readonly now: EpochMs; readonly until: EpochMs; readonly limit: number }) => {
-  const rows = await claimDue(tx, { table: 'task', key: 'id', dueAt: 'due_at', claimedUntil: 'due_at', ...input })
+/**
+ * Ends tasks whose time is over. Several servers share the work: a task whose tree another change holds is left to that one, or to the
+ * next round. Answers how many it ended.
+ */
+export const endDueTasks = change('task.end_due', async (tx: Tx, input: { readonly now: EpochMs; readonly limit: number }) => {
   let ended = 0
-  for (const row of rows) {
-    const task = await lockTask(tx, row.id)
+  for (const id of await listDueTaskIds(tx.db, input.now, input.limit)) {
+    const task = await lockFreeTask(tx, id)
     const because = task?.state === 'open' ? dueReason(task, input.now) : undefined
     if (task !== undefined && because !== undefined && (await endTaskIn(tx, task.id, { because, by: { kind: 'writ', id: 'writ' }, now: input.now }))) ended++
   }

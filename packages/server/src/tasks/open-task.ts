@@ -52,6 +52,7 @@ export const openTask = change('task.open', async (tx: Tx, input: OpenTaskInput)
     id: input.id,
     identity: identity.id,
     parent: input.parent,
+    root: parent?.root ?? input.id,
     purpose: input.purpose,
     openedAt: input.now,
     callsUsed: 0,

@@ -18,7 +18,7 @@ onEachStore('the gate to the registry', (writ) => {
       'admission is missing', 'authority is missing', 'class is missing', 'ends_at is missing', 'environment is missing', 'kind is missing', 'owners is missing',
       'purpose is missing', 'spiffe_id is missing', 'system_scope is missing', 'trigger is missing',
     ])
-    assert.equal(got.problem.type, 'https://writ.dev/problems/invalid-fields')
+    assert.equal(got.problem.type, '/problems/invalid-fields')
   })
 
   for (const field of ['spiffe_id', 'admission', 'kind', 'class', 'purpose', 'owners', 'system_scope', 'environment', 'authority', 'ends_at', 'trigger'] as const) {

@@ -24,7 +24,7 @@ async function build({ of, identity, shop }: Stage, wanted: readonly { readonly 
   for (const one of wanted) {
     const bearers = tasks.filter((task) => task.depthLeft > 0)
     const parent = tasks.length === 0 ? undefined : bearers[one.under % bearers.length]
-    tasks.push(await openOne(of, { identity, parent: parent?.id ?? null, budgetCalls: parent === undefined ? 1000 : 20 }))
+    tasks.push(await openOne(of, { identity, parent: parent?.id ?? null, budgetCalls: 10_000 / 10 ** ((parent?.depth ?? -1) + 1) }))
   }
   // An incident contains the identity and with it ends every task: stuck leases come after everything else that needs an open task.
   const order = wanted.flatMap((one, i) => one.leases.map((state) => ({ task: tasks[i]!, state }))).toSorted((a, b) => Number(a.state === 'stuck') - Number(b.state === 'stuck'))

@@ -14,8 +14,8 @@ import { redeemBootstrap } from '../../registry/operators.ts'
 import { findTriggerHook, takeProof } from '../../store/installation.ts'
 import { change, type Tx } from '../../record/tx.ts'
 import { ok } from '@writ/domain/outcome'
-import { route, type Route } from '../call.ts'
-import { problem } from '../problem.ts'
+import { route, type Answer, type Route } from '../call.ts'
+import { explainProblem, problem } from '../problem.ts'
 import { hookPlace } from './registry.ts'
 import { endpoint } from '@writ/contract/endpoint'
 import { z } from 'zod'
@@ -47,6 +47,10 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
       const why = await needs.whyNotReady()
       return why === undefined ? { reply: { ready: true as const, now: toIso(clock.now()) } } : problem('storage-unavailable', { code: 'not_ready', detail: why })
     }),
+    route(contract.explainProblem, async ({ parameters }): Promise<Answer<typeof contract.explainProblem>> => {
+      const text = explainProblem(parameters.type!)
+      return text === undefined ? problem('not-found', { code: 'no_such_problem' }) : { raw: text, type: 'text/plain; charset=utf-8' }
+    }),
     route(contract.whoAmI, async ({ caller }) => ({
       reply: caller.kind === 'operator' ? { kind: 'operator' as const, id: caller.operator, name: caller.name } : { kind: 'identity' as const, id: caller.identity, name: caller.spiffeId },
     })),
@@ -68,9 +72,8 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
       if (signed === undefined || !isSignedBy(secret, signed, rawBody) || identity === undefined || hook === undefined) return badSignature()
       const now = clock.now()
       if (Math.abs(now / 1000 - signed.timestamp) > WEBHOOK_TOLERANCE_S) return badSignature()
-      const seen = await store.change(useProof, { hash: sha256(`webhook\0${identity}\0${signed.id}`), expiresAt: now + 2 * WEBHOOK_TOLERANCE_S * 1000 })
-      if (!seen.ok || !seen.value) return badSignature()
-      const fired = await store.change(fireTrigger, { identity, proof: signed.id, now })
+      const proof = { hash: sha256(`webhook\0${identity}\0${signed.id}`), expiresAt: epochMs(now + 2 * WEBHOOK_TOLERANCE_S * 1000) }
+      const fired = await store.change(fireTrigger, { identity, message: signed.id, proof, now })
       needs.wake()
       return fired.ok ? { reply: { retired: fired.value } } : badSignature()
     }),

@@ -4,6 +4,7 @@ import type { IdentityChange } from '@writ/domain/identity'
 import { unreachable } from '@writ/domain/outcome'
 import type { Owner } from '@writ/domain/owner'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
+import type { SpiffeId } from '@writ/domain/spiffe-id'
 import type { EpochMs } from '@writ/domain/time'
 import { parseRegisteredKey } from '../../authenticate/registered-key.ts'
 import type { Sealer } from '../../keys/seal.ts'
@@ -14,7 +15,7 @@ import { applyManifest, type ManifestChange, type ManifestRefusal } from '../../
 import { changeIdentity, transferIdentity, type ChangeRefusal } from '../../registry/change-identity.ts'
 import { toDraft, type IdentityDraft } from '../../registry/draft.ts'
 import { addKey, registerIdentity, revokeKey, type RegisterInput, type RegisterRefusal } from '../../registry/register.ts'
-import { findIdentity, listCredentials, listIdentities } from '../../store/identities.ts'
+import { findIdentity, findIdentityIds, listCredentials, listIdentities } from '../../store/identities.ts'
 import { findTriggerHook } from '../../store/installation.ts'
 import { actorOf, route, type Answer, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
@@ -73,35 +74,43 @@ export function registryRoutes(needs: RegistryRoutesNeeds): readonly Route[] {
       if (!done.ok) return done.refusal.kind === 'key_reused' ? KEY_REUSED : changeProblem(done.refusal)
       return { reply: (await store.read((db) => show(db, done.value.value)))! }
     }),
-    route(contract.addKey, async ({ caller, parameters, body }): Promise<Answer<typeof contract.addKey>> => {
+    route(contract.addKey, async ({ caller, parameters, body, once }): Promise<Answer<typeof contract.addKey>> => {
       const key = parseRegisteredKey(body.key)
       if (!key.ok) return problem('invalid-fields', { errors: [{ field: 'key', message: `not a public key that can be used: ${key.refusal.kind}` }] })
       const identity = await store.read((db) => findIdentity(db, parameters.id!))
       if (identity === undefined) return NO_IDENTITY
       const now = clock.now()
-      const done = await store.change(addKey, {
+      const done = await store.changeOnce(addKey, {
         identity: identity.id, credential: mintId('credential', now, entropy.bytes(10)), key: key.value, replace: body.replace,
         finding: mintId('finding', now, entropy.bytes(10)), by: actorOf(caller), now,
-      })
-      if (!done.ok) return done.refusal.kind === 'key_in_use' ? keyInUse() : changeProblem(done.refusal)
-      if (done.value.outcome === 'shared') {
-        return problem('conflict', { code: 'identity_may_not_be_shared', detail: `an identity of class \`${identity.class}\` has one live key; this is finding ${done.value.finding}`, hint: 'register an identity for the second workload, or say `replace` to put this key in the place of the other' })
+      }, once)
+      if (!done.ok) {
+        const { refusal } = done
+        if (refusal.kind === 'key_reused') return KEY_REUSED
+        return refusal.kind === 'key_in_use' ? keyInUse() : changeProblem(refusal)
+      }
+      const added = done.value.value
+      if (added.outcome === 'shared') {
+        return problem('conflict', { code: 'identity_may_not_be_shared', detail: `an identity of class \`${identity.class}\` has one live key; this is finding ${added.finding}`, hint: 'register an identity for the second workload, or say `replace` to put this key in the place of the other' })
       }
       return { reply: (await store.read((db) => show(db, identity.id)))! }
     }),
-    route(contract.revokeKey, async ({ caller, parameters, body }) => {
+    route(contract.revokeKey, async ({ caller, parameters, body, once }) => {
       const identity = await store.read((db) => findIdentity(db, parameters.id!))
       if (identity === undefined) return NO_IDENTITY
-      const done = await store.change(revokeKey, { identity: identity.id, credential: parameters.key!, reason: body.reason, by: actorOf(caller), now: clock.now() })
-      return done.ok ? { reply: (await store.read((db) => show(db, identity.id)))! } : problem('not-found', { code: 'key_not_found' })
+      const input = { identity: identity.id, credential: parameters.key!, reason: body.reason, by: actorOf(caller), now: clock.now() }
+      const done = await store.changeOnce(revokeKey, input, once)
+      if (!done.ok) return done.refusal.kind === 'key_reused' ? KEY_REUSED : problem('not-found', { code: 'key_not_found' })
+      return { reply: (await store.read((db) => show(db, identity.id)))! }
     }),
     route(contract.applyManifest, async ({ caller, body, query, once }) => {
       const entries: Omit<RegisterInput, 'by' | 'now'>[] = []
       const now = clock.now()
+      const known = await store.read((db) => findIdentityIds(db, body.identities.map((one) => one.spiffe_id as SpiffeId)))
       for (const [i, registration] of body.identities.entries()) {
         const draft = toDraft(registration)
         if (!draft.ok) return problem('invalid-fields', { errors: [{ field: `identities.${i}.${draft.refusal.field}`, message: draft.refusal.message }] })
-        entries.push(newEntry(needs, draft.value, now))
+        entries.push(newEntry(needs, draft.value, now, known.get(draft.value.spiffeId)))
       }
       const input = { entries, dryRun: query.dry_run === 'true', by: actorOf(caller), now }
       const done = await store.changeOnce(applyManifest, input, once)
@@ -116,16 +125,17 @@ const CHANGE_ENDPOINT: Readonly<Record<IdentityChange, typeof contract.suspendId
   suspend: contract.suspendIdentity, resume: contract.resumeIdentity, retire: contract.retireIdentity,
 }
 
-function newEntry(needs: RegistryRoutesNeeds, draft: IdentityDraft, now: EpochMs): Omit<RegisterInput, 'by' | 'now'> {
+/** `known`: the identity that has this name already, for whom a webhook's secret would be. */
+function newEntry(needs: RegistryRoutesNeeds, draft: IdentityDraft, now: EpochMs, known?: IdentityId): Omit<RegisterInput, 'by' | 'now'> {
   const { entropy } = needs
-  const ids = { admission: mintId('admission', now, entropy.bytes(10)), identity: mintId('identity', now, entropy.bytes(10)), credential: mintId('credential', now, entropy.bytes(10)) }
+  const ids = { admission: mintId('admission', now, entropy.bytes(10)), identity: known ?? mintId('identity', now, entropy.bytes(10)), credential: mintId('credential', now, entropy.bytes(10)) }
   const sealedHook = draft.trigger.kind === 'webhook' ? needs.secrets.seal(toSecret(SECRET_PREFIX.webhook, entropy.bytes(32)), hookPlace(ids.identity)) : null
   return { draft, ids, sealedHook }
 }
 
 async function webhookOf(needs: RegistryRoutesNeeds, id: IdentityId): Promise<{ webhook?: { path: string; secret: string } }> {
-  const { hook, identity } = await needs.store.read(async (db) => ({ hook: await findTriggerHook(db, id), identity: await findIdentity(db, id) }))
-  if (hook === undefined || identity === undefined || needs.clock.now() >= identity.registeredAt + SECRET_SHOWN_MS) return {}
+  const hook = await needs.store.read((db) => findTriggerHook(db, id))
+  if (hook === undefined || needs.clock.now() >= hook.createdAt + SECRET_SHOWN_MS) return {}
   return { webhook: { path: hookPath(id), secret: needs.secrets.unseal(hook.sealedSecret, hookPlace(id)) } }
 }
 
@@ -164,6 +174,7 @@ function manifestProblem(refusal: Exclude<ManifestRefusal, { kind: 'dry_run' }>)
   switch (refusal.kind) {
     case 'retired': return problem('conflict', { code: refusal.kind, detail: `${at} is retired, which is for ever; nothing was written` })
     case 'named_twice': return problem('invalid-fields', { code: refusal.kind, errors: [{ field: 'identities', message: `${at} stands twice` }] })
+    case 'identity_may_not_be_shared': return problem('conflict', { code: refusal.kind, detail: `${at} has several live keys, and an identity of this class has one; nothing was written`, hint: 'revoke all keys but one first' })
     case 'key_not_registered': return problem('conflict', { code: refusal.kind, detail: `the key of ${at} is not the registered one; nothing was written`, hint: 'a manifest never changes keys: use `writ identity key`' })
     case 'already_registered':
     case 'ends_in_the_past':

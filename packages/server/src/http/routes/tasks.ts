@@ -62,9 +62,9 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       needs.wake()
       return { reply: await store.read((db) => describeTask(db, ended.value.id)) }
     }),
-    route(contract.endTask, async ({ caller, parameters }) => {
+    route(contract.endTask, async ({ caller, parameters, body }) => {
       const id = parseId('task', parameters.id!)
-      const ended = id && await store.change(endTask, { task: id, by: actorOf(caller), because: 'ended_by_person', now: clock.now() })
+      const ended = id && await store.change(endTask, { task: id, by: actorOf(caller), because: 'ended_by_person', why: body.reason, now: clock.now() })
       if (!ended?.ok) return NO_TASK
       needs.wake()
       return { reply: await store.read((db) => describeTask(db, ended.value.id)) }

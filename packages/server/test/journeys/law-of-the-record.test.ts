@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { describe, test } from 'node:test'
+import type { EventType } from '@writ/domain/event'
+import { epochMs, seconds } from '@writ/domain/time'
+import { CHANGES } from '../../src/changes.ts'
+import { parseRegisteredKey } from '../../src/authenticate/registered-key.ts'
+import { useProof } from '../../src/http/routes/doors.ts'
+import { abandonLease, activateLease, intendLease } from '../../src/issue/issue-lease.ts'
+import { forget } from '../../src/jobs/forget.ts'
+import { withdrawOrphan } from '../../src/jobs/orphans.ts'
+import { install } from '../../src/record/install.ts'
+import { applyManifest } from '../../src/registry/apply-manifest.ts'
+import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } from '../../src/registry/change-identity.ts'
+import { offerBootstrap, redeemBootstrap } from '../../src/registry/operators.ts'
+import { addKey, registerIdentity, revokeKey } from '../../src/registry/register.ts'
+import { addBackend, keepNextSecret, recordBackendTest, removeBackend, removeIssuer, takeNextSecret, trustIssuer } from '../../src/registry/watched.ts'
+import { claimLeases, endLease, failWithdrawal, stopLease, surveyLease } from '../../src/revoke/lease-changes.ts'
+import { endTask } from '../../src/revoke/end-task.ts'
+import { endDueTasks, heartbeat } from '../../src/tasks/keep-task.ts'
+import { openTask } from '../../src/tasks/open-task.ts'
+import { permits } from '../laws/estate.ts'
+import { draftOf, OPERATOR } from '../recorded.ts'
+import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../store-of-writ.ts'
+
+/** One change: the events it tells, in order; or the refusal's kind, with which nothing at all is written. */
+type Step = { readonly change: string; readonly run: () => Promise<{ readonly ok: boolean; readonly refusal?: unknown }> } &
+  ({ readonly tells: readonly EventType[] } | { readonly refuses: string })
+
+/** What a change may touch without an event: clocks, counters and marks of work under way. None of it says what anyone may do. */
+const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'log', 'checkpoint', 'tile', 'event', 'event_said'])
+const UNRECORDED_COLUMNS: Readonly<Record<string, readonly string[]>> = {
+  task: ['calls_used', 'last_heard_at', 'last_call_at', 'due_at'], lease: ['due_at', 'survey'], backend: ['next_sealed_secret'], identity: ['last_used_at', 'due_at'],
+}
+
+type Everything = Awaited<ReturnType<typeof everyRow>>
+
+function stateIn(all: Everything): unknown {
+  return [...all].filter(([table]) => !UNRECORDED_TABLES.has(table)).map(([table, rows]) => [
+    table, rows.map((row) => Object.fromEntries(Object.entries(row).filter(([column]) => UNRECORDED_COLUMNS[table]?.includes(column) !== true))),
+  ])
+}
+
+const typesIn = (all: Everything): readonly string[] => all.get('event')!.toSorted((a, b) => Number(a['seq']) - Number(b['seq'])).map((row) => String(row['type']))
+
+/** Makes the database refuse every event, as a full disk or a broken constraint would. */
+async function refuseEvents(writ: StoreOfWrit): Promise<void> {
+  if (writ.name === 'sqlite') return void await writ.sql('create trigger no_event before insert on event begin select raise(abort, \'rule no_event\'); end')
+  await writ.sql('create or replace function no_event() returns trigger language plpgsql as $$ begin raise exception \'no event\'; end $$; create trigger no_event before insert on event for each row execute function no_event()')
+}
+
+const takeEvents = (writ: StoreOfWrit) => writ.sql(writ.name === 'sqlite' ? 'drop trigger no_event' : 'drop trigger no_event on event')
+
+async function take(writ: StoreOfWrit, step: Step): Promise<void> {
+  const before = await everyRow(writ)
+  if ('refuses' in step) {
+    const outcome = await step.run()
+    assert.equal((outcome.refusal as { kind?: string } | undefined)?.kind, step.refuses, step.change)
+    assert.deepEqual(await everyRow(writ), before, `${step.change} was refused and wrote something`)
+    return
+  }
+  if (step.tells.length > 0) {
+    await refuseEvents(writ)
+    await assert.rejects(step.run(), `${step.change} went on without its event`)
+    await takeEvents(writ)
+    assert.deepEqual(await everyRow(writ), before, `${step.change} could not be recorded, and left something behind`)
+  }
+  const outcome = await step.run()
+  assert.ok(outcome.ok, `${step.change}: ${JSON.stringify(outcome.refusal)}`)
+  const after = await everyRow(writ)
+  assert.deepEqual(typesIn(after).slice(typesIn(before).length), step.tells, step.change)
+  if (step.tells.length === 0) assert.deepEqual(stateIn(after), stateIn(before), `${step.change} changed a state and told nobody`)
+}
+
+const newKey = () => {
+  const parsed = parseRegisteredKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }))
+  return parsed.ok ? parsed.value : assert.fail(parsed.refusal.kind)
+}
+
+/** A life of an estate in which every change occurs. Ids are made as the journey goes, and every input is plain data. */
+function* journey(writ: StoreOfWrit): Generator<Step> {
+  const { store, newId } = writ
+  const said = { by: OPERATOR, reason: 'the test says so' }
+  const step = <Input>(of: { readonly name: string }, input: () => Input, expect: { readonly tells: readonly EventType[] } | { readonly refuses: string }): Step => {
+    const given = input()
+    return { change: of.name, run: () => store.change(of as never, given) as never, ...expect }
+  }
+  const tells = (...types: readonly EventType[]) => ({ tells: types })
+  const refuses = (kind: string) => ({ refuses: kind })
+  const now = () => writ.now()
+
+  yield step(install, () => ({ id: 'again', keyCheck: writ.keys.keyCheck(), version: '0', now: now() }), tells('server.started'))
+  const codeHash = new Uint8Array(32).fill(1)
+  yield step(offerBootstrap, () => ({ codeHash, now: now(), expiresAt: epochMs(now() + 1000) }), tells('operator.bootstrap_offered'))
+  const redeem = { operator: newId('operator'), name: 'Maya', keyHash: new Uint8Array(32).fill(2), now: now() }
+  yield step(redeemBootstrap, () => ({ ...redeem, codeHash: new Uint8Array(32) }), refuses('bad_code'))
+  yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), tells('operator.key_issued'))
+  yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), refuses('bad_code'))
+  yield step(useProof, () => ({ hash: codeHash, expiresAt: 5 }), tells())
+  yield step(forget, () => ({ now: now() }), tells())
+
+  const issuer = newId('issuer')
+  const backend = newId('backend')
+  yield step(trustIssuer, () => ({ id: issuer, url: 'https://issuer.example', by: OPERATOR, now: now() }), tells('issuer.trusted'))
+  yield step(trustIssuer, () => ({ id: newId('issuer'), url: 'https://issuer.example', by: OPERATOR, now: now() }), refuses('already_exists'))
+  yield step(addBackend, () => ({
+    by: OPERATOR, cycleMs: 1,
+    backend: {
+      id: backend, name: 'shop', kind: 'postgres', settings: { host: '127.0.0.1', port: 1, database: 'shop', user: 'writ', tls: 'disable' }, templates: [],
+      sealedSecret: 'sealed', nextSealedSecret: null, version: '18', state: 'active', addedAt: now(), secretRotatedAt: null,
+    },
+  }), tells('backend.added'))
+  yield step(recordBackendTest, () => ({ backend, name: 'shop', outcome: 'passed', by: OPERATOR, now: now() }), tells('backend.tested'))
+  yield step(keepNextSecret, () => ({ backend, sealed: 'sealed anew' }), tells())
+  yield step(takeNextSecret, () => ({ backend, by: OPERATOR, now: now() }), tells('backend.secret_rotated'))
+
+  const ids = () => ({ admission: newId('admission'), identity: newId('identity'), credential: newId('credential') })
+  const [agent, first] = [ids(), newKey()]
+  const register = (more: Parameters<typeof draftOf>[0], of = ids(), sealedHook: string | null = null) => ({ draft: draftOf(more), ids: of, sealedHook, by: OPERATOR, now: now() })
+  yield step(registerIdentity, () => register({ name: 'agent', key: first }, agent), tells('admission.decided', 'identity.registered', 'credential.registered'))
+  yield step(registerIdentity, () => register({ name: 'agent' }), refuses('already_registered'))
+  yield step(registerIdentity, () => register({ name: 'late', endsAt: epochMs(1) }), refuses('ends_in_the_past'))
+  yield step(registerIdentity, () => register({ name: 'lost', trigger: { kind: 'issuer_removed', issuer: 'https://nobody.example' } }), refuses('trigger_watches_nothing'))
+  yield step(registerIdentity, () => register({ name: 'twin', key: first }), refuses('key_in_use'))
+  yield step(registerIdentity, () => register({ name: 'no', admission: { answer: 'delegated_token', reason: 'its caller has one' } }), tells('admission.decided'))
+  yield step(transferIdentity, () => ({ identity: agent.identity, technical: 'team:other', business: null, now: now(), ...said }), tells('identity.transferred'))
+  const adding = { identity: agent.identity, credential: newId('credential'), key: newKey(), finding: newId('finding'), by: OPERATOR, now: now() }
+  yield step(addKey, () => ({ ...adding, replace: false }), tells('finding.raised'))
+  yield step(addKey, () => ({ ...adding, replace: true }), tells('credential.revoked', 'credential.registered'))
+  yield step(addKey, () => ({ ...adding, key: first, replace: true }), refuses('key_in_use'))
+  yield step(revokeKey, () => ({ identity: agent.identity, credential: adding.credential, now: now(), ...said }), tells('credential.revoked'))
+  yield step(revokeKey, () => ({ identity: agent.identity, credential: 'none', now: now(), ...said }), refuses('no_such_key'))
+  const entry = { draft: draftOf({ name: 'of-manifest' }), ids: ids(), sealedHook: null }
+  yield step(applyManifest, () => ({ entries: [entry], dryRun: true, by: OPERATOR, now: now() }), refuses('dry_run'))
+  yield step(applyManifest, () => ({ entries: [entry], dryRun: false, by: OPERATOR, now: now() }), tells('admission.decided', 'identity.registered'))
+  yield step(applyManifest, () => ({ entries: [entry], dryRun: false, by: OPERATOR, now: now() }), tells())
+  const changing = (change: string) => () => ({ identity: agent.identity, change, now: now(), ...said })
+  yield step(changeIdentity, changing('suspend'), tells('identity.suspended'))
+  yield step(changeIdentity, changing('suspend'), refuses('already_in_state'))
+
+  const asked = { authority: permits('read'), length: seconds(60), budgetCalls: 10, idleTimeout: seconds(60), heartbeat: seconds(60), onBehalfOf: null }
+  const opening = (more: object = {}) => ({ id: newId('task'), identity: agent.identity, parent: null, purpose: 'tidy up', asked: { ...asked, ...more }, now: now() })
+  yield step(openTask, () => opening(), refuses('identity_not_active'))
+  yield step(changeIdentity, changing('resume'), tells('identity.resumed'))
+  yield step(openTask, () => opening({ authority: permits('drop') }), refuses('grant_not_covered'))
+  const task = opening()
+  yield step(openTask, () => task, tells('task.opened'))
+  yield step(heartbeat, () => ({ task: task.id, identity: agent.identity, calls: 1, now: now() }), tells())
+  yield step(heartbeat, () => ({ task: newId('task'), identity: agent.identity, calls: 1, now: now() }), refuses('no_such_task'))
+
+  const intending = (of = task.id) => {
+    const id = newId('lease')
+    return { task: of, identity: agent.identity, permit: permits('read')[0]!, id, backend, template: 'read', handle: `writ_${id}`, sealedSecret: 'sealed', now: now() }
+  }
+  const intend = (of: ReturnType<typeof intending>) => step(intendLease, () => of, tells('lease.intended'))
+  const activate = (lease: string) => step(activateLease, () => ({ lease, control: { ok: true, tookMs: 1 }, now: now() }), tells('lease.minted'))
+  const claim = (limit: number) => () => ({ now: now(), until: epochMs(now() + 60_000), limit })
+  const end = (lease: string) => () => ({
+    lease, outcome: 'proved', withdrawal: { existed: true, sessionsEnded: 0, reassigned: [] }, residualUntil: null, now: now(),
+    probe: { kind: 'refused', by: 'shop', code: '28P01', message: 'no', absentFromCatalogue: true, tookMs: 1 },
+  })
+  yield step(intendLease, () => ({ ...intending(), permit: permits('write')[0]! }), refuses('grant_not_covered'))
+  yield step(activateLease, () => ({ lease: newId('lease'), control: { ok: true, tookMs: 1 }, now: now() }), refuses('stopped_meanwhile'))
+  const stopped = intending()
+  yield intend(stopped)
+  yield activate(stopped.id)
+  yield step(stopLease, () => ({ lease: newId('lease'), now: now(), ...said }), refuses('no_such_lease'))
+  yield step(stopLease, () => ({ lease: stopped.id, now: now(), ...said }), tells('lease.revoked'))
+  yield step(claimLeases, claim(1), tells())
+  yield step(surveyLease, () => ({ lease: stopped.id, reassigned: [], sessionsEnded: 1 }), tells())
+  yield step(endLease, end(stopped.id), tells('lease.ended'))
+  const failed = intending()
+  yield intend(failed)
+  yield step(abandonLease, () => ({ lease: failed.id, because: 'mint_failed', now: now() }), tells('lease.revoked'))
+  yield step(endLease, end(failed.id), tells('lease.ended'))
+  const unfinished = intending()
+  yield intend(unfinished)
+  writ.clock.advance(20_000)
+  yield step(claimLeases, claim(1), tells('lease.revoked'))
+  yield step(endLease, end(unfinished.id), tells('lease.ended'))
+  const expired = intending()
+  yield intend(expired)
+  yield activate(expired.id)
+  writ.clock.advance(50_000)
+  yield step(claimLeases, claim(1), tells('lease.revoked'))
+  yield step(endDueTasks, claim(5), tells('task.ended'))
+  yield step(endLease, end(expired.id), tells('lease.ended', 'task.closed'))
+
+  const stuckIn = opening()
+  yield step(openTask, () => stuckIn, tells('task.opened'))
+  const stuck = intending(stuckIn.id)
+  yield intend(stuck)
+  yield activate(stuck.id)
+  yield step(stopLease, () => ({ lease: stuck.id, now: now(), ...said }), tells('lease.revoked'))
+  const failing = (kind: string) => () => ({ lease: stuck.id, kind, code: 'accepted', incident: newId('incident'), retryAt: epochMs(now() + 1000), now: now() })
+  yield step(failWithdrawal, failing('withdrawal_failed'), tells('lease.withdrawal_failed'))
+  yield step(failWithdrawal, failing('still_accepted'), tells('lease.withdrawal_failed', 'incident.opened', 'identity.contained', 'task.ended', 'task.closed'))
+  yield step(endLease, end(stuck.id), tells('lease.ended', 'incident.resolved'))
+  yield step(changeIdentity, changing('resume'), tells('identity.resumed'))
+
+  const ended = opening()
+  yield step(openTask, () => ended, tells('task.opened'))
+  const ending = { task: ended.id, because: 'completed', by: { kind: 'identity', id: agent.identity }, now: now() }
+  yield step(endTask, () => ({ ...ending, by: { kind: 'identity', id: newId('identity') } }), refuses('no_such_task'))
+  yield step(endTask, () => ending, tells('task.ended', 'task.closed'))
+  yield step(endTask, () => ending, tells())
+  yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', finding: newId('finding'), now: now() }), tells('orphan.withdrawn', 'finding.raised'))
+
+  const hooked = ids()
+  yield step(registerIdentity, () => register({ name: 'hooked', key: newKey(), trigger: { kind: 'webhook' } }, hooked, 'sealed'), tells('admission.decided', 'identity.registered', 'credential.registered'))
+  yield step(fireTrigger, () => ({ identity: agent.identity, proof: 'msg_1', now: now() }), refuses('no_such_identity'))
+  yield step(fireTrigger, () => ({ identity: hooked.identity, proof: 'msg_1', now: now() }), tells('identity.trigger_fired', 'credential.revoked'))
+  yield step(registerIdentity, () => register({ name: 'of-issuer', trigger: { kind: 'issuer_removed', issuer: 'https://issuer.example' } }), tells('admission.decided', 'identity.registered'))
+  const removal = (reference: string) => () => ({ reference, now: now(), ...said })
+  yield step(removeIssuer, removal('https://issuer.example'), tells('issuer.removed', 'identity.trigger_fired'))
+  yield step(removeIssuer, removal('https://issuer.example'), refuses('already_removed'))
+  yield step(removeBackend, removal('shop'), tells('backend.removed'))
+  yield step(removeBackend, removal('nothing'), refuses('no_such_thing'))
+  yield step(changeIdentity, changing('retire'), tells('identity.retired'))
+  yield step(changeIdentity, changing('resume'), refuses('identity_retired'))
+  writ.clock.advance(31 * 86_400_000)
+  yield step(retireDueIdentities, claim(5), tells('identity.trigger_fired'))
+}
+
+/** The log's own changes are watched in `sealing.test.ts`. */
+const OF_THE_LOG = ['log.start', 'log.seal', 'log.reject']
+
+for (const name of STORES) {
+  describe(`law 1 on ${name}`, () => {
+    const opened = storeForSuite(name)
+
+    test('each change tells its events or does not happen, and each refusal leaves nothing behind', async () => {
+      const writ = opened()
+      const seen = new Set<string>()
+      for (const step of journey(writ)) {
+        await take(writ, step)
+        seen.add(step.change)
+      }
+      assert.deepEqual(CHANGES.map((one) => one.name).filter((one) => !seen.has(one) && !OF_THE_LOG.includes(one)), [], 'the journey leaves out a change')
+    })
+  })
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import * as registry from '@writ/contract/registry'
+import * as tasks from '@writ/contract/tasks'
+import { eventually } from '../eventually.ts'
+import { governedPostgres, type GovernedPostgres } from '../governed-postgres.ts'
+import { addShop, ask, complete, handlePrefixOf, leased, login, opened, refusalOf, show, type OpenBody } from '../governed-writ.ts'
+import { allEvents, closureOf, eventsOf } from '../proofs.ts'
+import { startWrit, type RunningWrit, type TestIdentity } from '../running-writ.ts'
+
+type Ways = { readonly writ: RunningWrit; readonly by: TestIdentity; readonly task: string }
+
+const beat = ({ by, task }: Ways, calls: number) => by.api(tasks.heartbeat, { parameters: { id: task }, body: { calls } })
+
+/** Every way in which a task ends: what it is opened with, what happens, and who is recorded as having ended it. */
+const ENDS: readonly { readonly reason: string; readonly endedBy: string; readonly body?: OpenBody; readonly happens: (ways: Ways) => Promise<unknown> }[] = [
+  { reason: 'completed', endedBy: 'identity', happens: ({ by, task }) => complete(by, task) },
+  { reason: 'deadline', endedBy: 'writ', body: { ttl_seconds: 1 }, happens: async () => {} },
+  { reason: 'silence', endedBy: 'writ', body: { heartbeat_seconds: 1 }, happens: async () => {} },
+  { reason: 'idle', endedBy: 'writ', body: { idle_timeout_seconds: 1 }, happens: async (ways) => { await beat(ways, 0) } },
+  {
+    reason: 'budget_exhausted', endedBy: 'writ', body: { budget: { calls: 3 } },
+    happens: async (ways) => {
+      assert.equal((await beat(ways, 2)).status, 200)
+      const over = await beat(ways, 1)
+      assert.deepEqual([over.status, over.problem.code], [409, 'task_not_open'])
+    },
+  },
+  {
+    reason: 'budget_exhausted', endedBy: 'writ', body: { budget: { calls: 1 } },
+    happens: async ({ by, task }) => {
+      const refused = await ask(by, task)
+      assert.deepEqual([refused.status, refused.problem.code], [409, 'task_not_open'])
+    },
+  },
+  { reason: 'identity_suspended', endedBy: 'operator', happens: ({ writ, by }) => writ.operator(registry.suspendIdentity, { parameters: { id: by.id }, body: { reason: 'it looks odd' } }) },
+  { reason: 'identity_retired', endedBy: 'operator', happens: ({ writ, by }) => writ.operator(registry.retireIdentity, { parameters: { id: by.id }, body: { reason: 'no longer needed' } }) },
+  { reason: 'ended_by_person', endedBy: 'operator', happens: ({ writ, task }) => writ.operator(tasks.endTask, { parameters: { id: task }, body: { reason: 'enough' } }) },
+]
+
+for (const store of ['sqlite', 'postgres'] as const) {
+  describe(`how a task ends, recorded in ${store}`, () => {
+    let writ: RunningWrit
+    let shop: GovernedPostgres
+    let prefix: string
+    before(async () => {
+      shop = await governedPostgres(18)
+      writ = await startWrit({ store })
+      await addShop(writ, shop)
+      prefix = await handlePrefixOf(writ)
+    })
+    after(async () => {
+      await writ.stop()
+      await shop.remove()
+    })
+
+    describe('each way', { concurrency: true }, () => {
+      for (const [i, { reason, endedBy, body, happens }] of ENDS.entries()) {
+        test(`a task that ends by ${reason} (${i + 1}) says so in the record and in its certificate, and its session and login are dead`, async () => {
+          const by = await writ.register(`worker-${i}`)
+          const task = await opened(by, body)
+          const lease = await leased(by, task)
+          const session = await login(lease)
+          const broken = new Promise<{ readonly code?: string }>((resolve) => { session.once('error', resolve) })
+          await happens({ writ, by, task })
+          assert.equal((await broken).code, '57P01')
+          const closure = await closureOf(writ, writ.operator, task)
+          assert.deepEqual([closure.reason, closure.ended_by, closure.outcome], [reason, endedBy, 'proved'])
+          const ended = (await eventsOf(writ, task)).filter((event) => event.type === 'task.ended')
+          assert.deepEqual(ended.map((event) => [event.facts['reason'], event.actor.kind]), [[reason, endedBy]])
+          if (reason === 'ended_by_person') assert.equal(ended[0]?.said['why'], 'enough')
+          assert.equal(await refusalOf(lease), '28P01')
+          assert.ok(!(await shop.rolesNamed(prefix)).includes(lease.user))
+          const { reply } = await show({ api: writ.operator }, task)
+          assert.deepEqual([reply.state, reply.end_reason, reply.leases[0]?.outcome], ['closed', reason, 'proved'])
+        })
+      }
+    })
+
+    test('a task that is over takes no lease and no heartbeat, and stays as it ended', async () => {
+      const by = await writ.register('late')
+      const task = await opened(by)
+      await complete(by, task)
+      await closureOf(writ, by.api, task)
+      const before = { events: (await allEvents(writ)).length, roles: await shop.rolesNamed(prefix) }
+      for (const got of [await ask(by, task), await by.api(tasks.heartbeat, { parameters: { id: task } })]) {
+        assert.deepEqual([got.status, got.problem.code], [409, 'task_not_open'])
+      }
+      const ended = await writ.operator(tasks.endTask, { parameters: { id: task }, body: { reason: 'again' } })
+      assert.deepEqual([ended.status, ended.reply.end_reason], [200, 'completed'])
+      assert.deepEqual({ events: (await allEvents(writ)).length, roles: await shop.rolesNamed(prefix) }, before)
+    })
+
+    test('an operator can not do an identity\'s work, and an identity can not end tasks as a person does', async () => {
+      const by = await writ.register('plain')
+      const task = await opened(by)
+      for (const got of [
+        await writ.operator(tasks.completeTask, { parameters: { id: task } }),
+        await writ.operator(tasks.issueLease, { parameters: { id: task }, body: { type: 'postgres', resource: 'shop', action: 'ddl' } }),
+        await by.api(tasks.endTask, { parameters: { id: task }, body: { reason: 'x' } }),
+      ]) assert.deepEqual([got.status, got.problem.code], [403, 'not_allowed'])
+      const { reply } = await show(by, task)
+      assert.deepEqual([reply.state, reply.leases], ['open', []])
+      await complete(by, task)
+    })
+  })
+}
+
+test('PostgreSQL refuses a login from its deadline on while nothing of Writ\'s runs, and Writ proves the end when it is back', async (t) => {
+  const shop = await governedPostgres(18)
+  const writ = await startWrit()
+  t.after(async () => {
+    await writ.stop()
+    await shop.remove()
+  })
+  await addShop(writ, shop)
+  const by = await writ.register('sleeper')
+  const task = await opened(by, { ttl_seconds: 3 })
+  const lease = await leased(by, task)
+  await (await login(lease)).end()
+  const stopped = writ.pause()
+  const deadline = Date.parse(lease.expires_at)
+  const refusedAt = await eventually('PostgreSQL refuses the login', async () => {
+    const isRefused = await login(lease).then(async (session) => {
+      await session.end()
+      return false
+    }, (error: { readonly code?: string }) => error.code === '28P01')
+    return isRefused && Date.now()
+  })
+  assert.ok(refusedAt >= deadline && refusedAt <= deadline + 1000, `refused ${refusedAt - deadline} ms after the deadline`)
+  stopped.resume()
+  const closure = await closureOf(writ, by.api, task)
+  assert.deepEqual([closure.reason, closure.outcome], ['deadline', 'proved'])
+})
