@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ask, startCluster, type Cluster } from './postgres-cluster.ts'
@@ -16,13 +16,8 @@ const ROOT = resolve(import.meta.dirname, '..')
 const WRIT = join(ROOT, 'packages/cli/bin/writ.mjs')
 const DEMO = join(import.meta.dirname, 'demo')
 
-let options: { readonly once?: boolean | undefined; readonly certificate?: string | undefined; readonly port?: string | undefined }
-try {
-  options = parseArgs({ options: { once: { type: 'boolean' }, certificate: { type: 'string' }, port: { type: 'string' } } }).values
-} catch (error) {
-  process.stderr.write(`error: ${(error as Error).message}\nusage: npm run demo -- [--once] [--certificate FILE] [--port N]\n`)
-  process.exit(2)
-}
+type Options = { readonly once?: boolean | undefined; readonly certificate?: string | undefined; readonly port?: string | undefined }
+const options = readOptions()
 
 const folder = mkdtempSync(join(tmpdir(), 'writ-demo-'))
 const env: NodeJS.ProcessEnv = { ...process.env, WRIT_CONFIG: join(folder, 'config.json'), WRIT_NO_INPUT: '1' }
@@ -31,16 +26,29 @@ let cluster: Cluster | undefined
 let server: ChildProcess | undefined
 let stopping: Promise<void> | undefined
 
-process.on('SIGINT', () => void stop().then(() => process.exit(130)))
-process.on('SIGTERM', () => void stop().then(() => process.exit(143)))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop().then(() => process.exit(128 + constants.signals[signal])))
 
 try {
   await tell()
   if (options.once === true) await stop()
 } catch (error) {
-  process.stderr.write(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`)
+  // Ctrl-C ends the step that was running too: that is no failure.
+  if (stopping === undefined) process.stderr.write(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`)
   await stop()
   process.exitCode = 1
+}
+
+function readOptions(): Options {
+  try {
+    const { values } = parseArgs({ options: { once: { type: 'boolean' }, certificate: { type: 'string' }, port: { type: 'string' } } })
+    if (values.port !== undefined && !(/^\d{1,5}$/.test(values.port) && Number(values.port) <= 65_535)) throw new Error(`\`${values.port}\` is no port`)
+    return values
+  } catch (error) {
+    const { message } = error as Error
+    const found = /^Unknown option '([^']+)'/.exec(message)
+    process.stderr.write(`error: ${found ? `unknown option \`${found[1]}\`` : message}\nusage: npm run demo -- [--once] [--certificate FILE] [--port N]\n`)
+    process.exit(2)
+  }
 }
 
 async function tell(): Promise<void> {
@@ -157,7 +165,7 @@ async function freePort(wanted: number): Promise<number> {
 
 function stop(): Promise<void> {
   stopping ??= (async () => {
-    if (server !== undefined && server.exitCode === null) {
+    if (server !== undefined && server.exitCode === null && server.signalCode === null) {
       const ended = once(server, 'exit')
       server.kill('SIGTERM')
       await ended

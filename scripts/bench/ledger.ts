@@ -95,7 +95,7 @@ async function lagsOf(of: StoreOfWrit, sealed: readonly { readonly size: number;
 
 async function verifying(of: StoreOfWrit, { isQuick, tell }: Order): Promise<Figure> {
   tell('verifying the log offline')
-  const text = Buffer.from(await exportOf(of.store.read, 'human'))
+  const text = Buffer.from(await exportOf((query) => of.store.read(query), 'human'))
   const key = verifierKey((await headOf(of)).vkey)
   const took: number[] = []
   let events = 0

@@ -65,7 +65,8 @@ export function printFailure(failure: CommandFailure, asJson: boolean): void {
   if (asJson) return warn(inertJson(problemOfFailure(failure)))
   warn(`error: ${inert(failure.message)}`)
   for (const { field, message } of failure.fields) warn(`  ${inert(field)}: ${inert(message)}`)
-  for (const hint of failure.hints) warn(`hint: ${inert(hint)}`)
+  // A hint may bring statements to paste, each on a line of its own.
+  for (const hint of failure.hints) warn(`hint: ${hint.split('\n').map(inert).join('\n  ')}`)
   if (failure.problem !== undefined && failure.exit === EXIT.unexpected) warn(`trace: ${inert(failure.problem.trace_id)}`)
 }
 

@@ -17,20 +17,33 @@ export const WITH_LEASE = ['--', process.execPath, fileURLToPath(new URL('with-l
 /** A real server, a real PostgreSQL below it as back end `shop`, and a home whose configuration knows its operator and one identity. */
 export type Estate = { readonly writ: RunningWrit; readonly shop: GovernedPostgres; readonly stage: Stage; readonly migrator: TestIdentity; readonly keyFile: string }
 
-/** One for all tests of a file. `at` is a PostgreSQL of the test's own, that it may halt. */
-export function estateForFile(more: { readonly at?: () => Promise<GovernedPostgres['server']> } = {}): () => Estate {
+type EstateOrder = {
+  /** A PostgreSQL of the test's own, that it may halt. */
+  readonly at?: () => Promise<GovernedPostgres['server']>
+  /** The server's settings. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Done before the first test. */
+  readonly ready?: (estate: Estate) => Promise<void>
+}
+
+/** One for all tests of a file. */
+export function estateForFile(order: EstateOrder = {}): () => Estate {
   let estate: Estate | undefined
   const ends: (() => unknown)[] = []
-  before(async () => { estate = await makeEstate((end) => ends.unshift(end), await more.at?.()) })
+  before(async () => {
+    estate = await makeEstate(order, (end) => ends.unshift(end))
+    await order.ready?.(estate)
+  })
   after(async () => { for (const end of ends) await end() })
   return () => estate!
 }
 
-async function makeEstate(atTheEnd: (end: () => unknown) => void, at?: GovernedPostgres['server']): Promise<Estate> {
+async function makeEstate(order: EstateOrder, atTheEnd: (end: () => unknown) => void): Promise<Estate> {
   const stage = await emptyStage({ after: (end: unknown) => atTheEnd(end as () => unknown) })
-  const shop = await governedPostgres(18, at)
-  atTheEnd(() => shop.remove())
-  const writ = await startServer()
+  const shop = await governedPostgres(18, await order.at?.())
+  // A PostgreSQL of the test's own goes as a whole.
+  if (order.at === undefined) atTheEnd(() => shop.remove())
+  const writ = await startServer(order.env === undefined ? {} : { env: order.env })
   atTheEnd(() => writ.stop())
   const templates = templatesOf(shop)
   await addShop(writ, shop, { templates: templates as never })

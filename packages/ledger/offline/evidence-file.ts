@@ -4,6 +4,7 @@ import { isObject, parseJson } from '../src/canonical.ts'
 import { verifyCertificate } from '../src/certificate.ts'
 import { holds, type Checked } from '../src/checked.ts'
 import type { Checkpoint } from '../src/checkpoint.ts'
+import type { Closure } from '../src/closure.ts'
 import { describeCertificate, describeLog, describeLogRefusal } from '../src/describe.ts'
 import { inert } from '../src/inert.ts'
 import { linesOf } from '../src/lines.ts'
@@ -14,12 +15,12 @@ import { nodePrimitives } from './primitives.ts'
 /** Paths; `-` is standard input. */
 export type Asked = { readonly key: string; readonly checkpoints: readonly string[]; readonly file: string }
 
-/** What a file was found to prove: `facts` for programs, `lines` for people. `task` is the one that a certificate is of. */
+/** What a file was found to prove: `facts` for programs, `lines` for people, and of a certificate what it shows. */
 export type Evidence = {
   readonly kind: 'closure certificate' | 'log export'
   readonly facts: object
   readonly lines: readonly string[]
-  readonly task: string | null
+  readonly closure: Closure | null
 }
 
 /** Why not. `lines` are for people, the first one is the reason. */
@@ -61,7 +62,7 @@ export function verifyCertificateText(key: VerifierKey, text: string, earlier: r
   const { closure, checkpoint } = checked.value
   return holds({
     kind: 'closure certificate', facts: { closure, checkpoint: plainCheckpoint(checkpoint), earlier: checked.value.earlier },
-    lines: describeCertificate(checked.value), task: closure.task,
+    lines: describeCertificate(checked.value), closure,
   })
 }
 
@@ -69,7 +70,7 @@ function verifyExport(key: VerifierKey, pieces: Iterable<Uint8Array>, earlier: r
   const checked = verifyLog(nodePrimitives, key, linesOf(pieces), earlier)
   if (!checked.ok) return notVerified(...describeLogRefusal(checked.refusal))
   const { checkpoint, continues } = checked.value
-  return holds({ kind: 'log export', facts: { checkpoint: plainCheckpoint(checkpoint), continues }, lines: describeLog(checked.value), task: null })
+  return holds({ kind: 'log export', facts: { checkpoint: plainCheckpoint(checkpoint), continues }, lines: describeLog(checked.value), closure: null })
 }
 
 const refused = (refusal: EvidenceRefusal): { readonly ok: false; readonly refusal: EvidenceRefusal } => ({ ok: false, refusal })

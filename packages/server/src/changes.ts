@@ -2,6 +2,7 @@ import { useProof } from './http/routes/doors.ts'
 import { abandonLease, activateLease, intendLease } from './issue/issue-lease.ts'
 import { withdrawOrphan } from './jobs/orphans.ts'
 import { forget } from './jobs/forget.ts'
+import { tryRoom } from './jobs/room.ts'
 import { install } from './record/install.ts'
 import { rejectForged, sealBatch, startLog } from './record/seal.ts'
 import type { AnyWritChange } from './record/tx.ts'
@@ -17,7 +18,7 @@ import { openTask } from './tasks/open-task.ts'
 
 /** Every change there is: the writer's thread runs no other. */
 export const CHANGES: readonly AnyWritChange[] = [
-  install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, useProof, forget,
+  install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, useProof, forget, tryRoom,
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
   addBackend, recordBackendTest, keepNextSecret, takeNextSecret, removeBackend, trustIssuer, removeIssuer,
   openTask, heartbeat, endTask, endDueTasks,

@@ -11,6 +11,7 @@ import type { Logger } from 'pino'
 import { authenticateOperator } from './authenticate/operator-key.ts'
 import { privateKeyJwt, type RegisteredKey } from './authenticate/private-key-jwt.ts'
 import type { Config } from './config/config.ts'
+import { directoryFault } from './config/data-directory.ts'
 import { BackendFault } from './connectors/connector.ts'
 import { postgresConnector } from './connectors/postgres/connector.ts'
 import { makeApp } from './http/app.ts'
@@ -21,6 +22,7 @@ import { registryRoutes } from './http/routes/registry.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
 import { startJobs } from './jobs/jobs.ts'
+import { watchRoom } from './jobs/room.ts'
 import { createKeys } from './keys/key-files.ts'
 import { keysMessage, openKeys, type Keys } from './keys/keys.ts'
 import { bell } from './platform/bell.ts'
@@ -35,6 +37,7 @@ import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listBackends } from './store/backends.ts'
 import { findIdentity, listCredentials } from './store/identities.ts'
 import { countOperators, findInstallation, findOperatorByKey } from './store/installation.ts'
+import { StorageUnavailable } from './store/faults.ts'
 import { MIGRATIONS } from './store/migrations/all.ts'
 import { openPostgres } from './store/postgres.ts'
 import { postgresExists, sqliteExists } from './store/peek.ts'
@@ -62,12 +65,12 @@ export type RunningServer = {
 export async function startServer(config: Config, log: Logger, onFault: (error: Error) => void): Promise<RunningServer> {
   const entropy = hostEntropy
   const clock = monotonicClock((skew) => log.warn({ skew_ms: skew }, 'the host\'s clock and the reference differ'))
-  const keys = await openOrCreateKeys(config)
-  const opened = await openStore(config, keys, { clock, onFault })
+  const { keys, store: opened } = await openKeysAndStore(config, { clock, onFault })
   const recorded = bell()
   const due = bell()
   const sealed = bell()
-  const store = ringing(opened, () => recorded.ring())
+  const { store: watched, check } = watchRoom(opened, clock)
+  const store = ringing(watched, () => recorded.ring())
   try {
     for (const stream of STREAMS) if (!(await isKeyOfLog({ store, signers: keys.signers }, stream))) throw new Unstartable(otherLogKey(stream))
     const installation = await installIn(store, keys, clock)
@@ -90,7 +93,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     let issuer = config.issuer
     const authenticate = authenticator({ store, clock, log, issuer: () => issuer ?? '' })
     const whyNotReady = async (): Promise<string | undefined> => {
-      await store.ping()
+      await check()
       const late = jobs.loops.find((loop) => ['seal', 'end-due', 'withdraw'].includes(loop.name) && loop.sinceRound() > 5000)
       return late === undefined ? undefined : `job \`${late.name}\` stands still`
     }
@@ -122,6 +125,24 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   }
 }
 
+type StoreNeeds = { readonly clock: ResyncedClock; readonly onFault: (error: Error) => void }
+
+/** A database that can not be asked is named by its place; the rest of its URL holds a password. */
+async function openKeysAndStore(config: Config, needs: StoreNeeds): Promise<{ readonly keys: Keys; readonly store: Store }> {
+  const unusable = directoryFault(config.dataDirectory)
+  if (unusable !== undefined) {
+    throw new Unstartable(`WRIT_DATA \`${config.dataDirectory}\` ${unusable}: name a directory that the user that runs writ may write to`)
+  }
+  try {
+    const keys = await openOrCreateKeys(config)
+    return { keys, store: await openStore(config, keys, needs) }
+  } catch (cause) {
+    if (!(cause instanceof StorageUnavailable) || config.store.kind !== 'postgres') throw cause
+    const { hostname, port, pathname } = new URL(config.store.url)
+    throw new Error(`PostgreSQL at \`${hostname}:${port || '5432'}${pathname}\` can not be used (${cause.code}): see WRIT_DATABASE_URL`, { cause })
+  }
+}
+
 async function openOrCreateKeys(config: Config): Promise<Keys> {
   const keys = openKeys(config.keyDirectory, hostEntropy)
   if (keys.ok) return keys.value
@@ -134,7 +155,7 @@ async function openOrCreateKeys(config: Config): Promise<Keys> {
   return again.value
 }
 
-async function openStore(config: Config, keys: Keys, more: { readonly clock: ResyncedClock; readonly onFault: (error: Error) => void }): Promise<Store> {
+async function openStore(config: Config, keys: Keys, more: StoreNeeds): Promise<Store> {
   const migrations = { release: RELEASE, list: MIGRATIONS }
   const now = more.clock.now()
   if (config.store.kind === 'postgres') {

@@ -97,7 +97,8 @@ export async function assertNothingLost(writ: RunningWrit, shop: GovernedPostgre
   const found = await everyTask()
   assert.deepEqual([...known.tasks].filter((id) => !found.some((task) => task.id === id)), [], 'every acknowledged task is there')
   const leases = found.flatMap((task) => task.leases)
-  assert.deepEqual([...known.leases].filter(([id, task]) => !leases.some((lease) => lease.id === id && lease.task === task)), [], 'every acknowledged lease is there')
+  const isThere = ([id, task]: readonly [string, string]): boolean => leases.some((lease) => lease.id === id && lease.task === task)
+  assert.deepEqual([...known.leases].filter((one) => !isThere(one)), [], 'every acknowledged lease is there')
 
   for (const id of known.completed) {
     const closure = await closureOf(writ, writ.operator, id)
@@ -109,7 +110,8 @@ export async function assertNothingLost(writ: RunningWrit, shop: GovernedPostgre
     assert.ok(made.some((one) => one.name === table && one.new_owner === shop.owner), `the certificate lists ${table}`)
   }
   await eventually('every login belongs to a live lease of an open task', async () => {
-    const live = new Set((await everyTask()).filter((task) => task.state === 'open').flatMap((task) => task.leases.filter((lease) => lease.state === 'live').map((lease) => lease.user)))
+    const held = (await everyTask()).filter((task) => task.state === 'open').flatMap((task) => task.leases)
+    const live = new Set(held.filter((lease) => lease.state === 'live').map((lease) => lease.user))
     return (await shop.rolesNamed(prefix)).every((role) => live.has(role))
   }, SETTLED_WITHIN_MS)
   const minted = new Set((await allEvents(writ)).filter((event) => event.type === 'lease.minted').map((event) => event.lease))

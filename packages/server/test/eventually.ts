@@ -4,8 +4,10 @@ const LONGEST_MS = 20_000
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 200
 
+type Answer<T> = T | undefined | false
+
 /** Asks until the answer is neither undefined nor false; a test fails by the name of what did not come. */
-export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false> | T | undefined | false, within = LONGEST_MS): Promise<T> {
+export async function eventually<T>(what: string, ask: () => Promise<Answer<T>> | Answer<T>, within = LONGEST_MS): Promise<T> {
   const until = Date.now() + within
   for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 1.5, LONGEST_PAUSE_MS)) {
     const answer = await ask()

@@ -43,7 +43,9 @@ export async function fakeShop(of: StoreOfWrit, mood: Partial<Mood> = {}): Promi
   const backend = await addShop(of)
   const { store, clock, keys } = of
   const about = { store, clock, secrets: keys.secrets, entropy: hostEntropy }
-  const withdrawing: WithdrawNeeds = { ...about, reach: async () => ({ connector, templateOf: () => FAKE_TEMPLATE }), retryBase: milliseconds(10_000) }
+  const withdrawing: WithdrawNeeds = {
+    ...about, reach: async () => ({ connector, templateOf: () => FAKE_TEMPLATE }), retryBase: milliseconds(10_000),
+  }
   const issuing: IssueNeeds = {
     ...about, handlePrefix: 'writ_test_', wake: () => {},
     backendNamed: async (name) => (name !== 'shop' ? undefined : {
@@ -52,7 +54,8 @@ export async function fakeShop(of: StoreOfWrit, mood: Partial<Mood> = {}): Promi
   }
   let count = 0
   const issue: FakeShop['issue'] = (task, key = `key-${++count}`) => issueLease(
-    issuing, { task: task.id, identity: task.identity, permit: permits('ddl')[0]! }, { caller: task.identity, key, requestHash: 'the same', now: clock.now() },
+    issuing, { task: task.id, identity: task.identity, permit: permits('ddl')[0]! },
+    { caller: task.identity, key, requestHash: 'the same', now: clock.now() },
   )
   return {
     of, connector, backend, identity, issuing, withdrawing, issue,
@@ -62,7 +65,8 @@ export async function fakeShop(of: StoreOfWrit, mood: Partial<Mood> = {}): Promi
       return issued.ok ? issued.value.lease : assert.fail(`refused: ${issued.refusal.kind}`)
     },
     async end(task) {
-      const ended = await store.change(endTask, { task: task.id, because: 'completed', by: { kind: 'identity', id: task.identity }, now: clock.now() })
+      const by = { kind: 'identity', id: task.identity } as const
+      const ended = await store.change(endTask, { task: task.id, because: 'completed', by, now: clock.now() })
       assert.ok(ended.ok)
     },
     async sweep() {
@@ -74,9 +78,10 @@ export async function fakeShop(of: StoreOfWrit, mood: Partial<Mood> = {}): Promi
     incidents: () => store.read((db) => listIncidents(db, { limit: 100 })),
     async closure(task) {
       await of.sealAll()
-      const { text, vkey } = await store.read(async (db) => ({ text: await certificateOf(db, (await findTask(db, task.id))!), vkey: (await findLog(db, 'non-human'))!.vkey }))
+      const text = await store.read(async (db) => certificateOf(db, (await findTask(db, task.id))!))
+      const log = (await store.read((db) => findLog(db, 'non-human')))!
       assert.ok(text !== undefined, 'there is a certificate')
-      return closureIn(keyOf(vkey), text)
+      return closureIn(keyOf(log.vkey), text)
     },
   }
 }

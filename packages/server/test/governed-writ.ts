@@ -12,8 +12,13 @@ export const DDL = { type: 'postgres', resource: 'shop', action: 'ddl' } as cons
 /** What the operator says when the shop's PostgreSQL is put under Writ, as the back end `shop` with the template `ddl`. */
 export function shopBody(shop: GovernedPostgres, more: Partial<backends.AddBackendBody> = {}): backends.AddBackendBody {
   const { name, database, owner, memberOf, connectionLimit, grants } = shop.template
-  const template = { database, owner, member_of: [...memberOf], connection_limit: connectionLimit, grants: grants.map((one) => ({ ...one, privileges: [...one.privileges], names: [...one.names] })) }
-  return { name: 'shop', kind: 'postgres', settings: { ...shop.settings }, templates: { [name]: template as never }, secret: shop.administratorSecret, ...more }
+  const template = {
+    database, owner, member_of: [...memberOf], connection_limit: connectionLimit,
+    grants: grants.map((one) => ({ ...one, privileges: [...one.privileges], names: [...one.names] })),
+  }
+  return {
+    name: 'shop', kind: 'postgres', settings: { ...shop.settings }, templates: { [name]: template as never }, secret: shop.administratorSecret, ...more,
+  }
 }
 
 export async function addShop(writ: RunningWrit, shop: GovernedPostgres, more: Partial<backends.AddBackendBody> = {}): Promise<void> {
@@ -50,7 +55,8 @@ export async function leased(by: TestIdentity, task: string, headers: Ask['heade
 }
 
 export const complete = (by: TestIdentity, task: string): Promise<Got<tasks.TaskReply>> => by.api(tasks.completeTask, { parameters: { id: task } })
-export const show = (by: Pick<TestIdentity, 'api'>, task: string): Promise<Got<tasks.TaskReply>> => by.api(tasks.showTask, { parameters: { id: task } })
+export const show = (by: Pick<TestIdentity, 'api'>, task: string): Promise<Got<tasks.TaskReply>> =>
+  by.api(tasks.showTask, { parameters: { id: task } })
 
 /** A session with nothing but what the reply said. Its end is what a test waits for. */
 export async function login(lease: tasks.IssuedLease): Promise<Client> {

@@ -9,13 +9,15 @@ import { askFile, STORES, type StoreName } from './store-of-writ.ts'
 type Row = Readonly<Record<string, unknown>>
 
 /** One statement in the store of a running Writ, past Writ; `$1` for values. */
-export async function inStoreOf(writ: Pick<RunningWrit, 'folder' | 'databaseUrl'>, statement: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
+export async function inStoreOf(writ: Pick<RunningWrit, 'folder' | 'databaseUrl'>, statement: string,
+  values: readonly unknown[] = []): Promise<readonly Row[]> {
   return writ.databaseUrl === undefined ? askFile(join(writ.folder, 'data', 'writ.db'), statement, values) : ask(writ.databaseUrl, statement, values)
 }
 
 /** What a change would leave a row in. The log's own tables grow by themselves, and a proof is used up by whoever presents it. */
 const TABLES = [
-  'admission', 'identity', 'credential', 'trigger_hook', 'operator', 'bootstrap', 'issuer', 'backend', 'task', 'lease', 'finding', 'incident', 'event', 'event_said', 'idempotency',
+  'admission', 'identity', 'credential', 'trigger_hook', 'operator', 'bootstrap', 'issuer', 'backend', 'task', 'lease', 'finding', 'incident',
+    'event', 'event_said', 'idempotency',
 ] as const
 
 export type Kept = Readonly<Record<(typeof TABLES)[number], number>>
@@ -27,7 +29,8 @@ export async function keptIn(writ: Pick<RunningWrit, 'folder' | 'databaseUrl'>):
 }
 
 /** The request is refused with this status and code, and the store holds what it held before. */
-export async function refused(writ: RunningWrit, asked: () => Promise<Got<unknown>>, wanted: { readonly status: number; readonly code: string }): Promise<Got<unknown>> {
+export async function refused(writ: RunningWrit, asked: () => Promise<Got<unknown>>,
+  wanted: { readonly status: number; readonly code: string }): Promise<Got<unknown>> {
   const before = await keptIn(writ)
   const got = await asked()
   assert.deepEqual({ status: got.status, code: got.problem.code }, wanted, got.text)
@@ -40,7 +43,8 @@ export async function refused(writ: RunningWrit, asked: () => Promise<Got<unknow
 export async function eventsOf(writ: RunningWrit, stream?: 'human' | 'non-human'): Promise<readonly events.EventReply[]> {
   const all: events.EventReply[] = []
   for (let cursor: string | undefined; ;) {
-    const page = (await writ.operator(events.listEvents, { query: { limit: '1000', ...(cursor === undefined ? {} : { cursor }), ...(stream === undefined ? {} : { stream }) } })).reply
+    const page = (await writ.operator(events.listEvents,
+      { query: { limit: '1000', ...(cursor === undefined ? {} : { cursor }), ...(stream === undefined ? {} : { stream }) } })).reply
     all.push(...page.events)
     if (page.events.length < 1000) return all
     cursor = page.next ?? undefined

@@ -59,7 +59,8 @@ export async function assertLogsHold(writ: Pick<RunningWrit, 'operator' | 'stran
     const verified = verifyLog(nodePrimitives, await logKey(writ, stream), linesOf([Buffer.from(exported.text)]))
     if (!verified.ok) assert.fail(`the ${stream} log: ${verified.refusal.kind}: ${verified.refusal.detail}`)
     const { size } = verified.value.checkpoint
-    const places = (await allEvents(writ, { stream })).flatMap((event) => (event.leaf_index === null || event.leaf_index >= size ? [] : [event.leaf_index]))
+    const indexes = (await allEvents(writ, { stream })).map((event) => event.leaf_index)
+    const places = indexes.filter((index) => index !== null && index < size) as number[]
     assert.deepEqual(places.toSorted((a, b) => a - b), Array.from({ length: size }, (_, index) => index))
   }
 }

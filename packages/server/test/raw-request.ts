@@ -9,7 +9,8 @@ export type RawAsk = {
   readonly body?: string | Uint8Array
 }
 
-export type RawAnswer = { readonly status: number; readonly type: string | undefined; readonly header: (name: string) => string | undefined; readonly text: string }
+export type RawAnswer = { readonly status: number; readonly type: string | undefined; readonly header: (name: string) =>
+  string | undefined; readonly text: string }
 
 /** A request that no tidy client would send. */
 export function rawRequest(url: string, ask: RawAsk): Promise<RawAnswer> {
@@ -36,4 +37,5 @@ export function rawRequest(url: string, ask: RawAsk): Promise<RawAnswer> {
 }
 
 /** What two callers can compare: the answer without the number that names the request. */
-export const withoutTrace = (answer: Pick<RawAnswer, 'status' | 'text'>): string => `${answer.status} ${answer.text.replace(/"trace_id":"[^"]*"/, '')}`
+export const withoutTrace = (answer: Pick<RawAnswer, 'status' | 'text'>): string =>
+  `${answer.status} ${answer.text.replace(/"trace_id":"[^"]*"/, '')}`

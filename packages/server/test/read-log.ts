@@ -29,7 +29,7 @@ export const verifyText = (vkey: string, text: string, earlier: readonly string[
 /** Both that the log holds as a whole and that every event of the stream, and no other, has its one place in it. */
 export async function assertOneChain(of: { readonly store: Store; readonly sql: (statement: string) => Promise<readonly Readonly<Record<string, unknown>>[]> }, stream: Stream): Promise<number> {
   const head = (await of.store.read((db) => findLog(db, stream)))!
-  const verified = verifyText(head.vkey, await exportOf(of.store.read, stream))
+  const verified = verifyText(head.vkey, await exportOf((query) => of.store.read(query), stream))
   assert.ok(verified.ok, `the log was refused: ${verified.ok ? '' : verified.refusal.detail}`)
   const rows = await of.sql(`select leaf_index from event where stream = '${stream}' and (leaf_index is null or leaf_index >= 0) order by leaf_index`)
   assert.deepEqual(rows.map((row) => Number(row['leaf_index'])), Array.from({ length: head.size }, (_, i) => i))

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Registration } from '@writ/contract/registry'
 import type { Stream } from '@writ/domain/event'
 import { install } from '../src/record/install.ts'
 import { applyManifest } from '../src/registry/apply-manifest.ts'
@@ -18,7 +19,7 @@ export async function recordStarts(writ: StoreOfWrit, times: number): Promise<vo
 /** So many events of the human stream in one transaction. */
 export async function recordNos(writ: StoreOfWrit, many: number): Promise<void> {
   const entries = Array.from({ length: many }, (_, i) => {
-    const draft = toDraft({ ...structuredClone(REGISTRATION) as never, spiffe_id: `spiffe://acme.example/${writ.newId('admission')}-${i}`, admission: { answer: 'delegated_token', reason: 'its caller has a token' } })
+    const draft = toDraft({ ...structuredClone(REGISTRATION) as unknown as Registration, spiffe_id: `spiffe://acme.example/${writ.newId('admission')}-${i}`, admission: { answer: 'delegated_token', reason: 'its caller has a token' } })
     if (!draft.ok) return assert.fail(draft.refusal.message)
     return { draft: draft.value, ids: { admission: writ.newId('admission'), identity: writ.newId('identity'), credential: writ.newId('credential') }, sealedHook: null }
   })
@@ -30,7 +31,7 @@ type Draft = Partial<Omit<IdentityDraft, 'spiffeId'>> & { readonly name: string 
 
 /** What a registration that lacks nothing asks for. */
 export function draftOf({ name, ...more }: Draft): IdentityDraft {
-  const draft = toDraft({ ...structuredClone(REGISTRATION) as never, authority: ['postgres:shop:read', 'postgres:shop:write'], spiffe_id: `spiffe://acme.example/${name}` })
+  const draft = toDraft({ ...structuredClone(REGISTRATION) as unknown as Registration, authority: ['postgres:shop:read', 'postgres:shop:write'], spiffe_id: `spiffe://acme.example/${name}` })
   return draft.ok ? { ...draft.value, ...more } : assert.fail(draft.refusal.message)
 }
 

@@ -134,3 +134,14 @@ export async function everyRow(of: Pick<StoreOfWrit, 'name' | 'sql'>): Promise<R
 
 const sorted = (rows: readonly Row[]): readonly Row[] => rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 const plain = (row: Row): Row => Object.fromEntries(Object.entries(row).map(([column, value]) => [column, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value]))
+
+/** So many more leases like this one, made past Writ: the number is what matters, and each one made by Writ takes some milliseconds. */
+export async function copyLease({ name, sql }: Pick<StoreOfWrit, 'name' | 'sql'>, lease: string, times: number): Promise<void> {
+  const number = name === 'sqlite' ? 'substr(\'0000\' || i, -4)' : 'right(\'0000\' || i, 4)'
+  const columns = `task_id, identity_id, backend_id, template, state, outcome, intended_at, minted_at, expires_at, control, attempts, due_at,
+    sealed_secret, end_leaf, stop_at`
+  await sql(`
+    insert into lease (id, handle, ${columns})
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < ${times})
+    select substr(id, 1, 26) || ${number}, handle || i, ${columns} from lease, n where id = '${lease}'`)
+}

@@ -159,7 +159,7 @@ export const TAMPERINGS: readonly Tampering[] = [
     },
   },
   {
-    what: 'the head of the log', run: async (as, log, random) => {
+    what: 'the head of the log', run: async (as, _log, random) => {
       const [head] = await as('select note from log where stream = \'human\'')
       const note = String(head!['note'])
       const at = random(note.length - 1)

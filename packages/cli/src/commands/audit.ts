@@ -51,11 +51,11 @@ async function tail(start: Start, flags: TailFlags): Promise<void> {
   const only = { stream: flags.stream, task: flags.task }
   let reply = await call(connection, listEvents, { query: { ...only, limit: flags.limit, newest: 'true' } })
   for (const event of reply.events) printEvent(start.settings, event)
-  let last = reply.events.at(-1)?.id ?? reply.next ?? undefined
+  let last = reply.next ?? undefined
   while (flags.follow) {
     reply = await call(connection, listEvents, { query: { ...only, cursor: last, wait_seconds: WAIT_SECONDS }, timeoutMs: WAIT_SECONDS * 1000 + start.settings.timeoutMs, patient: true })
     for (const event of reply.events) printEvent(start.settings, event)
-    last = reply.next ?? reply.events.at(-1)?.id ?? last
+    last = reply.next ?? last
   }
 }
 

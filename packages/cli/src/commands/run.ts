@@ -6,9 +6,9 @@ import { call, type Connection } from '../client.ts'
 import { identityConnection, startOf } from '../connections.ts'
 import { CommandFailure, EXIT, usage } from '../exit.ts'
 import type { Run } from '../main.ts'
-import { lengthOf, printFailure, say } from '../output.ts'
+import { lengthOf, printFailure, say, warn } from '../output.ts'
 import { exitCodeOf, startChild } from '../run/child.ts'
-import { complete, fetchCertificate } from '../run/closing.ts'
+import { complete, fetchCertificate, stillOpen } from '../run/closing.ts'
 import { bareEnvironment, deliver, variablePrefixes, wantedLeases, type Delivered, type Delivery, type LeaseTo, type Wanted } from '../run/delivery.ts'
 import { holdTask, type Lost } from '../run/hold.ts'
 import { catchSignals, comesFromTerminal, type Signals } from '../run/signals.ts'
@@ -125,14 +125,16 @@ async function close(settings: Settings, connection: Connection, { task, keep, s
     if (!completed) await complete(connection, task.id, leaving.signal)
     completed = true
     if (quietly) return EXIT.ok
-    const { lines } = await fetchCertificate(connection, task.id, keep, leaving.signal)
+    const { lines, incidents } = await fetchCertificate(connection, task.id, keep, leaving.signal)
     for (const line of lines) say(settings, line)
+    if (incidents.length > 0) warn(`writ: a login could not be shown dead, and this stays open: ${incidents.map(inert).join(', ')}; \`writ doctor\` shows it`)
     if (keep !== undefined) say(settings, `certificate kept in ${keep}, the log's key in ${keep}.key`)
     return EXIT.ok
   } catch (fault) {
     // Whatever went wrong here must not hide the command's own code.
     const failure = fault instanceof CommandFailure ? fault : new CommandFailure(EXIT.unexpected, fault instanceof Error ? fault.message : String(fault), { cause: fault })
     printFailure(failure, false)
+    if (failure.exit === EXIT.timed_out) for (const line of await stillOpen(connection, task.id, keep)) say({ ...settings, quiet: false }, `writ: ${line}`)
     if (!completed) say({ ...settings, quiet: false }, `writ: the server ends task ${inert(task.id)} by itself when it has heard nothing for ${task.heartbeat_seconds} s`)
     return failure.exit === EXIT.verification_failed || keep !== undefined ? failure.exit : EXIT.ok
   } finally {

@@ -24,6 +24,14 @@ export function define(command: Command, run: Run): void {
     await printTask(start, await call(await eitherConnection(start, flags), showTask, { parameters: { id } }))
   }))
   defineEnd(command, run)
+  holderOptions(command.command('certificate <task> <file>').description("wait for the closure certificate, check it, and keep it with the log's key in FILE.key"))
+    .action((id: string, file: string, flags: HolderFlags, own: Command) => run(async () => {
+      const start = await startOf(own)
+      const { fetchCertificate } = await import('../run/closing.ts')
+      const { lines } = await fetchCertificate(await eitherConnection(start, flags), id, file, new AbortController().signal)
+      for (const line of lines) say(start.settings, line)
+      say(start.settings, `certificate kept in ${file}, the log's key in ${file}.key`)
+    }))
 }
 
 function defineList(command: Command, run: Run): void {

@@ -1,10 +1,12 @@
 import { writeFile } from 'node:fs/promises'
 import { listLogs } from '@writ/contract/events'
-import { certificate, completeTask } from '@writ/contract/tasks'
+import { certificate, completeTask, showTask } from '@writ/contract/tasks'
+import { inert } from '@writ/ledger/inert'
 import { call, type Connection } from '../client.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 
-export type Closed = { readonly lines: readonly string[] }
+/** `incidents`: those that are open because a lease could not be shown dead. */
+export type Closed = { readonly lines: readonly string[]; readonly incidents: readonly string[] }
 
 /** The server waits at most so long in one request (the contract's bound is 60). */
 const WAIT_SECONDS = 20
@@ -32,7 +34,18 @@ export async function fetchCertificate(connection: Connection, task: string, kee
     await Promise.all([import('@writ/ledger/note'), import('@writ/ledger/offline/primitives'), import('@writ/ledger/offline/evidence-file'), import('../evidence-file.ts')])
   const key = parseVerifierKey(nodePrimitives.sha256, log.vkey)
   if (!key.ok) throw notVerified(`the log's key: ${key.refusal.detail}`)
-  const verified = evidenceOf(verifyCertificateText(key.value, text))
-  if (verified.task !== task) throw notVerified(`the certificate is of task \`${verified.task}\` and not of \`${task}\``)
-  return { lines: verified.lines }
+  const { closure, lines } = evidenceOf(verifyCertificateText(key.value, text))
+  if (closure?.task !== task) throw notVerified(`the certificate is of task \`${closure?.task}\` and not of \`${task}\``)
+  return { lines, incidents: closure.leases.flatMap(({ end }) => (end.kind === 'incident' ? [end.incident] : [])) }
+}
+
+/** What of the task is still open, a line for each lease, and how to get the certificate once nothing is; nothing when the server is away. */
+export async function stillOpen(connection: Connection, task: string, keep: string | undefined): Promise<readonly string[]> {
+  const now = await call(connection, showTask, { parameters: { id: task }, timeoutMs: ASK_MS }).catch(() => undefined)
+  if (now === undefined) return []
+  const open = now.leases.filter((lease) => lease.state !== 'ended')
+  return [
+    ...open.map((lease) => `lease ${lease.id} (${lease.user} on ${lease.backend}) is not proved dead yet: ${lease.state}${lease.incident === null ? '' : `, incident ${lease.incident}`}`),
+    `the server goes on; once it is done: writ task certificate ${task} ${keep ?? 'FILE'}`,
+  ].map(inert)
 }

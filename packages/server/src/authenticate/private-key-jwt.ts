@@ -4,11 +4,11 @@ import type { IdentityState } from '@writ/domain/identity'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { parseSpiffeId, type SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs, plus, seconds, type EpochMs } from '@writ/domain/time'
-import { compactVerify, errors, importJWK } from 'jose'
 import type { Clock } from '../platform/clock.ts'
 import type { AuthenticateRefusal, Authenticator } from './authenticator.ts'
 import { readCompactJws, type ClaimedJws } from './compact-jws.ts'
 import type { VerificationKey } from './registered-key.ts'
+import { signatureCheck, type SignatureCheck } from './signature.ts'
 
 /** A key that an identity may sign with: registered, and not revoked since. */
 export type RegisteredKey = VerificationKey & {
@@ -48,12 +48,13 @@ const TYPES: ReadonlySet<string | undefined> = new Set([undefined, 'JWT', 'clien
  * worth nothing here; and `jti` is required and works once.
  */
 export function privateKeyJwt(needs: PrivateKeyJwtNeeds): Authenticator {
+  const isSignedBy = signatureCheck()
   return {
     kind: 'private_key_jwt',
     async authenticate(evidence) {
       const read = readCompactJws(evidence, TYPES)
       if (!read.ok) return read
-      const signed = await findSigner(needs, evidence, read.value)
+      const signed = await findSigner(needs, isSignedBy, evidence, read.value)
       if (!signed.ok) return signed
       const { signer, spiffeId } = signed.value
 
@@ -73,9 +74,10 @@ export function privateKeyJwt(needs: PrivateKeyJwtNeeds): Authenticator {
 
 /** The registered key that made the signature. Of the unverified claims it uses the name alone, to know whose keys to try. */
 async function findSigner(
-  needs: PrivateKeyJwtNeeds,
+  needs: Pick<PrivateKeyJwtNeeds, 'keysOf'>,
+  isSignedBy: SignatureCheck,
   token: string,
-  { alg, headerAlg, claimedKid, claims }: ClaimedJws,
+  { alg, claimedKid, claims }: ClaimedJws,
 ): Promise<Outcome<{ readonly signer: RegisteredKey; readonly spiffeId: SpiffeId }, AuthenticateRefusal>> {
   const { iss: claimedIssuer, sub: claimedSubject } = claims
   if (typeof claimedIssuer !== 'string') return refuse({ kind: 'malformed_claim', claim: 'iss' })
@@ -90,20 +92,9 @@ async function findSigner(
   if (candidates.length === 0) return refuse({ kind: 'unknown_key' })
   if (candidates.length > MOST_KEYS_TRIED) return refuse({ kind: 'kid_needed' })
   for (const signer of candidates) {
-    if (await isSignedBy(signer, token, headerAlg)) return ok({ signer, spiffeId: claimed.value })
+    if (isSignedBy(signer, token)) return ok({ signer, spiffeId: claimed.value })
   }
   return refuse({ kind: 'bad_signature' })
-}
-
-async function isSignedBy(key: VerificationKey, token: string, headerAlg: string): Promise<boolean> {
-  const publicKey = await importJWK({ ...key.jwk }, key.alg)
-  try {
-    await compactVerify(token, publicKey, { algorithms: [headerAlg] })
-    return true
-  } catch (error) {
-    if (error instanceof errors.JOSEError) return false
-    throw error
-  }
 }
 
 type CheckedClaims = { readonly jti: string; readonly expiresAt: EpochMs }

@@ -44,9 +44,15 @@ export function readConfig(env: Environment): Outcome<Config, readonly ConfigRef
   const port = readPort(env.WRIT_PORT) ?? fault('WRIT_PORT', `\`${env.WRIT_PORT}\` is no port: a whole number from 0 to 65535`)
   const logLevel = env.WRIT_LOG || 'warn'
   if (!LOG_LEVELS.includes(logLevel)) fault('WRIT_LOG', `\`${logLevel}\` is no level: one of ${LOG_LEVELS.join(', ')}`)
-  const retryBase = env.WRIT_RETRY_BASE === undefined ? milliseconds(10_000) : parseDuration(env.WRIT_RETRY_BASE) ?? fault('WRIT_RETRY_BASE', 'must be a length such as `10s`')
+  const retryBase = env.WRIT_RETRY_BASE === undefined || env.WRIT_RETRY_BASE === ''
+    ? milliseconds(10_000)
+    : parseDuration(env.WRIT_RETRY_BASE) ?? fault('WRIT_RETRY_BASE', 'must be a length such as `10s`')
   const issuer = readIssuer(env.WRIT_ISSUER)
   if (issuer === undefined) fault('WRIT_ISSUER', 'must be an origin such as `https://writ.acme.example`, without path or trailing slash')
+  const withoutChecksums = env.WRIT_DATABASE_WITHOUT_CHECKSUMS
+  if (withoutChecksums !== undefined && withoutChecksums !== '' && withoutChecksums !== 'accepted') {
+    fault('WRIT_DATABASE_WITHOUT_CHECKSUMS', 'must be `accepted`, or be left out')
+  }
   const store = readStore(env, dataDirectory)
   if (store === undefined) fault('WRIT_DATABASE_URL', 'must be `postgres://user:secret@host:port/database`')
   if (faults.length > 0 || port === null || retryBase === null || issuer === undefined || store === undefined) return refuse(faults)

@@ -109,7 +109,7 @@ function readOnce(needs: ServeNeeds, request: FastifyRequest, caller: AnyCaller 
   const hash = createHash('sha256').update(JSON.stringify([request.method, request.url, rawBody])).digest()
   return ok({
     caller: caller === null ? 'anyone' : caller.kind === 'operator' ? caller.operator : caller.identity,
-    key: given ?? Buffer.from(needs.entropy.bytes(16)).toString('hex'),
+    key: given ?? null,
     requestHash: Buffer.from(needs.eventMac.macOf(Buffer.concat([Buffer.from('request\0'), hash]))).toString('base64url'),
     now: needs.clock.now(),
   })

@@ -17,7 +17,7 @@ import { revokeOnItsOwn } from '../revoke/lease-changes.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
 import { findIdentity } from '../store/identities.ts'
 import { findLease, insertIntendedLease, lockLease, markLeaseLive, setLeaseDue, type StoredLease } from '../store/leases.ts'
-import { lockTask, touchTask } from '../store/tasks.ts'
+import { countBeneath, lockTask, touchTask } from '../store/tasks.ts'
 import type { Once } from '../store/store.ts'
 
 /** What was asked for: one permit of the task's grant, at one back end. */
@@ -30,6 +30,7 @@ export type IssueRefusal =
   | { readonly kind: 'grant_not_covered'; readonly by: 'task' }
   | { readonly kind: 'no_such_backend'; readonly name: string }
   | { readonly kind: 'no_such_template'; readonly backend: string; readonly template: string }
+  | { readonly kind: 'too_many_leases'; readonly most: number }
   | { readonly kind: 'secret_no_longer_shown'; readonly lease: LeaseId }
   | { readonly kind: 'key_reused' }
   | { readonly kind: 'stopped_meanwhile'; readonly lease: LeaseId }
@@ -57,6 +58,9 @@ type IntendInput = AskedLease & { readonly id: LeaseId; readonly backend: Backen
 /** A stored reply that holds a secret can be repeated for this long. */
 const REPLY_SHOWN_MS = 60_000
 
+/** The closing of a task names each lease and each child in some 100 bytes of one entry of the log, which has 65,535 at most. */
+const MOST_BENEATH = 600
+
 /** A login is made in some 20 ms. */
 const LOOK_AGAIN_MS = 10
 
@@ -70,6 +74,7 @@ export const intendLease = change('lease.intend', async (tx: Tx, input: IntendIn
   if (task.callsUsed + 1 > task.budgetCalls) return notOpen('budget_exhausted')
   if ((await findIdentity(tx.db, task.identity))?.state !== 'active') return refuse<IssueRefusal>({ kind: 'identity_not_active' })
   if (!covers(task.authority, [input.permit])) return refuse<IssueRefusal>({ kind: 'grant_not_covered', by: 'task' })
+  if ((await countBeneath(tx.db, task.id)) >= MOST_BENEATH) return refuse<IssueRefusal>({ kind: 'too_many_leases', most: MOST_BENEATH })
   const lease: Lease = {
     id: input.id, task: task.id, identity: task.identity, backend: input.backend, template: input.template, handle: input.handle, state: 'intended',
     outcome: null, intendedAt: input.now, expiresAt: task.deadline, control: null, attempts: 0, incident: null,

@@ -2,6 +2,7 @@ import type { BackendId, LeaseId } from '@writ/domain/id'
 import { milliseconds, plus } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
+import { turns } from '../platform/turns.ts'
 import { claimLeases } from '../revoke/lease-changes.ts'
 import { withdrawLease, type WithdrawNeeds } from '../revoke/withdraw.ts'
 import type { StoredLease } from '../store/leases.ts'
@@ -16,6 +17,12 @@ const MOST_CLAIMED = 256
  */
 const MOST_PER_BACKEND = 256
 
+/**
+ * The ends of one task's leases wait for each other at the task's row. All of them at once would hold every connection to the store, and
+ * callers as well as most of themselves would be told that it is not available.
+ */
+const MOST_RECORDED_AT_ONCE = 3
+
 type Needs = WithdrawNeeds & { readonly log: Logger; readonly ended: Bell }
 
 /**
@@ -24,9 +31,11 @@ type Needs = WithdrawNeeds & { readonly log: Logger; readonly ended: Bell }
  */
 export function withdrawals(needs: Needs): { readonly round: () => Promise<boolean>; readonly settled: () => Promise<void> } {
   const running = new Map<LeaseId, { readonly backend: BackendId; readonly done: Promise<void> }>()
+  const inTurn = turns(MOST_RECORDED_AT_ONCE)
+  const store: WithdrawNeeds['store'] = { change: (change, input) => inTurn(() => needs.store.change(change, input)) }
 
   const begin = (lease: StoredLease): void => {
-    const done = withdrawLease(needs, lease)
+    const done = withdrawLease({ ...needs, store }, lease)
       .catch((error: unknown) => needs.log.error({ lease: lease.id, err: error }, 'a withdrawal failed outside of its back end and will be tried again'))
       .finally(() => {
         running.delete(lease.id)

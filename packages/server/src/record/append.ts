@@ -4,6 +4,7 @@ import { mintId, type EventId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
 import { canonical, type JsonValue } from '@writ/ledger/canonical'
 import { commit } from '@writ/ledger/commitment'
+import { MOST_ENTRY_BYTES } from '@writ/ledger/entries'
 import { leafHash } from '@writ/ledger/hash'
 import { insertEvent, insertEventSaid } from '../store/events.ts'
 import type { Tx } from './tx.ts'
@@ -35,6 +36,8 @@ export async function append(tx: Tx, now: EpochMs, draft: EventDraft): Promise<A
   }
   const text = canonical(leaf as unknown as JsonValue)
   const bytes = Buffer.from(text, 'utf8')
+  // INVARIANT: one leaf that is too long would keep its whole bundle from ever being served.
+  if (bytes.length > MOST_ENTRY_BYTES) throw new RangeError(`a \`${draft.type}\` event of ${bytes.length} bytes does not fit an entry of the log`)
   const hashed = leafHash(sha256, bytes)
   await insertEvent(tx.db, { leaf, text, leafHash: hashed, mac: eventMac.macOf(bytes) })
   if (said.length > 0) await insertEventSaid(tx.db, leaf.id, said)

@@ -7,7 +7,7 @@ import type { Sealer } from '../keys/seal.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Entropy } from '../platform/entropy.ts'
 import { failpoint } from '../platform/failpoint.ts'
-import type { Connect, Reach } from '../reach/reach.ts'
+import type { Connect, Reach, ReachedBackend } from '../reach/reach.ts'
 import type { Store } from '../record/tx.ts'
 import { findBackend, secretPlace, type Backend, type BackendSettings } from '../store/backends.ts'
 import { addBackend as addBackendChange, keepNextSecret, recordBackendTest, takeNextSecret, type WatchedRefusal } from './watched.ts'
@@ -49,9 +49,15 @@ export async function addBackend(needs: BackendNeeds, asked: NewBackend, by: Eve
   }
 }
 
+/** A removed one is reached for the ends of its leases alone. */
+async function reachActive({ store, reach }: BackendNeeds, reference: string): Promise<ReachedBackend | undefined> {
+  const backend = await store.read((db) => findBackend(db, reference))
+  return backend?.state === 'active' ? reach.reach(reference) : undefined
+}
+
 /** The same cycle, at any later time. */
 export async function testBackend(needs: BackendNeeds, reference: string, by: EventActor): Promise<Outcome<Admission, BackendRefusal>> {
-  const backend = await needs.reach.reach(reference)
+  const backend = await reachActive(needs, reference)
   if (backend === undefined) return refuse({ kind: 'no_such_thing' })
   const admitted = await admit(needs, backend.connector, backend.templates)
   const outcome = admitted.ok ? 'passed' : admitted.refusal.kind
@@ -61,7 +67,7 @@ export async function testBackend(needs: BackendNeeds, reference: string, by: Ev
 
 /** Gives the administrator a secret that nobody has ever seen. It is sealed into the store before the back end is told. */
 export async function rotateBackend(needs: BackendNeeds, reference: string, by: EventActor): Promise<Outcome<BackendId, BackendRefusal>> {
-  const backend = await needs.reach.reach(reference)
+  const backend = await reachActive(needs, reference)
   if (backend === undefined) return refuse({ kind: 'no_such_thing' })
   const secret = toSecret(SECRET_PREFIX.database, needs.entropy.bytes(32))
   await needs.store.change(keepNextSecret, { backend: backend.id, sealed: needs.secrets.seal(secret, secretPlace(backend.id)) })

@@ -3,7 +3,7 @@ import type { EpochMs } from '@writ/domain/time'
 import { overallOutcome, type TaskOutcome } from '@writ/ledger/lease-closure'
 import { append } from '../record/append.ts'
 import type { Tx } from '../record/tx.ts'
-import { listLeasesOf, type StoredLease } from '../store/leases.ts'
+import { hasUnendedLease, listLeasesOf, type StoredLease } from '../store/leases.ts'
 import { listChildren, lockTask, markTaskClosed } from '../store/tasks.ts'
 
 /**
@@ -13,9 +13,11 @@ import { listChildren, lockTask, markTaskClosed } from '../store/tasks.ts'
 export async function closeTaskIfDone(tx: Tx, id: TaskId, now: EpochMs): Promise<void> {
   const task = await lockTask(tx, id)
   if (task === undefined || task.state !== 'ending') return
+  // Asked at the end of each lease: all of them are read once, by the last.
+  if (await hasUnendedLease(tx.db, id)) return
   const leases = await listLeasesOf(tx.db, [id])
   const children = await listChildren(tx.db, id)
-  if (leases.some((lease) => lease.state !== 'ended' && lease.state !== 'stuck') || children.some((child) => child.state !== 'closed')) return
+  if (children.some((child) => child.state !== 'closed')) return
   const outcome = overallOutcome([...leases.map(outcomeOf), ...children.flatMap((child) => child.closedOutcome ?? [])])
   const closed = await append(tx, now, {
     type: 'task.closed',

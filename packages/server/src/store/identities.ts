@@ -123,7 +123,11 @@ export async function listTriggeredBy(db: Db, kind: 'backend_removed' | 'issuer_
   return rows.map(parseIdentityRow)
 }
 
+/** Days count for the trigger; to the minute spares a busy identity's row a write with every task. */
+const USE_COUNTS_AFTER_MS = 60_000
+
 export async function markIdentityUsed(db: Db, identity: Identity, now: EpochMs): Promise<void> {
+  if (identity.lastUsedAt !== null && now < identity.lastUsedAt + USE_COUNTS_AFTER_MS) return
   const dueAt = identityDueAt({ ...identity, lastUsedAt: now })
   await db.updateTable('identity').set({ last_used_at: now, due_at: dueAt }).where('id', '=', identity.id).where('state', '<>', 'retired').execute()
 }

@@ -54,6 +54,12 @@ export async function takeProof(db: Db, hash: Uint8Array, expiresAt: EpochMs): P
   return taken.numInsertedOrUpdatedRows === 1n
 }
 
+/** One row that only a trial of the store writes, in place of the one before. */
+export async function keepTrial(db: Db, filling: string, now: EpochMs): Promise<void> {
+  await db.insertInto('idempotency').values({ caller: 'writ', key: 'trial', request_hash: '', change: 'store.try', result: filling, created_at: now })
+    .onConflict((conflict) => conflict.columns(['caller', 'key']).doUpdateSet({ result: filling, created_at: now })).execute()
+}
+
 export async function forgetExpired(db: Db, now: EpochMs, replyAge: EpochMs): Promise<void> {
   await db.deleteFrom('proof_used').where('expires_at', '<', now).execute()
   await db.deleteFrom('idempotency').where('created_at', '<', replyAge).execute()

@@ -80,6 +80,12 @@ export async function listLeasesOf(db: Db, tasks: readonly TaskId[]): Promise<re
   return rows.map(parseLeaseRow)
 }
 
+/** Whether a lease of the task has no recorded end yet. */
+export async function hasUnendedLease(db: Db, task: TaskId): Promise<boolean> {
+  const row = await db.selectFrom('lease').select('id').where('task_id', '=', task).where('state', 'not in', ['ended', 'stuck']).limit(1).executeTakeFirst()
+  return row !== undefined
+}
+
 export async function markLeaseLive(db: Db, id: LeaseId, control: ControlLogin, now: EpochMs): Promise<void> {
   await db.updateTable('lease')
     .set((eb) => ({ state: 'live', minted_at: now, control: toJsonText(control), due_at: eb.ref('expires_at') })).where('id', '=', id).execute()

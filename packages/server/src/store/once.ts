@@ -13,6 +13,19 @@ type Stored = { readonly request_hash: string; readonly change: string; readonly
 export async function runOnce<DB, Context, Input, Value, Refusal>(
   tx: TxOf<DB, Context>, change: Change<TxOf<DB, Context>, Input, Value, Refusal>, input: Input, once: Once,
 ): Promise<Outcome<Done<Value>, Refusal | KeyReused>> {
+  const { key } = once
+  if (key === null) {
+    const outcome = await change.run(tx, input)
+    return outcome.ok ? ok({ value: outcome.value, repeated: false }) : outcome
+  }
+  return runWithKey(tx, change, input, { ...once, key })
+}
+
+type Keyed = Once & { readonly key: string }
+
+async function runWithKey<DB, Context, Input, Value, Refusal>(
+  tx: TxOf<DB, Context>, change: Change<TxOf<DB, Context>, Input, Value, Refusal>, input: Input, once: Keyed,
+): Promise<Outcome<Done<Value>, Refusal | KeyReused>> {
   if (!await takeKey(tx.db, change.name, once)) {
     const stored = await readKey(tx.db, once)
     if (stored.request_hash !== once.requestHash || stored.change !== change.name) return refuse({ kind: 'key_reused' })
@@ -26,7 +39,7 @@ export async function runOnce<DB, Context, Input, Value, Refusal>(
   return ok({ value: JSON.parse(result) as Value, repeated: false })
 }
 
-async function takeKey<DB>(db: Kysely<DB>, change: string, once: Once): Promise<boolean> {
+async function takeKey<DB>(db: Kysely<DB>, change: string, once: Keyed): Promise<boolean> {
   const taken = await sql`
     insert into idempotency (caller, key, request_hash, change, result, created_at)
          values (${once.caller}, ${once.key}, ${once.requestHash}, ${change}, '', ${once.now})
@@ -35,7 +48,7 @@ async function takeKey<DB>(db: Kysely<DB>, change: string, once: Once): Promise<
   return taken.rows.length === 1
 }
 
-async function readKey<DB>(db: Kysely<DB>, once: Once): Promise<Stored> {
+async function readKey<DB>(db: Kysely<DB>, once: Keyed): Promise<Stored> {
   const found = await sql<Stored>`
     select request_hash, change, result
       from idempotency
@@ -47,7 +60,7 @@ async function readKey<DB>(db: Kysely<DB>, once: Once): Promise<Stored> {
   return stored
 }
 
-async function storeResult<DB>(db: Kysely<DB>, once: Once, result: string): Promise<void> {
+async function storeResult<DB>(db: Kysely<DB>, once: Keyed, result: string): Promise<void> {
   await sql`
     update idempotency
        set result = ${result}

@@ -127,6 +127,17 @@ onBothStores<SmallTables, SmallContext>(smallWorld, (name, open) => {
     assert.deepEqual(await store.changeOnce(takeMarbles, take, bob), { ok: true, value: { value: { left: 2 }, repeated: false } })
   })
 
+  test(`${name}: a request without a key is done each time and leaves nothing to remember it by`, async (t) => {
+    const store = await open(t)
+    await store.change(addJar, { id: 'a', marbles: 10 })
+    const once = { caller: 'ann', key: null, requestHash: 'h1', now: epochMs(7) }
+    const take = { id: 'a', count: 4 }
+    assert.deepEqual(await store.changeOnce(takeMarbles, take, once), { ok: true, value: { value: { left: 6 }, repeated: false } })
+    assert.deepEqual(await store.changeOnce(takeMarbles, take, once), { ok: true, value: { value: { left: 2 }, repeated: false } })
+    assert.deepEqual(await store.changeOnce(takeMarbles, take, once), { ok: false, refusal: { kind: 'too_few', left: 2 } })
+    assert.deepEqual(await keys(store), [])
+  })
+
   test(`${name}: a refused change is not remembered, and its repeat may pass`, async (t) => {
     const store = await open(t)
     await store.change(addJar, { id: 'a', marbles: 1 })

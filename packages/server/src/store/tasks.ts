@@ -129,6 +129,13 @@ export async function listChildren(db: Db, parent: TaskId): Promise<readonly Chi
   return rows.map((row) => ({ id: row.id as TaskId, state: row.state as TaskState, closedLeaf: row.closed_leaf, closedOutcome: row.closed_outcome as TaskOutcome | null }))
 }
 
+/** How many leases and children hang from the task, ended ones included. */
+export async function countBeneath(db: Db, task: TaskId): Promise<number> {
+  const leases = await db.selectFrom('lease').select((eb) => eb.fn.countAll<number>().as('count')).where('task_id', '=', task).executeTakeFirstOrThrow()
+  const children = await db.selectFrom('task').select((eb) => eb.fn.countAll<number>().as('count')).where('parent_id', '=', task).executeTakeFirstOrThrow()
+  return Number(leases.count) + Number(children.count)
+}
+
 /** Moves the task's clocks and its used budget; the caller has checked both. */
 export async function touchTask(db: Db, task: Task): Promise<void> {
   await db.updateTable('task')

@@ -12,19 +12,21 @@ import { rotateBackend, settleRotation, type BackendNeeds } from '../../src/regi
 import { addBackend, keepNextSecret } from '../../src/registry/watched.ts'
 import { findBackend, secretPlace } from '../../src/store/backends.ts'
 import { eventually } from '../eventually.ts'
-import { fakeShop } from '../fake-shop.ts'
+import { AFTER_ANY_MINT, fakeShop, type FakeShop } from '../fake-shop.ts'
 import { FAKE_TEMPLATE, fakeConnector } from '../fakes/connector.ts'
 import { done, eventsOf, leaseIn, OPERATOR, openOne } from '../laws/estate.ts'
-import { STORES, storeOfWrit, type StoreOfWrit } from '../store-of-writ.ts'
+import { copyLease, STORES, storeOfWrit, type StoreOfWrit } from '../store-of-writ.ts'
 
 const quiet = pino({ level: 'silent' })
+
+const SETTINGS = { host: '127.0.0.1', port: 1, database: 'shop', user: 'writ', tls: 'disable' } as const
 
 async function addBackendTo(of: StoreOfWrit, name: string, secret: string): Promise<BackendId> {
   const id = of.newId('backend')
   return done(of.store.change(addBackend, {
     backend: {
-      id, name, kind: 'postgres', settings: { host: '127.0.0.1', port: 1, database: 'shop', user: 'writ', tls: 'disable' }, templates: [FAKE_TEMPLATE],
-      sealedSecret: of.keys.secrets.seal(secret, secretPlace(id)), nextSealedSecret: null, version: '18', state: 'active', addedAt: of.now(), secretRotatedAt: null,
+      id, name, kind: 'postgres', settings: SETTINGS, templates: [FAKE_TEMPLATE], sealedSecret: of.keys.secrets.seal(secret, secretPlace(id)),
+      nextSealedSecret: null, version: '18', state: 'active', addedAt: of.now(), secretRotatedAt: null,
     },
     by: OPERATOR, cycleMs: 1,
   }))
@@ -56,6 +58,17 @@ function withAdministrator(secret: string) {
   return { back, connector, connect }
 }
 
+/** What the search for left-over logins needs, at the fake back end. */
+function searching({ of, backend, connector }: FakeShop): OrphanNeeds {
+  const reached = {
+    id: backend, name: 'shop', templates: [FAKE_TEMPLATE], connector, templateOf: () => FAKE_TEMPLATE, addressOf: () => assert.fail(),
+  }
+  return {
+    store: of.store, clock: of.clock, entropy: hostEntropy, handlePrefix: 'writ_test_', log: quiet, settle: async () => {},
+    reach: { reach: async () => reached, forget: async () => {}, close: async () => {} },
+  }
+}
+
 for (const store of STORES) {
   describe(`a back end in trouble, recorded in ${store}`, () => {
     test('one that hangs holds up none of another\'s withdrawals, and is asked once for each lease, however long it takes', async (t) => {
@@ -64,7 +77,7 @@ for (const store of STORES) {
       const hanging = fakeConnector({ withdraw: 'hangs' })
       const slow = await addBackendTo(of, 'slow', 'x')
       const task = await openOne(of, { identity: shop.identity, budgetCalls: 1000 })
-      for (let i = 0; i < 300; i++) await leaseIn(of, task, slow, 'live')
+      await copyLease(of, await leaseIn(of, task, slow, 'live'), 299)
       const waiting = await openOne(of, { identity: shop.identity })
       const quick = await leaseIn(of, waiting, shop.backend, 'live')
       await shop.end(task)
@@ -94,18 +107,31 @@ for (const store of STORES) {
       const { of, connector } = shop
       const live = await shop.lease(await shop.task())
       connector.logins.set('writ_test_left_over', 'x').set('somebody_else', 'x')
-      const reached = { id: shop.backend, name: 'shop', templates: [FAKE_TEMPLATE], connector, templateOf: () => FAKE_TEMPLATE, addressOf: () => assert.fail() }
-      const needs: OrphanNeeds = {
-        store: of.store, clock: of.clock, entropy: hostEntropy, handlePrefix: 'writ_test_', log: quiet, settle: async () => {},
-        reach: { reach: async () => reached, forget: async () => {}, close: async () => {} },
-      }
-      const round = orphanRound(needs)
+      const round = orphanRound(searching(shop))
       await round()
       assert.equal(connector.logins.size, 3, 'a login may just be coming or going')
       await round()
       await round()
       assert.deepEqual([...connector.logins.keys()].toSorted(), ['somebody_else', live.handle].toSorted())
       assert.deepEqual((await eventsOf(of, 'orphan.withdrawn', 'finding.raised')).map((event) => event.type), ['orphan.withdrawn', 'finding.raised'])
+    })
+
+    test('a login that a slow back end makes after its lease was given up is found and withdrawn, and its secret was never shown', async (t) => {
+      const shop = await fakeShop(await storeOfWrit(store, t), { mint: 'hangs' })
+      const { of, connector } = shop
+      const issuing = shop.issue(await shop.task())
+      await eventually('the back end is asked', () => connector.calls.length === 1)
+      of.clock.advance(AFTER_ANY_MINT)
+      const [given] = await shop.sweep()
+      assert.equal((await shop.find(given!)).outcome, 'never_issued')
+      connector.release()
+      const got = await issuing
+      assert.equal(!got.ok && got.refusal.kind, 'stopped_meanwhile')
+      assert.equal(connector.logins.size, 1)
+      const round = orphanRound(searching(shop))
+      await round()
+      await round()
+      assert.equal(connector.logins.size, 0)
     })
 
     test('a rotation that broke off while the back end went out of reach is settled when the back end is back, without a start', async (t) => {

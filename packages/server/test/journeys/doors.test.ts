@@ -15,7 +15,8 @@ import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 
 type Named = { readonly name: string; readonly endpoint: Endpoint }
 
-const isEndpoint = (value: unknown): value is Endpoint => typeof value === 'object' && value !== null && ['method', 'path', 'who', 'reply'].every((member) => member in value)
+const isEndpoint = (value: unknown): value is Endpoint =>
+  typeof value === 'object' && value !== null && ['method', 'path', 'who', 'reply'].every((member) => member in value)
 
 /** Everything that the contract says is served. */
 const ENDPOINTS: readonly Named[] = [registry, backends, tasks, events]
@@ -29,15 +30,17 @@ const PARAMETERS = { id: 'tsk_00000000000000000000000000', key: 'crd_x', name: '
 function knock(writ: RunningWrit, { endpoint }: Named, authorizations: readonly string[]): Promise<RawAnswer> {
   const headers: [string, string][] = authorizations.map((value) => ['authorization', value])
   if (endpoint.body !== undefined) headers.push(['content-type', 'application/json'])
-  return rawRequest(writ.url, { method: endpoint.method, path: pathOf(endpoint, PARAMETERS), headers, ...(endpoint.body === undefined ? {} : { body: '{}' }) })
+  return rawRequest(writ.url, { method: endpoint.method, path: pathOf(endpoint, PARAMETERS), headers,
+    ...(endpoint.body === undefined ? {} : { body: '{}' }) })
 }
 
 const now = (): number => Math.floor(Date.now() / 1000)
-const hasKey = ({ assertion }: TestIdentity, claims?: Readonly<Record<string, unknown>>): string => `Bearer ${assertion(claims)}`
+const hasKey = (by: TestIdentity, claims?: Readonly<Record<string, unknown>>): string => `Bearer ${by.assertion(claims)}`
 
 onEachStore('the doors', (writ) => {
   test('these are open to anyone, and no others', () => {
-    assert.deepEqual(forWhom('anyone', 'webhook').map((one) => one.name).toSorted(), ['explainProblem', 'fireTrigger', 'health', 'listLogs', 'ready', 'redeemBootstrap'].toSorted())
+    assert.deepEqual(forWhom('anyone', 'webhook').map((one) => one.name).toSorted(),
+      ['explainProblem', 'fireTrigger', 'health', 'listLogs', 'ready', 'redeemBootstrap'].toSorted())
     assert.ok(CLOSED.length >= 30)
   })
 
@@ -80,7 +83,8 @@ onEachStore('the doors', (writ) => {
     for (const one of CLOSED) {
       for (const [what, show] of Object.entries(shown)) {
         const got = await knock(writ(), one, show())
-        assert.deepEqual([got.status, got.header('www-authenticate'), got.type], [401, 'Bearer', 'application/problem+json; charset=utf-8'], `${one.name} with ${what}: ${got.text}`)
+        assert.deepEqual([got.status, got.header('www-authenticate'), got.type], [401, 'Bearer', 'application/problem+json; charset=utf-8'],
+          `${one.name} with ${what}: ${got.text}`)
         answers.set(withoutTrace(got), `${one.name} with ${what}`)
       }
     }
@@ -117,10 +121,12 @@ onEachStore('the doors', (writ) => {
     const id = await opened(mine)
     const asked = { parameters: { id } }
     const tries = [
-      () => other.api(tasks.showTask, asked), () => other.api(tasks.completeTask, asked), () => other.api(tasks.heartbeat, asked), () => other.api(tasks.certificate, asked),
+      () => other.api(tasks.showTask, asked), () => other.api(tasks.completeTask, asked), () => other.api(tasks.heartbeat, asked),
+        () => other.api(tasks.certificate, asked),
     ]
     for (const tried of tries) await refused(writ(), tried, { status: 404, code: 'task_not_found' })
-    await refused(writ(), () => other.api(tasks.issueLease, { parameters: { id }, body: { type: 'postgres', resource: 'shop', action: 'ddl' } }), { status: 422, code: 'grant_not_covered' })
+    await refused(writ(), () => other.api(tasks.issueLease, { parameters: { id }, body: { type: 'postgres', resource: 'shop', action: 'ddl' } }),
+      { status: 422, code: 'grant_not_covered' })
     assert.deepEqual((await other.api(tasks.listTasks)).reply.tasks, [])
     assert.equal((await mine.api(tasks.listTasks)).reply.tasks[0]!.id, id)
     assert.equal((await mine.api(tasks.showTask, { parameters: { id } })).reply.state, 'open')
@@ -131,7 +137,7 @@ onEachStore('the doors', (writ) => {
     const assertion = bot.assertion()
     const api = writ().as(() => assertion)
     const got = await Promise.all(Array.from({ length: 10 }, () => api(registry.whoAmI)))
-    assert.deepEqual(got.map((one) => one.status).toSorted(), [200, ...Array<number>(9).fill(401)])
+    assert.deepEqual(got.map((one) => String(one.status)).toSorted(), ['200', ...Array<string>(9).fill('401')])
     await writ().kill()
     await writ().restart()
     await refused(writ(), () => api(registry.whoAmI), { status: 401, code: 'unauthenticated' })

@@ -72,7 +72,7 @@ for (const name of STORES) {
         // The honest event, the word of the rejection and the finding: once each.
         assert.equal(await assertOneChain(writ, 'non-human'), before + 3)
         const told = await writ.sql('select type from event where stream = \'non-human\' and leaf_index >= $1 order by leaf_index', [before])
-        assert.deepEqual(told.map((one) => one['type']).toSorted(), ['finding.raised', 'ledger.row_rejected', 'server.started'])
+        assert.deepEqual(new Set(told.map((one) => one['type'])), new Set(['finding.raised', 'ledger.row_rejected', 'server.started']))
         assert.equal((await writ.sql('select id from finding where kind = \'row_forged\'')).length, findings + 1)
         const entry = await writ.sql('select max(length(leaf)) as longest from event where type = \'ledger.row_rejected\'')
         assert.ok(Number(entry[0]!['longest']) < 2000, 'what a forger wrote does not swell the log')

@@ -10,7 +10,7 @@ const CLIENTS = 8
 const FEWEST = 4
 const MOST = 24
 
-describe('killed again and again under load', () => {
+describe('killed again and again under load', { concurrency: 2 }, () => {
   let shop: GovernedPostgres
   before(async () => { shop = await governedPostgres(18) })
   after(() => shop.remove())

@@ -8,6 +8,7 @@ import { parseRegisteredKey } from '../../src/authenticate/registered-key.ts'
 import { useProof } from '../../src/http/routes/doors.ts'
 import { abandonLease, activateLease, intendLease } from '../../src/issue/issue-lease.ts'
 import { forget } from '../../src/jobs/forget.ts'
+import { tryRoom } from '../../src/jobs/room.ts'
 import { withdrawOrphan } from '../../src/jobs/orphans.ts'
 import { install } from '../../src/record/install.ts'
 import { applyManifest } from '../../src/registry/apply-manifest.ts'
@@ -79,7 +80,8 @@ const newKey = () => {
 
 /** A life of an estate in which every change occurs. Ids are made as the journey goes, and every input is plain data. */
 function* journey(writ: StoreOfWrit): Generator<Step> {
-  const { store, newId } = writ
+  const { store } = writ
+  const newId: StoreOfWrit['newId'] = (of) => writ.newId(of)
   const said = { by: OPERATOR, reason: 'the test says so' }
   const step = <Input>(of: { readonly name: string }, input: () => Input, expect: { readonly tells: readonly EventType[] } | { readonly refuses: string }): Step => {
     const given = input()
@@ -98,6 +100,8 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), refuses('bad_code'))
   yield step(useProof, () => ({ hash: codeHash, expiresAt: 5 }), tells())
   yield step(forget, () => ({ now: now() }), tells())
+  yield step(tryRoom, () => ({ now: now() }), tells())
+  yield step(tryRoom, () => ({ now: now() }), tells())
 
   const issuer = newId('issuer')
   const backend = newId('backend')

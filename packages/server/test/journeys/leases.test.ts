@@ -46,10 +46,12 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
       const [end] = closure.leases
       assert.ok(end?.end.kind === 'ended' && end.end.probe.kind === 'refused')
       assert.deepEqual(
-        [closure.task, closure.identity, closure.spiffe_id, closure.purpose, closure.technical_owner, closure.business_owner, closure.reason, closure.ended_by, closure.outcome],
-        [task, migrator.id, migrator.spiffeId, 'create the invoices', 'team:platform', 'person:maya@acme.example', 'completed', 'identity', 'proved'],
+        [closure.task, closure.identity, closure.spiffe_id, closure.purpose, closure.technical_owner, closure.business_owner],
+        [task, migrator.id, migrator.spiffeId, 'create the invoices', 'team:platform', 'person:maya@acme.example'],
       )
-      assert.deepEqual([end.lease, end.handle, end.minted?.control_ok, end.end.control_login, end.end.sessions_ended], [lease.id, lease.user, true, 'ok', 1])
+      assert.deepEqual([closure.reason, closure.ended_by, closure.outcome], ['completed', 'identity', 'proved'])
+      assert.deepEqual([end.lease, end.handle, end.minted?.control_ok], [lease.id, lease.user, true])
+      assert.deepEqual([end.end.control_login, end.end.sessions_ended], ['ok', 1])
       assert.deepEqual([end.end.probe.code, end.end.probe.absent_from_catalogue, end.end.residual_until], ['28P01', true, null])
       assert.ok(end.end.probe.by.startsWith(`PostgreSQL ${version}.`), end.end.probe.by)
       assert.ok(end.end.refused_after_ms !== null && end.end.refused_after_ms < 5000)
@@ -107,7 +109,9 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
       const session = await login(second)
       const revoked = await migrator.api(tasks.revokeLease, { parameters: { id: first.id }, body: { reason: 'not needed' } })
       assert.deepEqual([revoked.status, revoked.reply.state], [200, 'withdrawing'])
-      await eventually('the revoked lease ends', async () => (await show(migrator, task)).reply.leases.find((one) => one.id === first.id)?.outcome === 'proved')
+      await eventually('the revoked lease ends', async () => (
+        (await show(migrator, task)).reply.leases.find((one) => one.id === first.id)?.outcome === 'proved'
+      ))
       assert.equal(await refusalOf(first), '28P01')
       assert.deepEqual((await session.query('select 1 as one')).rows, [{ one: 1 }])
       await session.end()
@@ -123,7 +127,7 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
     test('a permit that the task lacks, a back end that is not there and a template that is not there get the same answer', async () => {
       const narrow = await opened(migrator, { authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['read'] }] })
       const wide = await writ.register('wide', { authority: ['postgres:shop:ddl', 'postgres:nowhere:ddl', 'postgres:shop:nothing'] })
-      const task = await opened(wide, { authorization_details: [{ type: 'postgres', locations: ['shop', 'nowhere'], actions: ['ddl', 'nothing'].slice(0, 1) }] })
+      const task = await opened(wide, { authorization_details: [{ type: 'postgres', locations: ['shop', 'nowhere'], actions: ['ddl'] }] })
       const other = await opened(wide, { authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['nothing'] }] })
       const before = await counts()
       const answers = [
@@ -132,7 +136,10 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
         await wide.api(tasks.issueLease, { parameters: { id: other }, body: { ...DDL, action: 'nothing' } }),
         await wide.api(tasks.issueLease, { parameters: { id: task }, body: { ...DDL, type: 'mysql' } }),
       ]
-      for (const { status, problem } of answers) assert.deepEqual([status, problem.code, problem.detail], [422, 'grant_not_covered', answers[0]!.problem.detail])
+      const [{ problem: first }] = answers as [typeof answers[0], ...typeof answers]
+      for (const { status, problem } of answers) {
+        assert.deepEqual([status, problem.code, problem.detail, problem.hint], [422, 'grant_not_covered', first.detail, first.hint])
+      }
       assert.deepEqual(await counts(), before)
       assert.equal((await show(migrator, narrow)).reply.budget.used, 0)
     })
@@ -170,7 +177,11 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
         const got = await open(by, { ttl_seconds: most + 1 })
         assert.deepEqual([got.status, got.problem.code, got.problem.errors?.[0]?.field], [422, 'too_long', 'ttl_seconds'])
       }
-      for (const authorization_details of [[{ type: 'postgres', locations: ['shop'], actions: ['drop'] }], [{ type: 'postgres', locations: ['bank'], actions: ['ddl'] }], [...GRANT, { type: 'aws', locations: ['shop'], actions: ['ddl'] }]]) {
+      for (const authorization_details of [
+        [{ type: 'postgres', locations: ['shop'], actions: ['drop'] }],
+        [{ type: 'postgres', locations: ['bank'], actions: ['ddl'] }],
+        [...GRANT, { type: 'aws', locations: ['shop'], actions: ['ddl'] }],
+      ]) {
         const got = await open(migrator, { authorization_details })
         assert.deepEqual([got.status, got.problem.code], [422, 'grant_not_covered'])
       }
@@ -187,7 +198,9 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
     test('a task that names no length lives for five minutes, and one of the longest length is opened', async () => {
       const shared = await writ.register('night-script', { class: 'script', kind: 'pipeline' })
       for (const { by, body, length } of [
-        { by: migrator, body: {}, length: 300 }, { by: migrator, body: { ttl_seconds: 3600 }, length: 3600 }, { by: shared, body: { ttl_seconds: 14_400 }, length: 14_400 },
+        { by: migrator, body: {}, length: 300 },
+        { by: migrator, body: { ttl_seconds: 3600 }, length: 3600 },
+        { by: shared, body: { ttl_seconds: 14_400 }, length: 14_400 },
       ]) {
         const { reply } = await open(by, body)
         assert.equal((Date.parse(reply.deadline) - Date.parse(reply.opened_at)) / 1000, length)

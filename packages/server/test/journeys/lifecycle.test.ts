@@ -12,7 +12,8 @@ import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 const STATE_CHANGES = { suspend: registry.suspendIdentity, resume: registry.resumeIdentity, retire: registry.retireIdentity } as const
 type StateChange = keyof typeof STATE_CHANGES
 
-const change = (writ: RunningWrit, id: string, to: StateChange) => writ.operator(STATE_CHANGES[to], { parameters: { id }, body: { reason: `to ${to}` } })
+const change = (writ: RunningWrit, id: string, to: StateChange) =>
+  writ.operator(STATE_CHANGES[to], { parameters: { id }, body: { reason: `to ${to}` } })
 const whoAmI = (by: TestIdentity) => by.api(registry.whoAmI)
 
 onEachStore('the life of an identity', (writ) => {
@@ -47,8 +48,10 @@ onEachStore('the life of an identity', (writ) => {
   test('a change without a reason is refused by name, and an identity that is not there is not found', async () => {
     const bot = await writ().register('reasons')
     for (const of of Object.values(STATE_CHANGES)) {
-      for (const body of [{}, { reason: '' }, { reason: ' ' }, { reason: 'x', force: true }]) await refused(writ(), () => writ().operator(of, { parameters: { id: bot.id }, body }), { status: 400, code: 'invalid_fields' })
-      for (const id of ['nhi_nobody', 'spiffe://acme.example/nobody', `${bot.id}x`]) await refused(writ(), () => writ().operator(of, { parameters: { id }, body: { reason: 'x' } }), { status: 404, code: 'identity_not_found' })
+      for (const body of [{}, { reason: '' }, { reason: ' ' }, { reason: 'x', force: true }]) await refused(writ(),
+        () => writ().operator(of, { parameters: { id: bot.id }, body }), { status: 400, code: 'invalid_fields' })
+      for (const id of ['nhi_nobody', 'spiffe://acme.example/nobody', `${bot.id}x`]) await refused(writ(),
+        () => writ().operator(of, { parameters: { id }, body: { reason: 'x' } }), { status: 404, code: 'identity_not_found' })
     }
   })
 
@@ -59,8 +62,10 @@ onEachStore('the life of an identity', (writ) => {
     assert.deepEqual((await eventsOf(writ(), 'human')).slice(-2).map((one) => one.type), ['identity.retired', 'credential.revoked'])
     await refused(writ(), () => whoAmI(bot), { status: 401, code: 'unauthenticated' })
     const key = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
-    await refused(writ(), () => writ().operator(registry.addKey, { parameters: { id: bot.id }, body: { key } }), { status: 409, code: 'identity_retired' })
-    await refused(writ(), () => writ().operator(registry.transferIdentity, { parameters: { id: bot.id }, body: { technical: 'team:b', reason: 'x' } }), { status: 409, code: 'identity_retired' })
+    await refused(writ(), () => writ().operator(registry.addKey, { parameters: { id: bot.id }, body: { key } }),
+      { status: 409, code: 'identity_retired' })
+    await refused(writ(), () => writ().operator(registry.transferIdentity,
+      { parameters: { id: bot.id }, body: { technical: 'team:b', reason: 'x' } }), { status: 409, code: 'identity_retired' })
   })
 
   test('not even a superuser of the database brings a retired identity or a revoked key back, or rewrites who an identity is', async () => {
@@ -91,11 +96,13 @@ onEachStore('the life of an identity', (writ) => {
 
   test('a transfer records the owners before and after, and the next task names the new ones', async () => {
     const bot = await writ().register('moved')
-    const got = await writ().operator(registry.transferIdentity, { parameters: { id: bot.id }, body: { technical: 'team:shop', business: 'person:noor@acme.example', reason: 'Maya moved on' } })
+    const got = await writ().operator(registry.transferIdentity,
+      { parameters: { id: bot.id }, body: { technical: 'team:shop', business: 'person:noor@acme.example', reason: 'Maya moved on' } })
     assert.deepEqual([got.status, got.reply.owners], [200, { technical: 'team:shop', business: 'person:noor@acme.example' }], got.text)
     const told = (await eventsOf(writ(), 'human')).at(-1)!
     assert.deepEqual([told.type, told.said], ['identity.transferred', {
-      technical_owner_before: 'team:platform', business_owner_before: 'person:maya@acme.example', technical_owner: 'team:shop', business_owner: 'person:noor@acme.example', reason: 'Maya moved on',
+      technical_owner_before: 'team:platform', business_owner_before: 'person:maya@acme.example', technical_owner: 'team:shop',
+        business_owner: 'person:noor@acme.example', reason: 'Maya moved on',
     }])
     const one = await writ().operator(registry.transferIdentity, { parameters: { id: bot.id }, body: { business: 'team:finance', reason: 'again' } })
     assert.deepEqual(one.reply.owners, { technical: 'team:shop', business: 'team:finance' })
@@ -103,8 +110,10 @@ onEachStore('the life of an identity', (writ) => {
     assert.equal(task.status, 201, task.text)
     const { events: [first] } = (await writ().operator(events.listEvents, { query: { task: task.reply.id } })).reply
     assert.deepEqual([first!.type, first!.said['technical_owner'], first!.said['business_owner']], ['task.opened', 'team:shop', 'team:finance'])
-    await refused(writ(), () => writ().operator(registry.transferIdentity, { parameters: { id: bot.id }, body: { reason: 'to nobody' } }), { status: 400, code: 'invalid_fields' })
-    await refused(writ(), () => writ().operator(registry.transferIdentity, { parameters: { id: bot.id }, body: { technical: '', reason: 'to nobody' } }), { status: 400, code: 'invalid_fields' })
+    await refused(writ(), () => writ().operator(registry.transferIdentity, { parameters: { id: bot.id }, body: { reason: 'to nobody' } }),
+      { status: 400, code: 'invalid_fields' })
+    await refused(writ(), () => writ().operator(registry.transferIdentity,
+      { parameters: { id: bot.id }, body: { technical: '', reason: 'to nobody' } }), { status: 400, code: 'invalid_fields' })
   })
 
   test('of a suspension and a retirement that come at once, the identity ends retired', async () => {

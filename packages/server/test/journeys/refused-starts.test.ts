@@ -4,6 +4,7 @@ import { chmodSync, cpSync, readFileSync, renameSync, rmSync, writeFileSync } fr
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { ask, startCluster, type Cluster } from '../../../../scripts/postgres-cluster.ts'
+import { eventually } from '../eventually.ts'
 import { refusedStart } from '../refused-start.ts'
 import { startWrit, type RunningWrit } from '../running-writ.ts'
 import { askFile, everyRow, STORES, type StoreName } from '../store-of-writ.ts'
@@ -52,8 +53,7 @@ for (const store of STORES) {
 
     test('and starts again once its keys are back', async () => {
       await writ.restart()
-      const { status } = await fetch(`${writ.url}/readyz`)
-      assert.equal(status, 200)
+      await eventually('readiness', async () => (await fetch(`${writ.url}/readyz`)).ok)
     })
   })
 }

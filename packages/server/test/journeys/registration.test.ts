@@ -15,13 +15,15 @@ onEachStore('the gate to the registry', (writ) => {
   test('a registration without anything names every missing field at once, and leaves nothing behind', async () => {
     const got = await refused(writ(), () => writ().operator(registry.registerIdentity, { body: {} }), { status: 400, code: 'invalid_fields' })
     assert.deepEqual(got.problem.errors?.map((one) => `${one.field} ${one.message}`).toSorted(), [
-      'admission is missing', 'authority is missing', 'class is missing', 'ends_at is missing', 'environment is missing', 'kind is missing', 'owners is missing',
+      'admission is missing', 'authority is missing', 'class is missing', 'ends_at is missing', 'environment is missing', 'kind is missing',
+        'owners is missing',
       'purpose is missing', 'spiffe_id is missing', 'system_scope is missing', 'trigger is missing',
     ])
     assert.equal(got.problem.type, '/problems/invalid-fields')
   })
 
-  for (const field of ['spiffe_id', 'admission', 'kind', 'class', 'purpose', 'owners', 'system_scope', 'environment', 'authority', 'ends_at', 'trigger'] as const) {
+  for (const field of ['spiffe_id', 'admission', 'kind', 'class', 'purpose', 'owners', 'system_scope', 'environment', 'authority', 'ends_at',
+    'trigger'] as const) {
     test(`a registration without \`${field}\` is refused by that name alone`, async () => {
       const { [field]: _left, ...rest } = { spiffe_id: id('nobody'), ...REGISTRATION }
       const got = await refused(writ(), () => writ().operator(registry.registerIdentity, { body: rest }), { status: 400, code: 'invalid_fields' })
@@ -32,7 +34,8 @@ onEachStore('the gate to the registry', (writ) => {
   for (const { when, body, fields } of [
     { when: 'both owners are missing', body: { owners: {} }, fields: ['owners.business', 'owners.technical'] },
     { when: 'the business owner is missing', body: { owners: { technical: 'team:platform' } }, fields: ['owners.business'] },
-    { when: 'an owner is neither a team nor a person', body: { owners: { technical: 'maya', business: 'team:' } }, fields: ['owners.business', 'owners.technical'] },
+    { when: 'an owner is neither a team nor a person', body: { owners: { technical: 'maya', business: 'team:' } },
+      fields: ['owners.business', 'owners.technical'] },
     { when: 'a field is unknown', body: { ttl: 5 }, fields: ['ttl'] },
     { when: 'a field of a field is unknown', body: { owners: { ...REGISTRATION.owners, deputy: 'team:b' } }, fields: ['owners.deputy'] },
     { when: 'the purpose is blank', body: { purpose: ' \t ' }, fields: ['purpose'] },
@@ -59,8 +62,10 @@ onEachStore('the gate to the registry', (writ) => {
   }
 
   for (const name of [
-    'acme', 'https://acme.example/bot', 'spiffe://', 'spiffe://acme.example/', 'spiffe://acme.example//bot', 'spiffe://acme.example/../bot', 'spiffe://acme.example/a b',
-    'spiffe://ACME.example/bot', 'SPIFFE://acme.example/bot', 'spiffe://acme.example:80/bot', 'spiffe://me@acme.example/bot', 'spiffe://acme.example/bot?x', 'spiffe://acme.example/%62ot',
+    'acme', 'https://acme.example/bot', 'spiffe://', 'spiffe://acme.example/', 'spiffe://acme.example//bot', 'spiffe://acme.example/../bot',
+      'spiffe://acme.example/a b',
+    'spiffe://ACME.example/bot', 'SPIFFE://acme.example/bot', 'spiffe://acme.example:80/bot', 'spiffe://me@acme.example/bot',
+      'spiffe://acme.example/bot?x', 'spiffe://acme.example/%62ot',
     `spiffe://acme.example/${'x'.repeat(2048)}`, 'spiffe://acme.example/bot\n', 'spiffe://acme.example/b\u00f6t',
   ]) {
     test(`\`${name.slice(0, 40).trim()}\` is no name for an identity`, async () => {
@@ -71,7 +76,8 @@ onEachStore('the gate to the registry', (writ) => {
 
   test('every kind, class and environment can be registered, and reads back as it was said', async () => {
     const cases = [
-      ...IDENTITY_KINDS.map((kind) => ({ kind })), ...IDENTITY_CLASSES.map((one) => ({ class: one })), ...ENVIRONMENTS.map((environment) => ({ environment })),
+      ...IDENTITY_KINDS.map((kind) => ({ kind })), ...IDENTITY_CLASSES.map((one) => ({ class: one })),
+        ...ENVIRONMENTS.map((environment) => ({ environment })),
     ]
     for (const [i, body] of cases.entries()) {
       const got = await register(writ(), { spiffe_id: id(`case-${i}`), ...body })
@@ -101,7 +107,8 @@ onEachStore('the gate to the registry', (writ) => {
   })
 
   test('an end in the past is refused', async () => {
-    const got = await refused(writ(), () => register(writ(), { spiffe_id: id('late'), ends_at: '2020-01-01' }), { status: 400, code: 'ends_in_the_past' })
+    const got = await refused(writ(), () => register(writ(), { spiffe_id: id('late'), ends_at: '2020-01-01' }),
+      { status: 400, code: 'ends_in_the_past' })
     assert.deepEqual(got.problem.errors, [{ field: 'ends_at', message: 'must be in the future' }])
   })
 
@@ -116,7 +123,8 @@ onEachStore('the gate to the registry', (writ) => {
   }
 
   test('a private key is refused, and nothing of it is said again, logged or kept', async () => {
-    for (const pair of [generateKeyPairSync('ec', { namedCurve: 'P-256' }), generateKeyPairSync('ed25519'), generateKeyPairSync('rsa', { modulusLength: 2048 })]) {
+    for (const pair of [generateKeyPairSync('ec', { namedCurve: 'P-256' }), generateKeyPairSync('ed25519'),
+      generateKeyPairSync('rsa', { modulusLength: 2048 })]) {
       const key = pair.privateKey.export({ format: 'jwk' })
       const got = await refused(writ(), () => register(writ(), { spiffe_id: id('careless'), key }), { status: 400, code: 'invalid_fields' })
       assert.deepEqual(got.problem.errors?.map((one) => one.field), ['key'])
@@ -134,7 +142,8 @@ onEachStore('the gate to the registry', (writ) => {
     assert.equal(first.status, 201, first.text)
     await refused(writ(), () => register(writ(), { spiffe_id: id('key-second'), key }), { status: 409, code: 'key_in_use' })
     await writ().operator(registry.retireIdentity, { parameters: { id: id('key-first') }, body: { reason: 'gone' } })
-    await refused(writ(), () => register(writ(), { spiffe_id: id('key-second'), key: { ...key, kid: 'another name', use: 'sig' } }), { status: 409, code: 'key_in_use' })
+    await refused(writ(), () => register(writ(), { spiffe_id: id('key-second'), key: { ...key, kid: 'another name', use: 'sig' } }),
+      { status: 409, code: 'key_in_use' })
   })
 
   test('a name is used once, also after its identity was retired', async () => {
@@ -146,7 +155,8 @@ onEachStore('the gate to the registry', (writ) => {
 
   test('of five people who register one name at once, one does, and the others are told', async () => {
     const got = await Promise.all(Array.from({ length: 5 }, () => register(writ(), { spiffe_id: id('race') })))
-    assert.deepEqual(got.map((one) => `${one.status} ${one.problem.code ?? 'registered'}`).toSorted(), ['201 registered', ...Array<string>(4).fill('409 already_registered')])
+    assert.deepEqual(got.map((one) => `${one.status} ${one.problem.code ?? 'registered'}`).toSorted(),
+      ['201 registered', ...Array<string>(4).fill('409 already_registered')])
     assert.equal((await inStoreOf(writ(), 'select 1 from identity where spiffe_id = $1', [id('race')])).length, 1)
     assert.equal((await inStoreOf(writ(), 'select 1 from admission where spiffe_id = $1', [id('race')])).length, 1)
   })
@@ -155,7 +165,8 @@ onEachStore('the gate to the registry', (writ) => {
     const key = publicKey()
     const before = await keptIn(writ())
     const got = await Promise.all(Array.from({ length: 5 }, (_, i) => register(writ(), { spiffe_id: id(`key-race-${i}`), key })))
-    assert.deepEqual(got.map((one) => `${one.status} ${one.problem.code ?? 'registered'}`).toSorted(), ['201 registered', ...Array<string>(4).fill('409 key_in_use')])
+    assert.deepEqual(got.map((one) => `${one.status} ${one.problem.code ?? 'registered'}`).toSorted(),
+      ['201 registered', ...Array<string>(4).fill('409 key_in_use')])
     const after = await keptIn(writ())
     assert.deepEqual({ identity: after.identity - before.identity, credential: after.credential - before.credential }, { identity: 1, credential: 1 })
   })
@@ -169,7 +180,7 @@ onEachStore('the gate to the registry', (writ) => {
     assert.match(got.reply.instead!, /delegated token/)
     assert.deepEqual({ identity: got.reply.identity, webhook: got.reply.webhook }, { identity: undefined, webhook: undefined })
     const after = await keptIn(writ())
-    assert.deepEqual(after, { ...before, admission: before.admission + 1, event: before.event + 1, event_said: before.event_said + 1, idempotency: before.idempotency + 1 })
+    assert.deepEqual(after, { ...before, admission: before.admission + 1, event: before.event + 1, event_said: before.event_said + 1 })
     const event = (await eventsOf(writ(), 'human')).at(-1)!
     assert.equal(event.type, 'admission.decided')
     assert.deepEqual(event.facts, { admission: got.reply.admission, spiffe_id: id('never'), answer: 'delegated_token' })
@@ -179,7 +190,8 @@ onEachStore('the gate to the registry', (writ) => {
 
   test('who is registered can not be declined: that would leave its keys alive behind a recorded no', async () => {
     assert.equal((await register(writ(), { spiffe_id: id('here') })).status, 201)
-    await refused(writ(), () => register(writ(), { spiffe_id: id('here'), admission: { answer: 'delegated_token', reason: 'not needed' } }), { status: 409, code: 'already_registered' })
+    await refused(writ(), () => register(writ(), { spiffe_id: id('here'), admission: { answer: 'delegated_token', reason: 'not needed' } }),
+      { status: 409, code: 'already_registered' })
   })
 
   test('a registration is recorded as a person\'s act, the answer to the admission question before everything else', async () => {
@@ -189,7 +201,8 @@ onEachStore('the gate to the registry', (writ) => {
     assert.deepEqual(told.map((one) => one.type), ['admission.decided', 'identity.registered', 'credential.registered'])
     assert.ok(told.every((one) => one.actor.kind === 'operator'))
     assert.equal(told[1]!.facts['admission'], admission)
-    assert.deepEqual(told[1]!.said, { purpose: REGISTRATION.purpose, technical_owner: REGISTRATION.owners.technical, business_owner: REGISTRATION.owners.business })
+    assert.deepEqual(told[1]!.said,
+      { purpose: REGISTRATION.purpose, technical_owner: REGISTRATION.owners.technical, business_owner: REGISTRATION.owners.business })
     assert.deepEqual([told[1]!.identity, told[2]!.identity], [identity!.id, identity!.id])
   })
 })

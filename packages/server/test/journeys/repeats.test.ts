@@ -23,7 +23,8 @@ onEachStore('requests that come again', (writ) => {
   test('the same key with another request is refused', async () => {
     await register(writ(), 'other', 'key-of-other')
     await refused(writ(), () => register(writ(), 'other-2', 'key-of-other'), { status: 422, code: 'idempotency_key_reused' })
-    await refused(writ(), () => writ().operator(registry.suspendIdentity, { parameters: { id: id('other') }, body: { reason: 'x' }, headers: { 'idempotency-key': 'key-of-other' } }),
+    await refused(writ(), () => writ().operator(registry.suspendIdentity,
+      { parameters: { id: id('other') }, body: { reason: 'x' }, headers: { 'idempotency-key': 'key-of-other' } }),
       { status: 422, code: 'idempotency_key_reused' })
   })
 
@@ -49,7 +50,8 @@ onEachStore('requests that come again', (writ) => {
     }
     const after = await keptIn(writ())
     assert.deepEqual(
-      [after.identity - before.identity, after.admission - before.admission, after.event - before.event, after.idempotency - before.idempotency], [20, 20, 40, 20],
+      [after.identity - before.identity, after.admission - before.admission, after.event - before.event, after.idempotency - before.idempotency],
+        [20, 20, 40, 20],
     )
   })
 
@@ -98,15 +100,19 @@ onEachStore('an identity and those who would share it', (writ) => {
     const got = await writ().operator(registry.addKey, { parameters: { id: id('replaced') }, body: { key: newKey(), replace: true } })
     assert.equal(got.status, 201, got.text)
     assert.deepEqual(got.reply.credentials.map((one) => one.state), ['revoked', 'live'])
-    assert.deepEqual((await eventsOf(writ(), 'human')).slice(-2).map((one) => [one.type, one.facts['because'] ?? null]), [['credential.revoked', 'replaced'], ['credential.registered', null]])
-    await refused(writ(), () => writ().operator(registry.addKey, { parameters: { id: id('replaced') }, body: { key: first, replace: true } }), { status: 409, code: 'key_in_use' })
-    assert.deepEqual((await writ().operator(registry.showIdentity, { parameters: { id: id('replaced') } })).reply.credentials.map((one) => one.state), ['revoked', 'live'])
+    assert.deepEqual((await eventsOf(writ(), 'human')).slice(-2).map((one) => [one.type, one.facts['because'] ?? null]),
+      [['credential.revoked', 'replaced'], ['credential.registered', null]])
+    await refused(writ(), () => writ().operator(registry.addKey, { parameters: { id: id('replaced') }, body: { key: first, replace: true } }),
+      { status: 409, code: 'key_in_use' })
+    assert.deepEqual((await writ().operator(registry.showIdentity, { parameters: { id: id('replaced') } })).reply.credentials.map((one) =>
+      one.state), ['revoked', 'live'])
   })
 
   test('of two different keys that come at once one is live', async () => {
     await register(writ(), 'race', 'key-of-race')
-    const got = await Promise.all([1, 2, 3, 4].map(() => writ().operator(registry.addKey, { parameters: { id: id('race') }, body: { key: newKey() } })))
-    assert.deepEqual(got.map((one) => one.status).toSorted(), [201, 409, 409, 409])
+    const got = await Promise.all([1, 2, 3,
+      4].map(() => writ().operator(registry.addKey, { parameters: { id: id('race') }, body: { key: newKey() } })))
+    assert.deepEqual(got.map((one) => String(one.status)).toSorted(), ['201', '409', '409', '409'])
     assert.equal((await writ().operator(registry.showIdentity, { parameters: { id: id('race') } })).reply.credentials.length, 1)
   })
 
@@ -131,6 +137,7 @@ onEachStore('an identity and those who would share it', (writ) => {
     const before = await keptIn(writ())
     assert.equal((await writ().operator(registry.revokeKey, ask)).status, 200)
     assert.equal((await keptIn(writ())).event, before.event)
-    await refused(writ(), () => writ().operator(registry.revokeKey, { parameters: { id: bot.id, key: 'crd_nothing' }, body: { reason: 'x' } }), { status: 404, code: 'key_not_found' })
+    await refused(writ(), () => writ().operator(registry.revokeKey, { parameters: { id: bot.id, key: 'crd_nothing' }, body: { reason: 'x' } }),
+      { status: 404, code: 'key_not_found' })
   })
 })

@@ -17,7 +17,7 @@ function sleepingSealer(writ: StoreOfWrit): { readonly needs: SealNeeds; readonl
     }
     return writ.store.change(of, input)
   }
-  return { needs: { ...writ.sealing, store: { read: writ.store.read, change } }, asleep: asleep.promise, wake: woken.resolve }
+  return { needs: { ...writ.sealing, store: { read: (query) => writ.store.read(query), change } }, asleep: asleep.promise, wake: woken.resolve }
 }
 
 for (const name of STORES) {

@@ -87,28 +87,45 @@ describe('a PostgreSQL store that goes away', () => {
   }
 })
 
+/** Writes until there is no room. */
+function fill(file: string): void {
+  const { bavail, bsize } = statfsSync(join(file, '..'))
+  try {
+    writeFileSync(file, new Uint8Array(bavail * bsize))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  }
+}
+
 /** A small file system, which only root can make. */
 const canMount = process.platform === 'linux' && process.getuid?.() === 0
 
 describe('a disk that is full', { skip: canMount ? false : 'only root can mount a small file system' }, () => {
   let small: string
-  let writ: RunningWrit
+  let running: RunningWrit | undefined
   before(async () => {
     small = mkdtempSync(join(tmpdir(), 'writ-small-'))
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', small])
-    writ = await startWrit({ env: { WRIT_DATA: join(small, 'data'), WRIT_KEYS: join(small, 'keys') } })
+    const elsewhere = process.env['TMPDIR']
+    process.env['TMPDIR'] = small
+    try {
+      running = await startWrit()
+    } finally {
+      if (elsewhere === undefined) delete process.env['TMPDIR']
+      else process.env['TMPDIR'] = elsewhere
+    }
   })
   after(async () => {
-    await writ.stop()
+    await running?.stop()
     execFileSync('umount', [small])
     rmSync(small, { recursive: true })
   })
 
   test('is a 503 with Retry-After within a second, and the server goes on once there is room', async (t) => {
+    const writ = running!
     assert.equal((await registerOne(writ, 'before')).status, 201)
     const ballast = join(small, 'ballast')
-    const { bavail, bsize } = statfsSync(small)
-    writeFileSync(ballast, new Uint8Array(bavail * bsize))
+    fill(ballast)
     const kept = ['before']
     let refused = 0
     let slowest = 0

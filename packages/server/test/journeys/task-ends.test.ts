@@ -12,8 +12,10 @@ type Ways = { readonly writ: RunningWrit; readonly by: TestIdentity; readonly ta
 
 const beat = ({ by, task }: Ways, calls: number) => by.api(tasks.heartbeat, { parameters: { id: task }, body: { calls } })
 
-/** Every way in which a task ends: what it is opened with, what happens, and who is recorded as having ended it. */
-const ENDS: readonly { readonly reason: string; readonly endedBy: string; readonly body?: OpenBody; readonly happens: (ways: Ways) => Promise<unknown> }[] = [
+/** One way in which a task ends: what it is opened with, what happens, and who is recorded as having ended it. */
+type End = { readonly reason: string; readonly endedBy: string; readonly body?: OpenBody; readonly happens: (ways: Ways) => Promise<unknown> }
+
+const ENDS: readonly End[] = [
   { reason: 'completed', endedBy: 'identity', happens: ({ by, task }) => complete(by, task) },
   { reason: 'deadline', endedBy: 'writ', body: { ttl_seconds: 1 }, happens: async () => {} },
   { reason: 'silence', endedBy: 'writ', body: { heartbeat_seconds: 1 }, happens: async () => {} },
@@ -33,9 +35,18 @@ const ENDS: readonly { readonly reason: string; readonly endedBy: string; readon
       assert.deepEqual([refused.status, refused.problem.code], [409, 'task_not_open'])
     },
   },
-  { reason: 'identity_suspended', endedBy: 'operator', happens: ({ writ, by }) => writ.operator(registry.suspendIdentity, { parameters: { id: by.id }, body: { reason: 'it looks odd' } }) },
-  { reason: 'identity_retired', endedBy: 'operator', happens: ({ writ, by }) => writ.operator(registry.retireIdentity, { parameters: { id: by.id }, body: { reason: 'no longer needed' } }) },
-  { reason: 'ended_by_person', endedBy: 'operator', happens: ({ writ, task }) => writ.operator(tasks.endTask, { parameters: { id: task }, body: { reason: 'enough' } }) },
+  {
+    reason: 'identity_suspended', endedBy: 'operator',
+    happens: ({ writ, by }) => writ.operator(registry.suspendIdentity, { parameters: { id: by.id }, body: { reason: 'it looks odd' } }),
+  },
+  {
+    reason: 'identity_retired', endedBy: 'operator',
+    happens: ({ writ, by }) => writ.operator(registry.retireIdentity, { parameters: { id: by.id }, body: { reason: 'no longer needed' } }),
+  },
+  {
+    reason: 'ended_by_person', endedBy: 'operator',
+    happens: ({ writ, task }) => writ.operator(tasks.endTask, { parameters: { id: task }, body: { reason: 'enough' } }),
+  },
 ]
 
 for (const store of ['sqlite', 'postgres'] as const) {
@@ -56,7 +67,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
 
     describe('each way', { concurrency: true }, () => {
       for (const [i, { reason, endedBy, body, happens }] of ENDS.entries()) {
-        test(`a task that ends by ${reason} (${i + 1}) says so in the record and in its certificate, and its session and login are dead`, async () => {
+        test(`a task that ends by ${reason} (${i + 1}) says so in record and certificate, and its session and login are dead`, async () => {
           const by = await writ.register(`worker-${i}`)
           const task = await opened(by, body)
           const lease = await leased(by, task)

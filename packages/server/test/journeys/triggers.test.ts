@@ -23,15 +23,18 @@ async function hooked(writ: RunningWrit, name: string): Promise<Hook> {
 type Message = { readonly id?: string; readonly at?: number; readonly body?: string; readonly secret?: string; readonly signature?: string }
 
 /** Standard Webhooks 1.0 §signature scheme: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. */
-function headersOf(secret: string, { id = randomUUID(), at = Math.floor(Date.now() / 1000), body = '{"type":"system.deleted"}', signature }: Message): Record<string, string> {
+function headersOf(secret: string,
+  { id = randomUUID(), at = Math.floor(Date.now() / 1000), body = '{"type":"system.deleted"}', signature }: Message): Record<string, string> {
   const mac = createHmac('sha256', secret).update(`${id}.${at}.${body}`).digest('base64')
   return { 'webhook-id': id, 'webhook-timestamp': String(at), 'webhook-signature': signature ?? `v1,${mac}` }
 }
 
 const send = (writ: RunningWrit, to: string, secret: string, message: Message = {}) =>
-  writ.stranger(registry.fireTrigger, { parameters: { id: to }, body: message.body ?? '{"type":"system.deleted"}', headers: headersOf(secret, message) })
+  writ.stranger(registry.fireTrigger,
+    { parameters: { id: to }, body: message.body ?? '{"type":"system.deleted"}', headers: headersOf(secret, message) })
 
-const stateOf = async (writ: RunningWrit, id: string): Promise<string> => (await writ.operator(registry.showIdentity, { parameters: { id } })).reply.state
+const stateOf = async (writ: RunningWrit, id: string): Promise<string> =>
+  (await writ.operator(registry.showIdentity, { parameters: { id } })).reply.state
 const seconds = (ahead: number): number => Math.floor(Date.now() / 1000) + ahead
 const REFUSED = { status: 401, code: 'bad_webhook_signature' } as const
 
@@ -81,8 +84,10 @@ onEachStore('the webhook of a system that is gone', (writ) => {
     await refused(writ(), () => send(writ(), one.id, 'writ_hook_guess'), REFUSED)
     await refused(writ(), () => send(writ(), one.id, 'nobody'), REFUSED)
     await refused(writ(), () => send(writ(), one.id, ''), REFUSED)
-    for (const id of [unhooked.id, 'nhi_00000000000000000000000000', 'nobody', one.spiffeId]) await refused(writ(), () => send(writ(), id, 'nobody'), REFUSED)
-    const changed = await refused(writ(), () => writ().stranger(registry.fireTrigger, { parameters: { id: one.id }, body: '{"other":1}', headers: headersOf(one.secret, {}) }), REFUSED)
+    for (const id of [unhooked.id, 'nhi_00000000000000000000000000', 'nobody', one.spiffeId]) await refused(writ(), () => send(writ(), id, 'nobody'),
+      REFUSED)
+    const changed = await refused(writ(),
+      () => writ().stranger(registry.fireTrigger, { parameters: { id: one.id }, body: '{"other":1}', headers: headersOf(one.secret, {}) }), REFUSED)
     assert.ok(!changed.text.includes(one.secret))
     for (const { id } of [one, other]) assert.equal(await stateOf(writ(), id), 'active')
   })
@@ -98,7 +103,8 @@ onEachStore('the webhook of a system that is gone', (writ) => {
     const { id, secret } = await hooked(writ(), 'two-keys')
     const body = '{}'
     const good = headersOf(secret, { body })
-    const got = await writ().stranger(registry.fireTrigger, { parameters: { id }, body, headers: { ...good, 'webhook-signature': `v1,AAAA ${good['webhook-signature']}` } })
+    const got = await writ().stranger(registry.fireTrigger,
+      { parameters: { id }, body, headers: { ...good, 'webhook-signature': `v1,AAAA ${good['webhook-signature']}` } })
     assert.equal(got.status, 202, got.text)
   })
 
@@ -109,7 +115,8 @@ onEachStore('the webhook of a system that is gone', (writ) => {
   })
 
   test('its secret is shown to the one who registered, again to the repeat of that request, and to nobody else', async () => {
-    const ask = { body: { ...REGISTRATION, spiffe_id: 'spiffe://acme.example/shown', trigger: { kind: 'webhook' } }, headers: { 'idempotency-key': 'shown-once-please' } }
+    const ask = { body: { ...REGISTRATION, spiffe_id: 'spiffe://acme.example/shown', trigger: { kind: 'webhook' } },
+      headers: { 'idempotency-key': 'shown-once-please' } }
     const first = (await writ().operator(registry.registerIdentity, ask)).reply
     const again = (await writ().operator(registry.registerIdentity, ask)).reply
     assert.deepEqual(again.webhook, first.webhook)
@@ -141,11 +148,13 @@ onEachStore('a thing that identities hang from', (writ) => {
     const trusted = await writ().operator(registry.trustIssuer, { body: { url } })
     assert.equal(trusted.status, 201, trusted.text)
     await writ().operator(registry.trustIssuer, { body: { url: otherUrl } })
-    const bots = [await writ().register('ci-1', { trigger: { kind: 'issuer_removed', issuer: url } }), await writ().register('ci-2', { trigger: { kind: 'issuer_removed', issuer: url } })]
+    const bots = [await writ().register('ci-1', { trigger: { kind: 'issuer_removed', issuer: url } }),
+      await writ().register('ci-2', { trigger: { kind: 'issuer_removed', issuer: url } })]
     const others = [await writ().register('ci-3', { trigger: { kind: 'issuer_removed', issuer: otherUrl } }), await writ().register('ci-4')]
     const task = await opened(bots[0]!)
     await refused(writ(), () => writ().operator(registry.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
-    await refused(writ(), () => writ().operator(registry.removeIssuer, { parameters: { id: 'iss_nobody' }, body: { reason: 'x' } }), { status: 404, code: 'no_such_thing' })
+    await refused(writ(), () => writ().operator(registry.removeIssuer, { parameters: { id: 'iss_nobody' }, body: { reason: 'x' } }),
+      { status: 404, code: 'no_such_thing' })
     const removed = await writ().operator(registry.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'the pipeline is closed' } })
     assert.deepEqual([removed.status, removed.reply.state], [200, 'removed'], removed.text)
     for (const bot of bots) {
@@ -157,9 +166,11 @@ onEachStore('a thing that identities hang from', (writ) => {
     await writ().operator(tasks.certificate, { parameters: { id: task }, query: { wait_seconds: '20' } })
     const ended = (await show({ api: writ().operator }, task)).reply
     assert.deepEqual([ended.state, ended.end_reason], ['closed', 'identity_retired'])
-    await refused(writ(), () => writ().operator(registry.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'again' } }), { status: 409, code: 'already_removed' })
+    await refused(writ(), () => writ().operator(registry.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'again' } }),
+      { status: 409, code: 'already_removed' })
     await refused(writ(), () => writ().operator(registry.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
-    for (const wrong of ['http://plain.example', 'nonsense', '', 5]) await refused(writ(), () => writ().operator(registry.trustIssuer, { body: { url: wrong } }), { status: 400, code: 'invalid_fields' })
+    for (const wrong of ['http://plain.example', 'nonsense', '', 5]) await refused(writ(),
+      () => writ().operator(registry.trustIssuer, { body: { url: wrong } }), { status: 400, code: 'invalid_fields' })
   })
 
   test('a back end that is removed retires those whose trigger it is, once no lease of it is open', async () => {
@@ -183,7 +194,8 @@ onEachStore('a thing that identities hang from', (writ) => {
       const fired = (await eventsOf(writ(), 'non-human')).filter((one) => one.type === 'identity.trigger_fired' && one.identity === bot.id)
       assert.deepEqual(fired.map((one) => [one.actor.kind, one.facts['trigger']]), [['writ', 'backend_removed']])
       await refused(writ(), remove, { status: 409, code: 'already_removed' })
-      await refused(writ(), () => writ().operator(registry.registerIdentity, { body: { ...REGISTRATION, spiffe_id: 'spiffe://acme.example/late', trigger: { kind: 'backend_removed', backend: 'shop' } } }),
+      await refused(writ(), () => writ().operator(registry.registerIdentity,
+        { body: { ...REGISTRATION, spiffe_id: 'spiffe://acme.example/late', trigger: { kind: 'backend_removed', backend: 'shop' } } }),
         { status: 400, code: 'trigger_watches_nothing' })
     } finally {
       await shop.remove()

@@ -4,7 +4,7 @@ import type { ClientBase } from 'pg'
 import type { Clock } from '../../platform/clock.ts'
 import { BackendFault, type Admission, type AdmitRefusal, type Connector, type Template } from '../connector.ts'
 import type { PostgresBackend } from './backend.ts'
-import { SQLSTATE } from './fault.ts'
+import { codeOf, SQLSTATE } from './fault.ts'
 import { flawInDatabase } from './inspect.ts'
 import { quoted } from './names.ts'
 import { createRoleRight, rightsFor, type Right } from './rights.ts'
@@ -111,10 +111,19 @@ async function inspect(
 async function notHeld(client: ClientBase, rights: readonly Right[]): Promise<readonly Right[]> {
   const missing: Right[] = []
   for (const right of rights) {
-    const { rows } = await client.query<{ held: boolean }>(right.query, [...right.values])
-    if (rows[0]?.held !== true) missing.push(right)
+    if (!await isHeld(client, right)) missing.push(right)
   }
   return missing
+}
+
+async function isHeld(client: ClientBase, { query, values }: Right): Promise<boolean> {
+  try {
+    return (await client.query<{ held: boolean }>(query, [...values])).rows[0]?.held === true
+  } catch (error) {
+    // In a schema that is closed to the administrator not even the question is allowed.
+    if (codeOf(error) === SQLSTATE.insufficientPrivilege) return false
+    throw error
+  }
 }
 
 const withSemicolon = (statement: string): string => `${statement};`

@@ -1,7 +1,7 @@
 import { Client, Pool, type ClientBase, type ClientConfig } from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
 import { codeOf, faultOf, isConflict, messageOf, SQLSTATE } from './fault.ts'
-import { turns } from './turns.ts'
+import { turns } from '../../platform/turns.ts'
 
 export type PostgresSettings = {
   readonly host: string

@@ -42,7 +42,9 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
         },
       }, once)
       if (!opened.ok) return opened.refusal.kind === 'key_reused' ? KEY_REUSED : openProblem(opened.refusal)
-      return { reply: await store.read((db) => describeTask(db, opened.value.value.id)), headers: { location: `/v1/tasks/${opened.value.value.id}` } }
+      const { value: task, repeated } = opened.value
+      const reply = repeated ? await store.read((db) => describeTask(db, task.id)) : taskReply(task, caller.spiffeId, [])
+      return { reply, headers: { location: `/v1/tasks/${task.id}` } }
     }),
     route(contract.listTasks, async ({ caller, query }) => {
       const page = {
@@ -191,6 +193,7 @@ function issueProblem(refusal: IssueRefusal): ProblemAnswer {
     case 'no_such_backend':
     case 'no_such_template':
     case 'grant_not_covered': return problem('grant-refused', { code: 'grant_not_covered', detail: 'the task\'s grant has no such permit, or no back end offers it' })
+    case 'too_many_leases': return problem('conflict', { code, detail: `one task has ${refusal.most} leases and children at most`, hint: 'open another task' })
     case 'secret_no_longer_shown': return problem('secret-no-longer-shown', { code, detail: `lease ${refusal.lease}`, hint: 'ask for a new lease with a new Idempotency-Key' })
     case 'key_reused': return KEY_REUSED
     case 'stopped_meanwhile': return problem('conflict', { code, detail: `lease ${refusal.lease} was stopped while it was being made` })

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test, type TestContext } from 'node:test'
+import { eventually } from '../../../server/test/eventually.ts'
+
+// Slow: it runs scripts/demo.ts, which starts packages/server/src/main.ts and a PostgreSQL.
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
+const LONGEST_MS = 60_000
+
+type Place = { readonly folder: string; readonly temporary: string; readonly environment: NodeJS.ProcessEnv }
+
+/** Everything temporary of the demo lies below, the PostgreSQL of another user too, so that what is left over is seen. */
+function placeFor(t: TestContext): Place {
+  const folder = mkdtempSync(join(tmpdir(), 'writ-demo-test-'))
+  const temporary = mkdtempSync(join(folder, 'tmp-'))
+  chmodSync(folder, 0o755)
+  chmodSync(temporary, 0o755)
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return { folder, temporary, environment: { PATH: process.env.PATH, HOME: folder, TMPDIR: temporary } }
+}
+
+type Demo = { readonly child: ChildProcess; readonly said: () => string; readonly err: () => string; readonly ended: Promise<readonly [number | null, NodeJS.Signals | null]> }
+
+/** In a process group of its own, as a terminal would start it. */
+function startDemo(t: TestContext, { environment }: Place, command: string, words: readonly string[]): Demo {
+  const child = spawn(command, words, { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })
+  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  t.after(() => {
+    if (hasMembers(child.pid!)) process.kill(-child.pid!, 'SIGKILL')
+  })
+  return { child, said: () => out, err: () => err, ended }
+}
+
+function hasMembers(group: number): boolean {
+  try {
+    process.kill(-group, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+const portsIn = (text: string): readonly number[] => [...new Set([...text.matchAll(/127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port)))]
+
+async function assertNothingLeft(demo: Demo, { temporary }: Place): Promise<void> {
+  await eventually('no process of the demo is left', () => !hasMembers(demo.child.pid!))
+  const ports = portsIn(demo.said())
+  assert.ok(ports.length >= 2, demo.said())
+  for (const port of ports) assert.equal(await answers(port), false, `something still listens on ${port}`)
+  assert.deepEqual(readdirSync(temporary).filter((name) => name.startsWith('writ-')), [])
+}
+
+test('the demo with --once tells the whole story in under a minute, leaves nothing but the certificate, and that verifies', { timeout: 2 * LONGEST_MS }, async (t) => {
+  const place = placeFor(t)
+  const kept = join(place.folder, 'kept.json')
+  const began = performance.now()
+  const demo = startDemo(t, place, process.execPath, ['scripts/demo.ts', '--once', '--certificate', kept])
+  const [code] = await demo.ended
+  const took = performance.now() - began
+  assert.equal(code, 0, demo.said() + demo.err())
+  t.diagnostic(`the demo took ${(took / 1000).toFixed(1)} s`)
+  assert.ok(took < LONGEST_MS, `${took} ms`)
+  assert.match(demo.said(), /\$ writ run --for 'migrate schema' --grant postgres:shop:ddl --ttl 10m/)
+  assert.match(demo.said(), /created shop\.loyalty and filled 400 rows/)
+  assert.match(demo.said(), /logins left by Writ: 0; table shop\.loyalty: 400 rows, owned by shop_owner/)
+  assert.match(demo.said(), /^verified: closure certificate$/m)
+  await assertNothingLeft(demo, place)
+  const verify = startDemo(t, place, process.execPath, ['packages/cli/bin/writ.mjs', 'verify', '--key', `${kept}.key`, kept])
+  assert.equal((await verify.ended)[0], 0, verify.err())
+  assert.match(verify.said(), /outcome: proved/)
+})
+
+test('`npm run demo` leaves the server up until Ctrl-C, which ends every process and removes every folder', { timeout: 2 * LONGEST_MS }, async (t) => {
+  const place = placeFor(t)
+  const demo = startDemo(t, place, 'npm', ['run', 'demo'])
+  await eventually('the story is told', () => demo.said().includes('until Ctrl-C') || demo.child.exitCode !== null, LONGEST_MS)
+  const [, url] = /Writ is up at (\S+) until Ctrl-C/.exec(demo.said()) ?? assert.fail(demo.said() + demo.err())
+  assert.equal((await fetch(`${url}/readyz`)).status, 200)
+  const [, config] = /WRIT_CONFIG=(\S+)/.exec(demo.said())!
+  assert.equal(existsSync(config!), true)
+  process.kill(-demo.child.pid!, 'SIGINT')
+  await demo.ended
+  assert.doesNotMatch(demo.err(), /the demo failed|Error/)
+  await assertNothingLeft(demo, place)
+})
+
+test('Ctrl-C in the middle of the story leaves nothing either', { timeout: 2 * LONGEST_MS }, async (t) => {
+  const place = placeFor(t)
+  const demo = startDemo(t, place, process.execPath, ['scripts/demo.ts'])
+  await eventually('the back end is being added', () => demo.said().includes('$ writ backend add'), LONGEST_MS)
+  process.kill(-demo.child.pid!, 'SIGINT')
+  const [code, signal] = await demo.ended
+  assert.deepEqual([code, signal], [130, null], demo.err())
+  assert.doesNotMatch(demo.err(), /the demo failed/)
+  await assertNothingLeft(demo, place)
+})
+
+for (const { args, says } of [
+  { args: ['--onec'], says: /^error: unknown option `--onec`\nusage: npm run demo -- \[--once\]/ },
+  { args: ['--certificate'], says: /^error: .*--certificate.*\nusage: / },
+  { args: ['--port', 'http'], says: /^error: `http` is no port\nusage: / },
+]) {
+  test(`the demo with \`${args.join(' ')}\` says what is wrong, answers 2 and starts nothing`, async (t) => {
+    const place = placeFor(t)
+    const demo = startDemo(t, place, process.execPath, ['scripts/demo.ts', ...args])
+    assert.deepEqual([(await demo.ended)[0], demo.said()], [2, ''])
+    assert.match(demo.err(), says)
+    assert.deepEqual(readdirSync(place.temporary), [])
+  })
+}

@@ -1,0 +1,42 @@
+import { constants, createPublicKey, verify, type KeyObject, type VerifyKeyObjectInput } from 'node:crypto'
+import { fromBase64url } from '../platform/base64url.ts'
+import type { SignatureAlg, VerificationKey } from './registered-key.ts'
+
+/** How RFC 7518 §3.1 (RFC 8037 §3.1 for Ed25519) says a signature of this algorithm is checked. */
+const HOW: Readonly<Record<SignatureAlg, { readonly digest: 'sha256' | null; readonly options: Omit<VerifyKeyObjectInput, 'key'> }>> = {
+  // RFC 7518 §3.4: R and S side by side, not DER.
+  ES256: { digest: 'sha256', options: { dsaEncoding: 'ieee-p1363' } },
+  Ed25519: { digest: null, options: {} },
+  // RFC 7518 §3.5: the salt is as long as the hash.
+  PS256: { digest: 'sha256', options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } },
+  RS256: { digest: 'sha256', options: { padding: constants.RSA_PKCS1_PADDING } },
+}
+
+/** Imported keys that are kept: importing one costs as much as verifying with it. */
+const MOST_KEYS = 10_000
+
+export type SignatureCheck = (key: VerificationKey, token: string) => boolean
+
+/**
+ * Whether the compact token was signed by this key, with the algorithm that the key was registered for. Keys are kept by their RFC 7638
+ * thumbprint, which is all of the key; a token is never remembered here, since one token has no second spelling but may have a second signature.
+ */
+export function signatureCheck(): SignatureCheck {
+  const imported = new Map<string, KeyObject>()
+  const keyOf = ({ thumbprint, jwk }: VerificationKey): KeyObject => {
+    const known = imported.get(thumbprint)
+    if (known !== undefined) return known
+    const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
+    const [oldest] = imported.keys()
+    if (imported.size >= MOST_KEYS && oldest !== undefined) imported.delete(oldest)
+    imported.set(thumbprint, key)
+    return key
+  }
+  return (key, token) => {
+    const end = token.lastIndexOf('.')
+    const signature = fromBase64url(token.slice(end + 1))
+    if (signature === undefined) return false
+    const { digest, options } = HOW[key.alg]
+    return verify(digest, Buffer.from(token.slice(0, end), 'latin1'), { ...options, key: keyOf(key) }, signature)
+  }
+}
