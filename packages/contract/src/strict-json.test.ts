@@ -141,10 +141,19 @@ test('10,000 members are read and 10,001 are refused, all objects counted togeth
   assert.deepEqual(refusalOf('{"a":1,"b":2}', { keys: 1 }), { kind: 'too_many_keys', at: 7, most: 1 })
 })
 
+test('20,000 elements are read and 20,001 are refused, all arrays counted together', () => {
+  const elements = (count: number) => Array.from({ length: count }, (_, i) => i).join(',')
+  assert.ok(parseStrictJson(`[${elements(20_000)}]`).ok)
+  assert.equal(refusalOf(`[${elements(20_001)}]`).kind, 'too_many_elements')
+  assert.equal(refusalOf(`[[${elements(10_002)}],[${elements(10_001)}]]`).kind, 'too_many_elements')
+  assert.ok(parseStrictJson('{"a":1,"b":2,"c":[3]}', { elements: 2 }).ok)
+})
+
 for (const { what, text, kind } of [
   { what: '100,000 brackets', text: '['.repeat(100_000), kind: 'too_deep' },
   { what: '100,000 objects in each other', text: '{"a":'.repeat(100_000), kind: 'too_deep' },
   { what: 'a million members', text: `{${Array.from({ length: 1_000_000 }, (_, i) => `"${i}":0`).join(',')}}`, kind: 'too_many_keys' },
+  { what: 'a million elements', text: `[${'0,'.repeat(999_999)}0]`, kind: 'too_many_elements' },
   { what: 'a million of the same member', text: `{${'"a":0,'.repeat(1_000_000)}"a":0}`, kind: 'duplicate_key' },
   { what: 'a number with a million digits', text: '9'.repeat(1_000_000), kind: 'unsafe_number' },
   { what: 'a fraction with a million digits', text: `0.${'1'.repeat(1_000_000)}`, kind: 'unsafe_number' },

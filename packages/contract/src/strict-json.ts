@@ -9,6 +9,7 @@ export type StrictJsonRefusal =
   | { readonly kind: 'malformed_json' }
   | { readonly kind: 'too_deep'; readonly at: number; readonly most: number }
   | { readonly kind: 'too_many_keys'; readonly at: number; readonly most: number }
+  | { readonly kind: 'too_many_elements'; readonly at: number; readonly most: number }
   | { readonly kind: 'duplicate_key'; readonly at: number; readonly key: string }
   | { readonly kind: 'forbidden_key'; readonly at: number; readonly key: string }
   | { readonly kind: 'unsafe_number'; readonly at: number }
@@ -19,6 +20,8 @@ export type StrictJsonLimits = {
   readonly depth?: number
   /** How many members all the objects may have together. */
   readonly keys?: number
+  /** How many elements all the arrays may have together. */
+  readonly elements?: number
 }
 
 /** Names that reach the prototype of the object that some later code copies them to. */
@@ -35,9 +38,9 @@ const BLANK = /[\t\n\r ]*/y
  * Not built by JSON.parse: V8 13.6 to 14.6 at least can read a name with an escape in it as another name that it has read before, so that
  * one caller's text changes what the next one's says (nodejs/node#63785).
  */
-export function parseStrictJson(text: string, { depth = 32, keys = 10_000 }: StrictJsonLimits = {}): Outcome<unknown, StrictJsonRefusal> {
+export function parseStrictJson(text: string, { depth = 32, keys = 10_000, elements = 20_000 }: StrictJsonLimits = {}): Outcome<unknown, StrictJsonRefusal> {
   try {
-    const flaw = findFlaw(text, depth, keys)
+    const flaw = findFlaw(text, { depth, keys, elements })
     // INVARIANT: grammar is the parser's business. The pass may misread what is not JSON, for that is refused here anyway.
     return flaw ? refuse(flaw) : ok(parse(text, null, Number))
   } catch (error) {
@@ -47,24 +50,28 @@ export function parseStrictJson(text: string, { depth = 32, keys = 10_000 }: Str
 }
 
 /** One pass over the words of the text. It finds every flaw but bad grammar, of which it notices only what is in its way. */
-function findFlaw(text: string, depth: number, most: number): StrictJsonRefusal | undefined {
+function findFlaw(text: string, most: Required<StrictJsonLimits>): StrictJsonRefusal | undefined {
   /** The names seen so far in each object that is open; null for an array. */
   const open: (Set<string> | null)[] = []
   let keys = 0
+  let elements = 0
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!
     if (character === '{' || character === '[') {
-      if (open.length === depth) return { kind: 'too_deep', at, most: depth }
+      if (open.length === most.depth) return { kind: 'too_deep', at, most: most.depth }
       open.push(character === '{' ? new Set() : null)
     } else if (character === '}' || character === ']') {
       open.pop()
+    } else if (character === ',' && open.at(-1) === null) {
+      elements += 1
+      if (elements >= most.elements) return { kind: 'too_many_elements', at, most: most.elements }
     } else if (character === '"') {
       const end = endOfString(text, at)
       const value = stringOf(text, at, end)
       if (!value.isWellFormed() || value.includes('\0')) return { kind: 'unsafe_text', at }
       if (isKey(text, end)) {
         keys += 1
-        if (keys > most) return { kind: 'too_many_keys', at, most }
+        if (keys > most.keys) return { kind: 'too_many_keys', at, most: most.keys }
         const flaw = findKeyFlaw(value, at, open.at(-1))
         if (flaw) return flaw
       }

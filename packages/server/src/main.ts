@@ -25,10 +25,7 @@ async function main(): Promise<void> {
     process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`)
     process.exit(error instanceof Unstartable || error instanceof UnusableStore ? EXIT_CONFIG : 1)
   }
-  process.stdout.write(`writ ${VERSION}\n  store    ${config.value.store.kind === 'sqlite' ? config.value.store.directory : 'PostgreSQL'}\n  keys     ${config.value.keyDirectory}\n  address  ${server.url}\n`)
-  if (server.bootstrapLink !== undefined) process.stdout.write(`  sign in  ${server.bootstrapLink}\n           (one use, 15 minutes: run \`writ login\` and paste it)\n`)
-  process.send?.({ kind: 'ready', url: server.url })
-
+  // Before anybody is told that it is up: whoever hears that may end it at once.
   let stopping = false
   const stop = (): void => {
     if (stopping) return
@@ -41,6 +38,10 @@ async function main(): Promise<void> {
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
   process.on('disconnect', stop)
+
+  process.stdout.write(`writ ${VERSION}\n  store    ${config.value.store.kind === 'sqlite' ? config.value.store.directory : 'PostgreSQL'}\n  keys     ${config.value.keyDirectory}\n  address  ${server.url}\n`)
+  if (server.bootstrapLink !== undefined) process.stdout.write(`  sign in  ${server.bootstrapLink}\n           (one use, 15 minutes: run \`writ login\` and paste it)\n`)
+  process.send?.({ kind: 'ready', url: server.url })
 }
 
 await main()

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId, type OperatorId } from '@writ/domain/id'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
@@ -44,6 +45,9 @@ import { postgresExists, sqliteExists } from './store/peek.ts'
 import { openSqlite } from './store/sqlite.ts'
 import type { WriterGiven } from './writer.ts'
 import { VERSION } from './version.ts'
+
+const START_PATIENCE_MS = 5000
+const START_PACE_MS = 250
 
 /** Counts up with every release that brings migrations. */
 const RELEASE = 1
@@ -134,14 +138,30 @@ async function openKeysAndStore(config: Config, needs: StoreNeeds): Promise<{ re
     throw new Unstartable(`WRIT_DATA \`${config.dataDirectory}\` ${unusable}: name a directory that the user that runs writ may write to`)
   }
   try {
-    const keys = await openOrCreateKeys(config)
-    return { keys, store: await openStore(config, keys, needs) }
+    const keys = await patiently(needs.clock, () => openOrCreateKeys(config))
+    return { keys, store: await patiently(needs.clock, () => openStore(config, keys, needs)) }
   } catch (cause) {
     if (!(cause instanceof StorageUnavailable) || config.store.kind !== 'postgres') throw cause
     const { hostname, port, pathname } = new URL(config.store.url)
     throw new Error(`PostgreSQL at \`${hostname}:${port || '5432'}${pathname}\` can not be used (${cause.code}): see WRIT_DATABASE_URL`, { cause })
   }
 }
+
+/** A database that is being started together with us, or that is slow, is given a few seconds; a wrong password is not. */
+async function patiently<T>(clock: ResyncedClock, open: () => Promise<T>): Promise<T> {
+  const until = clock.now() + START_PATIENCE_MS
+  for (;;) {
+    try {
+      return await open()
+    } catch (cause) {
+      if (!(cause instanceof StorageUnavailable) || isRefused(cause) || clock.now() >= until) throw cause
+    }
+    await pause(START_PACE_MS)
+  }
+}
+
+/** SQLSTATE class 28 (the login) and 3D000 (the database): the same in a second. */
+const isRefused = ({ code }: StorageUnavailable): boolean => code.startsWith('28') || code === '3D000'
 
 async function openOrCreateKeys(config: Config): Promise<Keys> {
   const keys = openKeys(config.keyDirectory, hostEntropy)

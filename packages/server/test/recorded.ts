@@ -13,7 +13,7 @@ export const OPERATOR = { kind: 'operator', id: 'opr_of_the_test' } as const
 /** So many events of the non-human stream, each in a transaction of its own. */
 export async function recordStarts(writ: StoreOfWrit, times: number): Promise<void> {
   const input = { id: 'not used', keyCheck: writ.keys.keyCheck(), version: '0', now: writ.now() }
-  for (let left = times; left > 0; left -= 200) await Promise.all(Array.from({ length: Math.min(left, 200) }, () => writ.store.change(install, input)))
+  for (let left = times; left > 0; left -= 20) await Promise.all(Array.from({ length: Math.min(left, 20) }, () => writ.store.change(install, input)))
 }
 
 /** So many events of the human stream in one transaction. */

@@ -2,6 +2,7 @@ import { ok } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
 import { append } from './append.ts'
 import { change, type Tx } from './tx.ts'
+import { dropClaims } from '../store/leases.ts'
 import { findInstallation, insertInstallation, setKeyCheck } from '../store/installation.ts'
 
 type InstallInput = { readonly id: string; readonly keyCheck: string; readonly version: string; readonly now: EpochMs }
@@ -11,6 +12,8 @@ export const install = change('server.start', async (tx: Tx, input: InstallInput
   const installation = await findInstallation(tx.db)
   if (installation === undefined) await insertInstallation(tx.db, { id: input.id, keyCheck: input.keyCheck }, input.now)
   else if (installation.keyCheck !== input.keyCheck) await setKeyCheck(tx.db, input.keyCheck)
+  // SQLite has one server: what the one before it had taken in hand, it no longer has.
+  if (tx.dialect.name === 'sqlite') await dropClaims(tx.db, input.now)
   await append(tx, input.now, { type: 'server.started', actor: { kind: 'writ', id: 'writ' }, facts: { version: input.version } })
   return ok(installation?.id ?? input.id)
 })

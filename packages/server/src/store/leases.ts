@@ -125,3 +125,8 @@ export async function listOpenHandles(db: Db, backend: BackendId): Promise<Reado
 export async function keepSurvey(db: Db, id: LeaseId, survey: Survey): Promise<void> {
   await db.updateTable('lease').set({ survey: toJsonText(survey) }).where('id', '=', id).execute()
 }
+
+/** Leases that some server was making or withdrawing are due at once. */
+export async function dropClaims(db: Db, now: EpochMs): Promise<void> {
+  await db.updateTable('lease').set({ due_at: now }).where('state', 'in', ['intended', 'withdrawing']).where('due_at', '>', now).execute()
+}

@@ -56,7 +56,7 @@ test('every point at which the server can be made to die is in this table', () =
   assert.ok(new Set(POINTS.map(({ at }) => at)).size >= 15)
 })
 
-describe('the server dies', { concurrency: 12 }, () => {
+describe('the server dies', { concurrency: 6 }, () => {
   let shared: GovernedPostgres
   before(async () => { shared = await governedPostgres(18) })
   after(() => shared.remove())

@@ -212,8 +212,10 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
 
   const hooked = ids()
   yield step(registerIdentity, () => register({ name: 'hooked', key: newKey(), trigger: { kind: 'webhook' } }, hooked, 'sealed'), tells('admission.decided', 'identity.registered', 'credential.registered'))
-  yield step(fireTrigger, () => ({ identity: agent.identity, proof: 'msg_1', now: now() }), refuses('no_such_identity'))
-  yield step(fireTrigger, () => ({ identity: hooked.identity, proof: 'msg_1', now: now() }), tells('identity.trigger_fired', 'credential.revoked'))
+  const firing = (identity: string) => () => ({ identity, message: 'msg_1', proof: { hash: new Uint8Array(32).fill(9), expiresAt: epochMs(now() + 1000) }, now: now() })
+  yield step(fireTrigger, firing(agent.identity), refuses('no_such_identity'))
+  yield step(fireTrigger, firing(hooked.identity), tells('identity.trigger_fired', 'credential.revoked'))
+  yield step(fireTrigger, firing(hooked.identity), refuses('replayed'))
   yield step(registerIdentity, () => register({ name: 'of-issuer', trigger: { kind: 'issuer_removed', issuer: 'https://issuer.example' } }), tells('admission.decided', 'identity.registered'))
   const removal = (reference: string) => () => ({ reference, now: now(), ...said })
   yield step(removeIssuer, removal('https://issuer.example'), tells('issuer.removed', 'identity.trigger_fired'))

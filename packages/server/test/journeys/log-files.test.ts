@@ -158,7 +158,7 @@ for (const store of STORES) {
         assert.equal(answer.headers.get('cache-control'), 'no-store', path)
         await answer.text()
       }
-      for (const stream of ['nobody', 'Human', 'human%00', '__proto__']) assert.equal((await files(writ, stream)('checkpoint')).status, 404, stream)
+      for (const stream of ['nobody', 'Human', '__proto__']) assert.equal((await files(writ, stream)('checkpoint')).status, 404, stream)
     })
   })
 }
