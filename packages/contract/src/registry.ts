@@ -91,7 +91,7 @@ export const revokeKey = endpoint({
 })
 
 /** One identity in a manifest: a registration, where the key may come later by `writ identity key`. */
-export const manifest = z.strictObject({ identities: z.array(registration).min(1).max(1000) })
+export const manifest = z.strictObject({ identities: z.array(registration).min(1).max(400) })
 export type Manifest = z.infer<typeof manifest>
 
 export const manifestChange = z.object({

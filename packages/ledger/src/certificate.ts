@@ -85,7 +85,9 @@ function closureFrom(sha256: Sha256, checkpoint: Checkpoint, receipts: readonly 
     if (!proved.ok) return proved
     leaves.push(proved.value)
   }
-  return closureOf(leaves)
+  const closure = closureOf(leaves)
+  const isInOrder = receipts.every(({ index }, i) => i === 0 || receipts[i - 1]!.index < index)
+  return closure.ok && !isInOrder ? fails('out_of_order', 'the receipts do not stand in the order of the log') : closure
 }
 
 function compare(primitives: Primitives, key: VerifierKey, checkpoint: Checkpoint, earlier: readonly string[]): Checked<readonly Earlier[]> {

@@ -1,6 +1,6 @@
 import type { EventActor } from '@writ/domain/event'
 import type { IdentityId, TaskId } from '@writ/domain/id'
-import type { EndReason } from '@writ/domain/task'
+import { dueReason, type EndReason } from '@writ/domain/task'
 import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
 import { ok, refuse } from '@writ/domain/outcome'
 import { append } from '../record/append.ts'
@@ -49,7 +49,9 @@ export const endTask = change('task.end', async (tx: Tx, input: EndTaskInput) =>
   const before = await findTask(tx.db, input.task)
   const isStranger = input.by.kind === 'identity' && before?.identity !== input.by.id
   if (before === undefined || isStranger) return refuse({ kind: 'no_such_task' } as const)
-  await endTaskIn(tx, input.task, input)
+  // Whoever comes after the deadline comes too late to complete; the sweeper may not have come by yet.
+  const overdue = input.because === 'completed' && before.state === 'open' ? dueReason(before, input.now) : undefined
+  await endTaskIn(tx, input.task, { ...input, because: overdue ?? input.because })
   return ok((await findTask(tx.db, input.task))!)
 })
 

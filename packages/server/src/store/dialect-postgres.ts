@@ -43,6 +43,9 @@ export const postgresDialect: Dialect = {
     refuseTruncate(rule, table),
   ],
   neverDelete: (table, rule) => [refuseWhen(rule, 'before delete', table, null), refuseTruncate(rule, table)],
+  bornNull: (table, columns, rule) => [
+    refuseWhen(rule, 'before insert', table, columns.map((column) => `new.${checkedName(column)} is not null`).join(' or ')),
+  ],
   onlyTransitions: (table, column, transitions, rule) => [
     refuseWhen(rule, beforeUpdate, table,
       `new.${checkedName(column)} is distinct from old.${column} and not (${anyTransition(column, transitions)})`),

@@ -29,6 +29,9 @@ export const sqliteDialect: Dialect = {
     refuseWhen(`${rule}_delete`, 'before delete', table, null),
   ],
   neverDelete: (table, rule) => [refuseWhen(rule, 'before delete', table, null)],
+  bornNull: (table, columns, rule) => [
+    refuseWhen(rule, 'before insert', table, columns.map((column) => `new.${checkedName(column)} is not null`).join(' or ')),
+  ],
   onlyTransitions: (table, column, transitions, rule) => [
     refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} is not old.${column} and not (${anyTransition(column, transitions)})`),
   ],

@@ -34,6 +34,8 @@ export type Dialect = {
   readonly appendOnly: (table: string, rule: string) => readonly string[]
   /** Rows are never deleted. */
   readonly neverDelete: (table: string, rule: string) => readonly string[]
+  /** These columns are null when the row is inserted. */
+  readonly bornNull: (table: string, columns: readonly string[], rule: string) => readonly string[]
   /** The column changes only along these transitions; to stay as it is, is always allowed. */
   readonly onlyTransitions: (table: string, column: string, transitions: readonly Transition[], rule: string) => readonly string[]
 }

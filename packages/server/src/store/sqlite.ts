@@ -56,8 +56,9 @@ function storeOf<DB, Context>(file: string, writer: WriterThread, release: () =>
   const connection = openReading(file)
   const { db } = bind<DB>('sqlite', async (text, parameters) => executeReading(connection, text, parameters))
   const close = async (): Promise<void> => {
-    await writer.close()
+    // SQLite folds its log into the file when the last connection closes, and only one that may write can do that.
     connection.close()
+    await writer.close()
     release()
   }
   let closed: Promise<void> | undefined

@@ -21,6 +21,10 @@ const GUARDS: readonly Guard[] = [
   update('event', 'event', 'leaf_index = 500', 'event_has_one_place'),
   update('event', 'event', 'leaf_index = null', 'event_has_one_place'),
   { on: 'event', statement: 'delete from event where seq = $1', rule: 'event_is_never_deleted' },
+  {
+    on: 'event', rule: 'event_is_born_without_place',
+    statement: 'insert into event (id, stream, type, at, leaf, leaf_hash, mac, leaf_index) select \'evt_placed\', stream, type, at, leaf, leaf_hash, mac, 9999 from event where seq = $1',
+  },
   { on: 'said', statement: 'update event_said set value = \'something nicer\' where event_id = $1', rule: 'event_said_is_frozen' },
   { on: 'stream', statement: 'update checkpoint set note = \'another\' where stream = $1', rule: 'checkpoint_is_append_only_update' },
   { on: 'stream', statement: 'delete from checkpoint where stream = $1', rule: 'checkpoint_is_append_only_delete' },

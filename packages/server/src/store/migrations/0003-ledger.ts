@@ -21,6 +21,7 @@ export const ledger: Migration = {
     'create unique index event_leaf_is_one on event (stream, leaf_index) where leaf_index >= 0',
     'create index event_task on event (task_id, seq) where task_id is not null',
     ...d.freeze('event', ['id', 'stream', 'type', 'at', 'task_id', 'identity_id', 'leaf', 'leaf_hash', 'mac'], 'event_is_frozen'),
+    ...d.bornNull('event', ['leaf_index'], 'event_is_born_without_place'),
     ...d.setOnce('event', ['leaf_index'], 'event_has_one_place'),
     ...d.neverDelete('event', 'event_is_never_deleted'),
     ...d.comment('event', 'one entry of the ledger, written in the transaction of the change that it records'),
