@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { EVENT_TYPES, type EventDraft, type EventLeaf } from '@writ/domain/event'
 import { mintId, type EventId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
-import { canonical, type JsonValue } from '@writ/ledger/canonical'
+import { canonical } from '@writ/ledger/canonical'
 import { commit } from '@writ/ledger/commitment'
 import { MOST_ENTRY_BYTES } from '@writ/ledger/entries'
 import { leafHash } from '@writ/ledger/hash'
@@ -34,7 +34,7 @@ export async function append(tx: Tx, now: EpochMs, draft: EventDraft): Promise<A
     facts: draft.facts,
     commitments: Object.fromEntries(said.map(({ field, value, salt }) => [field, commit(sha256, salt, value)])),
   }
-  const text = canonical(leaf as unknown as JsonValue)
+  const text = canonical(leaf)
   const bytes = Buffer.from(text, 'utf8')
   // INVARIANT: one leaf that is too long would keep its whole bundle from ever being served.
   if (bytes.length > MOST_ENTRY_BYTES) throw new RangeError(`a \`${draft.type}\` event of ${bytes.length} bytes does not fit an entry of the log`)
