@@ -1,4 +1,5 @@
 import type { Outcome } from '@writ/domain/outcome'
+import { setTimeout as wait } from 'node:timers/promises'
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import { failpoint } from '../platform/failpoint.ts'
 import { bind } from './bound.ts'
@@ -29,6 +30,9 @@ export type Answer =
 /** The most changes that share one commit: their callers all wait for the last of them. */
 const MOST_IN_BATCH = 256
 
+/** How long a writer that has just committed for several waits for them to come back. One who writes alone is never made to wait. */
+const LINGER_MS = 1
+
 /**
  * The writer's thread. The file that starts it names all changes and makes what they are given:
  * `runWriter(changes, (given) => ({ mac: macUnder(given.key) }))`, where `given` is the store's `context` as it crossed the thread.
@@ -49,14 +53,23 @@ function serve<DB, Context>(port: MessagePort, writer: Writer<DB, Context>): voi
     if (message.kind === 'close') closing = true
     else queue.push(...message.calls)
   }
+  /** What has arrived while the last batch was being committed joins the next one. */
+  const takeArrived = (): void => {
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) take(next.message as ToWriter)
+  }
   const drain = async (): Promise<void> => {
     if (busy) return
     busy = true
-    for (;;) {
-      // What has arrived while the last batch was being committed joins the next one.
-      for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) take(next.message as ToWriter)
+    for (let last = 0; ;) {
+      takeArrived()
+      // Who wrote together a moment ago will soon write together again, and a commit costs more than many changes.
+      if (queue.length < last && last > 1 && !closing) {
+        await wait(LINGER_MS)
+        takeArrived()
+      }
       const batch = queue.splice(0, MOST_IN_BATCH)
       if (batch.length === 0) break
+      last = batch.length
       answer(port, batch, await writer.commit(batch))
     }
     busy = false
