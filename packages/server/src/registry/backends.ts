@@ -24,7 +24,7 @@ export type BackendNeeds = {
 
 export type NewBackend = { readonly name: string; readonly settings: BackendSettings; readonly templates: readonly Template[]; readonly secret: string; readonly rotate: boolean }
 
-export type BackendRefusal = AdmitRefusal | WatchedRefusal
+export type BackendRefusal = AdmitRefusal | WatchedRefusal | { readonly kind: 'added_not_rotated'; readonly name: string; readonly code: string }
 
 /** Runs the whole cycle on a test login before anything is accepted; rotates the administrator's secret when asked. */
 export async function addBackend(needs: BackendNeeds, asked: NewBackend, by: EventActor): Promise<Outcome<BackendId, BackendRefusal>> {
@@ -42,10 +42,19 @@ export async function addBackend(needs: BackendNeeds, asked: NewBackend, by: Eve
     failpoint('backend.add.before_record')
     const added = await needs.store.change(addBackendChange, { backend, by, cycleMs: admitted.value.cycleMs })
     if (!added.ok) return added
-    if (asked.rotate) await rotateBackend(needs, asked.name, by)
-    return ok(id)
+    return asked.rotate ? await rotateNew(needs, asked.name, by) : ok(id)
   } finally {
     await connector.close()
+  }
+}
+
+/** The back end stands in the store by now; that its secret is still the old one is not to go unsaid. */
+async function rotateNew(needs: BackendNeeds, name: string, by: EventActor): Promise<Outcome<BackendId, BackendRefusal>> {
+  try {
+    return await rotateBackend(needs, name, by)
+  } catch (cause) {
+    if (cause instanceof BackendFault) return refuse({ kind: 'added_not_rotated', name, code: cause.code })
+    throw cause
   }
 }
 

@@ -92,6 +92,7 @@ function backendProblem(refusal: BackendRefusal): ProblemAnswer {
     case 'unsupported_version': return problem('backend-refused', { code, detail: `version ${refusal.version} is not supported`, hint: 'PostgreSQL 14 to 18' })
     case 'accepts_any_secret': return problem('backend-refused', { code, detail: 'the back end let a login in with a wrong secret, so a refusal could never be proved', hint: 'replace `trust` by `scram-sha-256` for this host in pg_hba.conf' })
     case 'bad_template': return problem('backend-refused', { code, detail: `template \`${refusal.template}\`: ${refusal.why}`, errors: [{ field: `templates.${refusal.template}`, message: refusal.why }] })
+    case 'added_not_rotated': return problem('backend-refused', { code, detail: `\`${refusal.name}\` was added, and its administrator's secret could not be rotated (${refusal.code})`, hint: `writ backend rotate ${refusal.name}` })
     case 'cycle_failed': return problem('backend-refused', { code, detail: `the test cycle failed at ${refusal.step}: ${refusal.why}` })
     default: return unreachable(refusal)
   }
