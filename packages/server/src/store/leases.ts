@@ -1,7 +1,7 @@
 import type { BackendId, IdentityId, IncidentId, LeaseId, TaskId } from '@writ/domain/id'
 import type { ControlLogin, Lease, LeaseOutcome, LeaseState, Reassigned } from '@writ/domain/lease'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import type { Kysely } from 'kysely'
+import { sql, type Kysely, type SqlBool } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
 import { forUpdate } from './row-locks.ts'
@@ -128,5 +128,6 @@ export async function keepSurvey(db: Db, id: LeaseId, survey: Survey): Promise<v
 
 /** Leases that some server was making or withdrawing are due at once. */
 export async function dropClaims(db: Db, now: EpochMs): Promise<void> {
-  await db.updateTable('lease').set({ due_at: now }).where('state', 'in', ['intended', 'withdrawing']).where('due_at', '>', now).execute()
+  // Literals, so that the partial index `lease_in_hand` serves: without it a start would look at every live lease.
+  await db.updateTable('lease').set({ due_at: now }).where(sql<SqlBool>`state in ('intended', 'withdrawing')`).execute()
 }

@@ -77,6 +77,7 @@ export const tasks: Migration = {
      )${d.strict}`,
     'create index lease_due on lease (due_at) where due_at is not null',
     'create index lease_task on lease (task_id)',
+    'create index lease_in_hand on lease (state) where state in (\'intended\', \'withdrawing\')',
     'create index lease_backend_open on lease (backend_id) where state <> \'ended\'',
     ...d.freeze('lease', ['id', 'task_id', 'identity_id', 'backend_id', 'template', 'handle', 'intended_at', 'expires_at'], 'lease_terms_are_frozen'),
     ...d.setOnce('lease', ['minted_at', 'control', 'stop_at', 'outcome', 'incident_id'], 'lease_facts_are_set_once'),
