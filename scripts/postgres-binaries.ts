@@ -81,7 +81,8 @@ function nativeFolder(name: string): string | undefined {
 function copyPackage(native: string, folder: string): string {
   const copy = join(folder, 'native')
   mkdirSync(copy, { mode: 0o755 })
-  cpSync(native, copy, { recursive: true, filter: (path) => !path.endsWith('.a') })
+  // Where npm did run the install scripts, the links are there, and would be copied as links into the clone.
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') })
   const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as readonly { readonly source: string; readonly target: string }[]
   for (const { source, target } of links) {
     const at = join(folder, target)
