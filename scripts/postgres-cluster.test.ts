@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { ask, startCluster } from './postgres-cluster.ts'
@@ -24,6 +24,17 @@ for (const version of [15, 18] as const) {
     await assert.rejects(ask(cluster.url(), 'select 1'), { code: 'ECONNREFUSED' })
   })
 }
+
+test('what a server from npm needs stands in its own folder, since its user may not enter the clone', async (t) => {
+  // The host's own 15 serves where there is one; 18 comes from npm unless the host has that too.
+  const cluster = await startCluster({ version: 18 })
+  t.after(() => cluster.stop())
+  const native = join(dirname(cluster.dataDir), 'native')
+  if (!existsSync(native)) return t.skip('the host has a PostgreSQL 18 of its own')
+  const links = readdirSync(native, { recursive: true, withFileTypes: true }).filter((one) => one.isSymbolicLink()).map((one) => join(one.parentPath, one.name))
+  assert.ok(links.length > 0)
+  for (const link of links) assert.ok(!isAbsolute(readlinkSync(link)) && existsSync(link), link)
+})
 
 test('a server that is halted comes back on its port with its data', async (t) => {
   const cluster = await startCluster()
