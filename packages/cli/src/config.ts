@@ -154,3 +154,9 @@ async function makePrivateFolder(path: string): Promise<void> {
   const made = await mkdir(path, { recursive: true, mode: 0o700 })
   if (made !== undefined) await chmod(path, 0o700)
 }
+
+/** Where the key of an identity lies. The configuration is read anew: another `writ` may have written it meanwhile. */
+export async function rememberKey(environment: Settings['environment'], spiffeId: string, path: string): Promise<void> {
+  const config = await readConfig(environment)
+  await writeConfig(environment, { ...config, identities: { ...config.identities, [spiffeId]: { key_file: path } } })
+}

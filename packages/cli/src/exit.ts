@@ -82,3 +82,8 @@ export function problemOfFailure(failure: CommandFailure): object {
     retryable: failure.exit === EXIT.unreachable || failure.exit === EXIT.timed_out || failure.exit === EXIT.rate_limited,
   }
 }
+
+/** What a command's action answers: its exit code when that is not 0. */
+export type Answer = number | void
+/** Runs the action and keeps its answer. */
+export type Run = (action: () => Promise<Answer>) => Promise<void>

@@ -1,13 +1,8 @@
 import { Command, CommanderError } from 'commander'
-import { CommandFailure, EXIT, usage } from './exit.ts'
+import { CommandFailure, EXIT, usage, type Run } from './exit.ts'
 import { printFailure, printLine } from './output.ts'
 import { addGlobalOptions, VALUE_OPTIONS } from './settings.ts'
 import { VERSION } from './version.ts'
-
-/** What a command's action answers: its exit code when that is not 0. */
-export type Answer = number | void
-/** Runs the action and keeps its answer. */
-export type Run = (action: () => Promise<Answer>) => Promise<void>
 
 type Noun = { readonly name: string; readonly summary: string; readonly load: () => Promise<{ readonly define: (command: Command, run: Run) => void }> }
 

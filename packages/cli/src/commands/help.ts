@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { EXIT, EXIT_MEANINGS, usage } from '../exit.ts'
-import { main, type Run } from '../main.ts'
+import { EXIT, EXIT_MEANINGS, usage, type Run } from '../exit.ts'
+import { main } from '../main.ts'
 import { printList, printLine } from '../output.ts'
 import { settingsOf } from '../settings.ts'
 

@@ -5,11 +5,10 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { readInput, textFor } from '../ask.ts'
 import { call } from '../client.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
-import { CommandFailure, EXIT, usage } from '../exit.ts'
+import { rememberKey } from '../config.ts'
+import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import type { KeptKey } from '../key-file.ts'
-import type { Run } from '../main.ts'
 import { printThing, say } from '../output.ts'
-import { rememberKey } from './identity.ts'
 import { oneMore } from './options.ts'
 
 type RegisterFlags = {
@@ -78,7 +77,7 @@ async function register(start: Start, asked: Registration, flags: RegisterFlags)
   let reply: Registered
   try {
     reply = await call(connection, registerIdentity, { body: key === undefined ? asked : { ...asked, key: key.publicKey } })
-    if (key?.path !== undefined && reply.outcome === 'registered') await rememberKey(start, asked.spiffe_id, key.path)
+    if (key?.path !== undefined && reply.outcome === 'registered') await rememberKey(start.settings.environment, asked.spiffe_id, key.path)
   } catch (fault) {
     await key?.forget()
     throw fault

@@ -3,10 +3,9 @@ import { shortNameOf, type SpiffeId } from '@writ/domain/spiffe-id'
 import { type Command, Option } from 'commander'
 import { confirm, readInput, textFor } from '../ask.ts'
 import { call } from '../client.ts'
-import { readConfig, writeConfig } from '../config.ts'
+import { rememberKey } from '../config.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
-import { usage } from '../exit.ts'
-import type { Run } from '../main.ts'
+import { usage, type Run } from '../exit.ts'
 import { printList, printThing, say, whenOf } from '../output.ts'
 import { defineRegister } from './identity-register.ts'
 import { wholeNumber } from './options.ts'
@@ -117,19 +116,13 @@ async function runAddKey(command: Command, asked: string, flags: KeyFlags): Prom
   const kept = await makeKey(shortNameOf(identity.spiffe_id as SpiffeId), start.settings.environment, flags.keyOut)
   try {
     const changed = await call(connection, addKey, { parameters: { id: identity.id }, body: { key: kept.publicKey, replace: flags.replace === true } })
-    await rememberKey(start, identity.spiffe_id, kept.path)
+    await rememberKey(start.settings.environment, identity.spiffe_id, kept.path)
     say(start.settings, `private key stored in ${kept.path}`)
     await printIdentity(start, changed)
   } catch (fault) {
     await kept.forget()
     throw fault
   }
-}
-
-/** The configuration is read anew: another `writ` may have written it meanwhile. */
-export async function rememberKey(start: Start, spiffeId: string, path: string): Promise<void> {
-  const config = await readConfig(start.settings.environment)
-  await writeConfig(start.settings.environment, { ...config, identities: { ...config.identities, [spiffeId]: { key_file: path } } })
 }
 
 export async function printIdentity({ settings }: Pick<Start, 'settings'>, identity: IdentityReply): Promise<void> {

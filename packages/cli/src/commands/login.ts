@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
 import { call } from '../client.ts'
 import { configPath, originOf, readConfig, serverOf, writeConfig } from '../config.ts'
-import { CommandFailure, EXIT, usage } from '../exit.ts'
-import type { Run } from '../main.ts'
+import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import { printThing, say } from '../output.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 

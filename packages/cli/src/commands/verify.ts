@@ -1,7 +1,7 @@
 import { verifyFile } from '@writ/ledger/offline/evidence-file'
 import type { Command } from 'commander'
 import { evidenceOf } from '../evidence-file.ts'
-import type { Run } from '../main.ts'
+import type { Run } from '../exit.ts'
 import { printLine } from '../output.ts'
 import { inertJson } from '../inert.ts'
 import { settingsOf } from '../settings.ts'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Run } from '../main.ts'
+import type { Run } from '../exit.ts'
 import { printThing } from '../output.ts'
 import { settingsOf } from '../settings.ts'
 import { VERSION } from '../version.ts'

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { call } from '../client.ts'
 import { eitherConnection, startOf } from '../connections.ts'
 import type { HolderFlags } from '../holder.ts'
-import type { Run } from '../main.ts'
+import type { Run } from '../exit.ts'
 import { printThing } from '../output.ts'
 import { holderOptions } from './options.ts'
 
