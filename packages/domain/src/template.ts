@@ -17,3 +17,17 @@ export type TemplateGrant = {
   readonly on: 'schema' | 'table' | 'all tables in schema' | 'sequence' | 'all sequences in schema' | 'function' | 'all functions in schema' | 'database'
   readonly names: readonly string[]
 }
+
+/** Where a PostgreSQL back end is, and who administers it there. */
+export type BackendSettings = {
+  readonly host: string
+  readonly port: number
+  /** The administrator's own database; leases log in to their template's. */
+  readonly database: string
+  /** The administrator. */
+  readonly user: string
+  /** `require` encrypts but believes any certificate, as libpq's does; `verify-full` also checks who answers. */
+  readonly tls: 'disable' | 'require' | 'verify-full'
+  /** PEM of the authority that signed the server's certificate; the host's own authorities when left out. */
+  readonly ca?: string | undefined
+}

@@ -1,8 +1,9 @@
 import type { BackendId } from '@writ/domain/id'
+import type { BackendSettings } from '@writ/domain/template'
 import { BackendFault, type Connector, type LeaseAddress, type Template } from '../connectors/connector.ts'
 import type { Sealer } from '../keys/seal.ts'
 import type { Store } from '../record/tx.ts'
-import { findBackend, secretPlace, type Backend, type BackendSettings } from '../store/backends.ts'
+import { findBackend, secretPlace, type Backend } from '../store/backends.ts'
 
 /** Makes a connector of the kind that a back end is. */
 export type Connect = (kind: Backend['kind'], settings: BackendSettings, secret: string) => Connector

@@ -1,27 +1,15 @@
 import { fromAuthorizationDetails, parseGrantText, type Authority, type AuthorizationDetail } from '@writ/domain/authority'
-import type { Environment, IdentityKind, Trigger } from '@writ/domain/identity'
+import type { Identity } from '@writ/domain/identity'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { Owner } from '@writ/domain/owner'
-import type { IdentityClass } from '@writ/domain/profile'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
-import { epochMs, type EpochMs } from '@writ/domain/time'
+import { epochMs } from '@writ/domain/time'
 import type { Registration } from '@writ/contract/registry'
 import { parseRegisteredKey, type VerificationKey } from '../authenticate/registered-key.ts'
 
 /** What a registration asks for, read once: plain data that crosses to the change. */
-export type IdentityDraft = {
-  readonly spiffeId: SpiffeId
+export type IdentityDraft = Omit<Identity, 'id' | 'admission' | 'state' | 'stateReason' | 'registeredAt' | 'lastUsedAt'> & {
   readonly admission: { readonly answer: 'identity' | 'delegated_token'; readonly reason: string }
-  readonly kind: IdentityKind
-  readonly class: IdentityClass
-  readonly purpose: string
-  readonly technicalOwner: Owner
-  readonly businessOwner: Owner
-  readonly systemScope: readonly string[]
-  readonly environment: Environment
-  readonly authority: Authority
-  readonly endsAt: EpochMs
-  readonly trigger: Trigger
   readonly key: VerificationKey | null
 }
 

@@ -1,20 +1,11 @@
 import type { BackendId, IssuerId } from '@writ/domain/id'
-import type { Template } from '@writ/domain/template'
+import type { BackendSettings, Template } from '@writ/domain/template'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import { fromJsonText, toJsonText } from './json.ts'
 import type { BackendRow, IssuerRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
-
-export type BackendSettings = {
-  readonly host: string
-  readonly port: number
-  readonly database: string
-  readonly user: string
-  readonly tls: 'disable' | 'require' | 'verify-full'
-  readonly ca?: string | undefined
-}
 
 export type Backend = {
   readonly id: BackendId

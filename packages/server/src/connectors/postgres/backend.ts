@@ -1,20 +1,10 @@
+import type { BackendSettings } from '@writ/domain/template'
 import { Client, Pool, type ClientBase, type ClientConfig } from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
 import { codeOf, faultOf, isConflict, messageOf, SQLSTATE } from './fault.ts'
 import { turns } from '../../platform/turns.ts'
 
-export type PostgresSettings = {
-  readonly host: string
-  readonly port: number
-  /** The administrator's own database; leases log in to their template's. */
-  readonly database: string
-  /** The administrator. */
-  readonly user: string
-  /** `require` encrypts but believes any certificate, as libpq's does; `verify-full` also checks who answers. */
-  readonly tls: 'disable' | 'require' | 'verify-full'
-  /** PEM of the authority that signed the server's certificate; the host's own authorities when left out. */
-  readonly ca?: string | undefined
-}
+export type PostgresSettings = BackendSettings
 
 /** What became of one attempt to log in. Only a refusal of the secret or the role counts as refused: SQLSTATE 28P01 or 28000. */
 export type Login =
