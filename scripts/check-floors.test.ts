@@ -133,6 +133,14 @@ for (const { when, path, text, says } of [
     says: ':1: `fetch` calls out outside of platform/outbound.ts',
   },
   {
+    when: 'a room calls out by the way of Node', path: 'packages/server/src/revoke/a.ts', text: 'https.request(url)',
+    says: ':1: `https.request` calls out outside of platform/outbound.ts',
+  },
+  {
+    when: 'a room takes the way of Node', path: 'packages/server/src/revoke/a.ts', text: "import { request as ask } from 'node:https'",
+    says: ':1: `import { request as ask } from` calls out outside of platform/outbound.ts',
+  },
+  {
     when: 'a file is a barrel', path: 'packages/domain/src/index.ts',
     text: "// all of it\nexport * from './task.ts'\nexport { type A, b as c } from './a.ts'",
     says: ':1: this file only passes on what other files export',

@@ -6,7 +6,7 @@ import { CommandFailure, EXIT, EXIT_MEANINGS, exitOfStatus, failureOfProblem, pr
 const EXPECTED: Readonly<Record<ProblemType, number>> = {
   'malformed-request': 2, 'invalid-fields': 2, unauthenticated: 3, 'not-allowed': 4, 'not-found': 5, 'method-not-allowed': 1, conflict: 6, 'not-yet': 6,
   'secret-no-longer-shown': 6, 'already-exists': 6, 'too-large': 2, 'unsupported-media-type': 2, 'idempotency-key-reused': 6, 'grant-refused': 6,
-  'backend-refused': 6, internal: 1, 'backend-unavailable': 7, 'storage-unavailable': 7,
+  'backend-refused': 6, internal: 1, 'backend-unavailable': 7, 'storage-unavailable': 7, stopping: 7, 'too-slow': 8,
 }
 
 for (const [type, code] of Object.entries(EXPECTED)) {

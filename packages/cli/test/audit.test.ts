@@ -10,7 +10,7 @@ import { stageWithServer, startWrit, writ } from './run-writ.ts'
 
 const EVENT = {
   id: 'evt_1', stream: 'non-human', type: 'task.opened', at: '2026-09-21T00:00:00.000Z', actor: { kind: 'identity', id: 'nhi_1' }, task: 'tsk_1', identity: 'nhi_1', lease: null, facts: { depth: 0, authority: ['postgres:shop:ddl'] },
-  said: { purpose: 'tidy\u001b]0;root\u0007 up' }, leaf_index: 7, ocsf: { class_uid: 3003, activity_id: 1, type_uid: 300301, time: 1 },
+  said: { purpose: 'tidy\u001b]0;root\u0007 up' }, leaf_index: 7, log: null, ocsf: { class_uid: 3003, activity_id: 1, type_uid: 300301, time: 1 },
 }
 
 test('audit tail shows events with what was said marked and inert', async (t) => {

@@ -91,7 +91,7 @@ for (const args of [[], ['identity']]) {
   })
 }
 
-for (const noun of ['up', 'login', 'whoami', 'doctor', 'apply', 'identity', 'backend', 'task', 'run', 'verify', 'audit', 'version']) {
+for (const noun of ['up', 'login', 'whoami', 'doctor', 'apply', 'identity', 'backend', 'task', 'run', 'verify', 'keys', 'audit', 'version']) {
   test(`\`writ help ${noun}\` prints its help`, async (t) => {
     const done = await writ(await emptyStage(t), ['help', noun])
     assert.equal(done.code, 0, done.err)

@@ -10,6 +10,7 @@ const IDENTITY = {
   id: 'nhi_9', spiffe_id: 'spiffe://acme.example/deploy-bot', kind: 'pipeline', class: 'script', purpose: 'rolls out\u001b[2J releases', owners: { technical: 'team:platform', business: 'person:maya@acme.example' },
   system_scope: ['shop'], environment: 'production', authority: ['postgres:shop:ddl'], ends_at: '2027-06-30T00:00:00.000Z', trigger: { kind: 'unused', days: 30 }, state: 'active', state_reason: 'registered',
   registered_at: '2026-09-21T00:00:00.000Z', last_used_at: null, credentials: [{ id: 'crd_1', thumbprint: 'tp', alg: 'ES256', state: 'live', registered_at: '2026-09-21T00:00:00.000Z' }],
+  bindings: [{ id: 'bnd_1', issuer: 'https://issuer.example', audience: 'writ', claims: { sub: ['a', 'b'] }, state: 'live', registered_at: '2026-09-21T00:00:00.000Z' }],
 }
 const REGISTER = ['identity', 'register', '--id', IDENTITY.spiffe_id, '--kind', 'pipeline', '--class', 'script', '--purpose', 'rolls out', '--technical-owner', 'team:platform', '--business-owner', 'person:maya@acme.example',
   '--scope', 'shop', '--environment', 'production', '--authority', 'postgres:shop:ddl', '--ends', '90d', '--trigger', 'unused:30']
@@ -157,6 +158,57 @@ test('task open prints the id alone', async (t) => {
   const stage = await stageWithServer(t)
   const done = await writ(stage, ['task', 'open', '--for', 'x', '--grant', 'postgres:shop:ddl', '--as', 'migrator'])
   assert.deepEqual([done.code, done.out], [0, 'tsk_1\n'], done.err)
+})
+
+test('task widen sends what is asked and why, as the identity, and shows what the task may now', async (t) => {
+  const stage = await stageWithServer(t)
+  const widened = { ...stage.double.task(), authorization_details: [...stage.double.task().authorization_details, { type: 'postgres', locations: ['shop'], actions: ['read'] }], widenings: 1 }
+  stage.double.instead.set('/v1/tasks/tsk_1/widen', [{ status: 200, value: widened }, problem(422, 'grant-refused'), problem(409, 'conflict'), problem(404, 'not-found'), { status: 200, value: widened }])
+  const asking = ['task', 'widen', 'tsk_1', '--grant', 'postgres:shop:read', '--grant', 'stripe:refunds:create?amount=5', '--reason', 'the table has no index']
+  const done = await writ(stage, [...asking, '--as', 'migrator'])
+  assert.equal(done.code, 0, done.err)
+  assert.match(done.out, /^grant +postgres:shop:ddl {2}postgres:shop:read\nwidened +1 time$/m)
+  assert.deepEqual(stage.double.asked[0]?.body, {
+    reason: 'the table has no index',
+    authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['read'] }, { type: 'stripe', locations: ['refunds'], actions: ['create'], limits: { amount: 5 } }],
+  })
+  for (const code of [6, 6, 5]) assert.equal((await writ(stage, asking)).code, code)
+  assert.deepEqual(JSON.parse((await writ(stage, [...asking, '--json'])).out), widened)
+  const asked = stage.double.asked.length
+  for (const lacking of [asking.slice(0, -2), ['task', 'widen', 'tsk_1', '--reason', 'x'], ['task', 'widen', 'tsk_1', '--grant', 'postgres', '--reason', 'x']]) assert.equal((await writ(stage, lacking)).code, 2)
+  assert.equal(stage.double.asked.length, asked)
+})
+
+test('task delegate sends for whom, what for and within which bounds, as the identity, and prints the id of the new task', async (t) => {
+  const stage = await stageWithServer(t)
+  const child = { ...stage.double.task(), id: 'tsk_2', parent: 'tsk_1' }
+  stage.double.instead.set('/v1/tasks/tsk_1/delegate', [{ status: 201, value: child }, problem(422, 'grant-refused'), problem(409, 'conflict'), problem(404, 'not-found'), { status: 201, value: child }])
+  const asking = ['task', 'delegate', 'tsk_1', '--to', 'spiffe://acme.example/refunder', '--for', 'refund one order', '--grant', 'postgres:shop:read', '--ttl', '2m', '--budget', '5']
+  const done = await writ(stage, [...asking, '--as', 'migrator'])
+  assert.deepEqual([done.code, done.out], [0, 'tsk_2\n'], done.err)
+  assert.deepEqual(stage.double.asked[0]?.body, {
+    identity: 'spiffe://acme.example/refunder', purpose: 'refund one order', authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['read'] }],
+    ttl_seconds: 120, budget: { calls: 5 },
+  })
+  for (const code of [6, 6, 5]) assert.equal((await writ(stage, asking)).code, code)
+  assert.deepEqual(JSON.parse((await writ(stage, [...asking, '--json'])).out), child)
+  const asked = stage.double.asked.length
+  for (const lacking of ['--to', '--for', '--grant']) assert.equal((await writ(stage, asking.toSpliced(asking.indexOf(lacking), 2))).code, 2, lacking)
+  assert.equal(stage.double.asked.length, asked)
+})
+
+test('task show tells logins and access tokens apart, and repeats nothing that moves the cursor', async (t) => {
+  const stage = await stageWithServer(t)
+  const of = { task: 'tsk_1', outcome: null, expires_at: '2026-12-01T00:00:00.000Z', incident: null }
+  const leases = [
+    { ...of, kind: 'login', id: 'lse_1', backend: 'shop', template: 'ddl', user: 'writ_lse_1', audience: null, state: 'live' },
+    { ...of, kind: 'access_token', id: 'lse_2', backend: 'writ', template: null, user: null, audience: 'https://shop.example/\u001b[2J', state: 'withdrawing' },
+  ]
+  stage.double.instead.set('/v1/tasks/tsk_1', [{ status: 200, value: { ...stage.double.task(), leases } }])
+  const { code, out, err } = await writ(stage, ['task', 'show', 'tsk_1', '--as', 'migrator'])
+  assert.equal(code, 0, err)
+  assert.match(out, /^lse_1 +shop +ddl +writ_lse_1 +live/m)
+  assert.match(out, /^lse_2 +access token +- +https:\/\/shop\.example\/\\u\{1b\}\[2J +withdrawing/m)
 })
 
 test('a key that others can read is not used', async (t) => {

@@ -97,7 +97,7 @@ export class Double {
     const opened = Date.now()
     return {
       id: TASK, identity: 'nhi_1', spiffe_id: SPIFFE_ID, parent: null, purpose: 'migrate', authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['ddl'] }],
-      state: this.state, opened_at: new Date(opened).toISOString(), deadline: new Date(opened + this.ttlSeconds * 1000).toISOString(), budget: { calls: 100, used: 1 },
+      widenings: 0, state: this.state, opened_at: new Date(opened).toISOString(), deadline: new Date(opened + this.ttlSeconds * 1000).toISOString(), budget: { calls: 100, used: 1 },
       idle_timeout_seconds: 300, heartbeat_seconds: this.heartbeatSeconds, end_reason: this.endReason, ended_at: null, closed_at: null, leases: [],
     }
   }

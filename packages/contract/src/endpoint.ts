@@ -13,8 +13,12 @@ export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType
   readonly summary: string
   /** Absent for GET and DELETE. */
   readonly body?: Body
+  /** The body is a form (`application/x-www-form-urlencoded`), and errors are those of RFC 6749 §5.2. */
+  readonly form?: true
   readonly query?: Query
   readonly reply: Reply
+  /** The media type of the reply; `application/json` unless said otherwise. */
+  readonly media?: string
   /** 200 unless said otherwise. */
   readonly status?: 200 | 201 | 202
   readonly problems: readonly ProblemType[]

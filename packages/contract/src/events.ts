@@ -18,6 +18,8 @@ export const event = z.object({
   said: z.record(z.string(), z.string()),
   /** Null until the sealer has given it its place. */
   leaf_index: z.number().nullable(),
+  /** The log in which it has that place: there may be several of a stream, one after each restore. */
+  log: z.string().nullable().default(null),
   /** OCSF 1.x */
   ocsf: z.object({ class_uid: z.number(), activity_id: z.number(), type_uid: z.number(), time: z.number() }),
 })
@@ -29,11 +31,40 @@ export const listEvents = endpoint({
   reply: z.object({ events: z.array(event), next: z.string().nullable() }), problems: [],
 })
 
-export const log = z.object({ stream: z.enum(STREAM_NAMES), origin: z.string(), vkey: z.string(), size: z.number(), checkpoint: z.string(), checkpoint_at: z.string(), unsealed: z.number() })
+/** A log that ended with a restore: where it stood in the backup, and what was known of it outside. */
+export const pastLog = z.object({
+  origin: z.string(), vkey: z.string(), size: z.number(), checkpoint: z.string(), checkpoint_at: z.string(),
+  restore: z.string(), restored_at: z.string(), backup: z.string(), backup_at: z.string(),
+  /** At least so many of its leaves are lost; null where nobody gave a newer checkpoint, so that it could not be found out. */
+  leaves_lost: z.number().nullable(),
+})
+export type PastLogReply = z.infer<typeof pastLog>
+
+export const log = z.object({
+  stream: z.enum(STREAM_NAMES), origin: z.string(), vkey: z.string(), size: z.number(), checkpoint: z.string(), checkpoint_at: z.string(), unsealed: z.number(),
+  /** The logs of this stream before it, oldest first. */
+  past: z.array(pastLog).default([]),
+})
 export type LogReply = z.infer<typeof log>
 
 /** The verifier key is public: an auditor should compare it with the one noted when the log began. */
 export const listLogs = endpoint({ method: 'GET', path: '/v1/logs', who: 'anyone', summary: 'The two logs, their keys and newest checkpoints', reply: z.object({ logs: z.array(log) }), problems: [] })
 
-/** Beside these the server serves C2SP tlog-tiles below `/logs/{stream}/`: `checkpoint`, `tile/<L>/<N>`, `tile/entries/<N>`. */
-export const exportLog = endpoint({ method: 'GET', path: '/v1/logs/{stream}/export', who: 'operator', summary: 'The whole log as text lines, for `writ verify`', reply: z.string(), problems: ['not-found'] })
+export const exportLog = endpoint({
+  method: 'GET', path: '/v1/logs/{stream}/export', who: 'operator', summary: 'The whole log as text lines, for `writ verify`',
+  /** One before the current one, by its origin. */
+  query: z.strictObject({ origin: z.string().max(200).optional() }),
+  media: 'application/x-ndjson', reply: z.string(), problems: ['not-found'],
+})
+
+const logFile = { method: 'GET', reply: z.string(), problems: ['not-found'] } as const
+
+/** C2SP tlog-tiles. Hashes and checkpoints tell a stranger nothing; the entries tell who works on what, and are for operators. */
+export const logCheckpoint = endpoint({ ...logFile, path: '/logs/{stream}/checkpoint', who: 'anyone', summary: 'The newest checkpoint, as a signed note', media: 'text/plain' })
+export const hashTile = endpoint({ ...logFile, path: '/logs/{stream}/tile/*', who: 'anyone', summary: 'A tile of hashes: `<level>/<index>`, in three digits a step', media: 'application/octet-stream' })
+export const entryBundle = endpoint({ ...logFile, path: '/logs/{stream}/tile/entries/*', who: 'operator', summary: 'The entries below a tile', media: 'application/octet-stream' })
+
+/** The same of a log that ended with this restore. */
+export const pastCheckpoint = endpoint({ ...logFile, path: '/past-logs/{restore}/{stream}/checkpoint', who: 'anyone', summary: 'The last checkpoint of a log that ended with a restore', media: 'text/plain' })
+export const pastHashTile = endpoint({ ...logFile, path: '/past-logs/{restore}/{stream}/tile/*', who: 'anyone', summary: 'A tile of hashes of a log that ended with a restore', media: 'application/octet-stream' })
+export const pastEntryBundle = endpoint({ ...logFile, path: '/past-logs/{restore}/{stream}/tile/entries/*', who: 'operator', summary: 'The entries below a tile of a log that ended with a restore', media: 'application/octet-stream' })

@@ -8,6 +8,7 @@ export const PROBLEMS = {
   'not-allowed': { status: 403, title: 'You may not do this', retryable: false },
   'not-found': { status: 404, title: 'There is no such thing, or it is not yours', retryable: false },
   'method-not-allowed': { status: 405, title: 'This address does not take that method', retryable: false },
+  'too-slow': { status: 408, title: 'The request did not come in time', retryable: true },
   'conflict': { status: 409, title: 'The thing is not in a state that allows this', retryable: false },
   'not-yet': { status: 409, title: 'Not ready yet; ask again', retryable: true },
   'secret-no-longer-shown': { status: 409, title: 'The reply held a secret and can no longer be repeated; the lease is withdrawn', retryable: false },
@@ -19,6 +20,7 @@ export const PROBLEMS = {
   'backend-refused': { status: 422, title: 'The back end is not fit to be governed as it is', retryable: false },
   'internal': { status: 500, title: 'Writ failed; the record has the details', retryable: false },
   'backend-unavailable': { status: 502, title: 'The back end could not be asked or did not do as told', retryable: true },
+  'stopping': { status: 503, title: 'This server is stopping; nothing was done', retryable: true },
   'storage-unavailable': { status: 503, title: 'The store can not be written; nothing was done', retryable: true },
 } as const satisfies Readonly<Record<string, { status: number; title: string; retryable: boolean }>>
 
@@ -36,6 +38,8 @@ export const problem = z.object({
   detail: z.string().optional(),
   hint: z.string().optional(),
   errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+  /** Why the task is over, where that is what stands in the way. */
+  end_reason: z.string().optional(),
   retryable: z.boolean(),
   trace_id: z.string(),
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { askedBinding, binding } from './bindings.ts'
 import { endpoint } from './endpoint.ts'
 import { environment, freeText, grantText, identityClass, instant, kind, name, owner, page, reason, spiffeId, trigger } from './words.ts'
 
@@ -21,6 +22,8 @@ export const registration = z.strictObject({
   ends_at: instant,
   trigger,
   key: jwk.optional(),
+  /** Which workloads of trusted issuers may claim the identity; in a manifest, all of them. */
+  bindings: z.array(askedBinding).max(20).optional(),
 })
 export type Registration = z.infer<typeof registration>
 
@@ -43,6 +46,7 @@ export const identity = z.object({
   registered_at: z.string(),
   last_used_at: z.string().nullable(),
   credentials: z.array(credential),
+  bindings: z.array(binding),
 })
 export type IdentityReply = z.infer<typeof identity>
 
@@ -82,12 +86,21 @@ export const transferIdentity = endpoint({
 })
 
 export const addKey = endpoint({
-  method: 'POST', path: '/v1/identities/{id}/keys', who: 'operator', summary: 'Register a public key; `replace` revokes the ones before in the same step',
+  method: 'POST', path: '/v1/identities/{id}/keys', who: 'operator', summary: 'Register a public key; `replace` revokes the keys and bindings before in the same step',
   body: z.strictObject({ key: jwk, replace: z.boolean().default(false) }), reply: identity, status: 201, problems: ['not-found', 'conflict', 'invalid-fields', 'already-exists'],
 })
 
 export const revokeKey = endpoint({
   method: 'POST', path: '/v1/identities/{id}/keys/{key}/revoke', summary: 'Revoke one key', body: reason, ...changed,
+})
+
+export const bindIdentity = endpoint({
+  method: 'POST', path: '/v1/identities/{id}/bindings', who: 'operator', summary: 'Let workloads of a trusted issuer claim the identity; `replace` revokes the keys and bindings before in the same step',
+  body: askedBinding.extend({ replace: z.boolean().default(false) }), reply: identity, status: 201, problems: ['not-found', 'conflict', 'invalid-fields'],
+})
+
+export const unbindIdentity = endpoint({
+  method: 'POST', path: '/v1/identities/{id}/bindings/{binding}/revoke', summary: 'Revoke one binding', body: reason, ...changed,
 })
 
 /** One identity in a manifest: a registration, where the key may come later by `writ identity key`. */
@@ -106,11 +119,6 @@ export const applyManifest = endpoint({
   query: z.strictObject({ dry_run: z.enum(['true', 'false']).default('false') }),
   body: manifest, reply: z.object({ applied: z.boolean(), changes: z.array(manifestChange) }), problems: ['invalid-fields', 'conflict', 'not-found'],
 })
-
-export const issuer = z.object({ id: z.string(), url: z.string(), state: z.enum(['trusted', 'removed']), trusted_at: z.string() })
-export const trustIssuer = endpoint({ method: 'POST', path: '/v1/issuers', who: 'operator', summary: 'Trust an issuer of workload tokens', body: z.strictObject({ url: z.url({ protocol: /^https$/ }) }), reply: issuer, status: 201, problems: ['already-exists'] })
-export const listIssuers = endpoint({ method: 'GET', path: '/v1/issuers', who: 'operator', summary: 'List issuers', reply: z.object({ issuers: z.array(issuer) }), problems: [] })
-export const removeIssuer = endpoint({ method: 'POST', path: '/v1/issuers/{id}/remove', who: 'operator', summary: 'Stop trusting an issuer', body: reason, reply: issuer, problems: ['not-found', 'conflict'] })
 
 /** Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64 HMAC-SHA256 of id.timestamp.body>`. */
 export const fireTrigger = endpoint({ method: 'POST', path: '/v1/triggers/{id}', who: 'webhook', summary: 'The signed word of a system that it is gone', body: z.looseObject({}), reply: z.object({ retired: z.boolean() }), status: 202, problems: ['unauthenticated'] })
@@ -131,4 +139,4 @@ export const health = endpoint({ method: 'GET', path: '/healthz', who: 'anyone',
 export const ready = endpoint({ method: 'GET', path: '/readyz', who: 'anyone', summary: 'Whether tasks can be opened', reply: z.object({ ready: z.literal(true), now: z.string() }), problems: ['storage-unavailable'] })
 
 /** Where the `type` of a problem leads: its title, its status and whether trying again can help, as a text. */
-export const explainProblem = endpoint({ method: 'GET', path: '/problems/{type}', who: 'anyone', summary: 'What a type of problem means', reply: z.string(), problems: ['not-found'] })
+export const explainProblem = endpoint({ method: 'GET', path: '/problems/{type}', who: 'anyone', summary: 'What a type of problem means', media: 'text/plain', reply: z.string(), problems: ['not-found'] })

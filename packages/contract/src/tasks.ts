@@ -20,11 +20,15 @@ export const openTaskBody = z.strictObject({
 export type OpenTaskBody = z.input<typeof openTaskBody>
 
 export const lease = z.object({
+  /** A login on a back end, or an access token of ours: it has an audience, and neither template nor user. */
+  kind: z.enum(['login', 'access_token']),
   id: z.string(),
   task: z.string(),
+  /** `writ` for an access token. */
   backend: z.string(),
-  template: z.string(),
-  user: z.string(),
+  template: z.string().nullable(),
+  user: z.string().nullable(),
+  audience: z.string().nullable(),
   state: z.enum(['intended', 'live', 'withdrawing', 'stuck', 'ended']),
   outcome: z.enum(['proved', 'not_evaluated', 'never_issued']).nullable(),
   expires_at: z.string(),
@@ -40,6 +44,8 @@ export const task = z.object({
   /** The caller's words: evidence for people, never evaluated (decision 12). */
   purpose: z.string(),
   authorization_details: z.array(authorizationDetail),
+  /** How often the task was given more since it opened. */
+  widenings: z.number(),
   state: z.enum(['open', 'ending', 'closed']),
   opened_at: z.string(),
   deadline: z.string(),
@@ -64,6 +70,24 @@ export const listTasks = endpoint({
 })
 export const showTask = endpoint({ method: 'GET', path: '/v1/tasks/{id}', who: 'identity_or_operator', summary: 'One task', reply: task, problems: ['not-found'] })
 
+/** The grant only grows, and nothing else of the task changes; to ask for what it has changes nothing. */
+export const widenTask = endpoint({
+  method: 'POST', path: '/v1/tasks/{id}/widen', who: 'identity', summary: 'Ask for more, within what the identity and the task above may',
+  body: z.strictObject({ authorization_details: z.array(authorizationDetail).min(1).max(100), reason: freeText(500) }), reply: task,
+  problems: ['not-found', 'invalid-fields', 'grant-refused', 'conflict', 'idempotency-key-reused'],
+})
+
+/** Its budget is taken from the task above it, and unless said it is a small part of one. */
+export const delegateTask = endpoint({
+  method: 'POST', path: '/v1/tasks/{id}/delegate', who: 'identity', summary: 'Open a task below this one for another identity, within what both may; its holder goes on with `task=<id>`',
+  body: openTaskBody.extend({
+    /** Its id or its SPIFFE ID. */
+    identity: z.string().min(1).max(2048),
+    budget: z.strictObject({ calls: z.int().min(1).max(2_147_483_647) }).default({ calls: 10 }),
+  }),
+  reply: task, status: 201, problems: ['not-found', 'invalid-fields', 'grant-refused', 'conflict', 'idempotency-key-reused'],
+})
+
 /** Idempotent: a task that is ending or closed answers as it stands. */
 export const completeTask = endpoint({ method: 'POST', path: '/v1/tasks/{id}/complete', who: 'identity', summary: 'Say that the work is done', body: nothing, reply: task, problems: ['not-found'] })
 export const endTask = endpoint({ method: 'POST', path: '/v1/tasks/{id}/end', who: 'operator', summary: 'End a task from outside', body: reason, reply: task, problems: ['not-found'] })
@@ -73,6 +97,9 @@ export const heartbeat = endpoint({
 })
 
 export const issuedLease = lease.extend({
+  kind: z.literal('login'),
+  template: z.string(),
+  user: z.string(),
   type: z.literal('postgres'),
   host: z.string(),
   port: z.number(),
@@ -88,7 +115,7 @@ export const issueLease = endpoint({
   body: z.strictObject({ type: name, resource: name, action: name }), reply: issuedLease, status: 201,
   problems: ['not-found', 'conflict', 'grant-refused', 'backend-unavailable', 'secret-no-longer-shown', 'idempotency-key-reused'],
 })
-export const revokeLease = endpoint({ method: 'POST', path: '/v1/leases/{id}/revoke', who: 'identity_or_operator', summary: 'Withdraw one lease; its task goes on', body: reason, reply: lease, problems: ['not-found'] })
+export const revokeLease = endpoint({ method: 'POST', path: '/v1/leases/{id}/revoke', who: 'identity_or_operator', summary: 'Withdraw one lease, or refuse one access token; its task goes on', body: reason, reply: lease, problems: ['not-found'] })
 
 /** The certificate as the ledger writes it: see `@writ/ledger/certificate`. */
 export const certificate = endpoint({

@@ -6,17 +6,17 @@ import { parseSpiffeId } from '@writ/domain/spiffe-id'
 import { z } from 'zod'
 
 /** Words that several endpoints share. All are strict: an unknown member is refused by its name. */
-export const instant = z.union([z.iso.datetime({ offset: true }), z.iso.date()], { error: 'must be a date such as `2027-06-30` or an RFC 3339 instant' })
+export const instant = z.union([z.iso.datetime({ offset: true }), z.iso.date()], { error: 'must be a date such as `2027-06-30` or an RFC 3339 instant' }).describe('A date such as `2027-06-30`, or an RFC 3339 instant.')
 
-export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, { error: 'must be 1 to 63 letters, digits, `.`, `_` or `-`' })
+export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, { error: 'must be 1 to 63 letters, digits, `.`, `_` or `-`' }).describe('1 to 63 letters, digits, `.`, `_` or `-`.')
 
 export const freeText = (most: number) => z.string().trim().min(1, { error: 'must not be empty' }).max(most, { error: `must be at most ${most} characters` })
 
-export const spiffeId = z.string().refine((text) => parseSpiffeId(text).ok, { error: 'must be a SPIFFE ID such as `spiffe://acme.example/deploy-bot`' })
+export const spiffeId = z.string().refine((text) => parseSpiffeId(text).ok, { error: 'must be a SPIFFE ID such as `spiffe://acme.example/deploy-bot`' }).describe('A SPIFFE ID such as `spiffe://acme.example/deploy-bot`.')
 
-export const owner = z.string().refine((text) => parseOwner(text) !== undefined, { error: 'must be `team:NAME` or `person:ADDRESS`' })
+export const owner = z.string().refine((text) => parseOwner(text) !== undefined, { error: 'must be `team:NAME` or `person:ADDRESS`' }).describe('`team:NAME` or `person:ADDRESS`.')
 
-export const grantText = z.string().refine((text) => parseGrantText(text).ok, { error: 'must be `TYPE:RESOURCE:ACTION` such as `postgres:shop:ddl`' })
+export const grantText = z.string().refine((text) => parseGrantText(text).ok, { error: 'must be `TYPE:RESOURCE:ACTION` such as `postgres:shop:ddl`' }).describe('`TYPE:RESOURCE:ACTION` such as `postgres:shop:ddl`.')
 
 export const kind = z.enum(IDENTITY_KINDS)
 export const identityClass = z.enum(IDENTITY_CLASSES)

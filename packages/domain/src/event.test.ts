@@ -35,6 +35,7 @@ test('what begins can also end: every beginning that is recorded has its end amo
     { begins: 'backend.added', ends: ['backend.removed'] },
     { begins: 'issuer.trusted', ends: ['issuer.removed'] },
     { begins: 'credential.registered', ends: ['credential.revoked'] },
+    { begins: 'binding.registered', ends: ['binding.revoked'] },
   ]) {
     for (const type of [begins, ...ends]) assert.ok((types as readonly string[]).includes(type), type)
   }

@@ -23,7 +23,10 @@ export const EVENT_TYPES = {
   'identity.transferred': { stream: 'human', classUid: 3001, activityId: 99 },
   'credential.registered': { stream: 'human', classUid: 3001, activityId: 99 },
   'credential.revoked': { stream: 'human', classUid: 3001, activityId: 99 },
+  'binding.registered': { stream: 'human', classUid: 3001, activityId: 99 },
+  'binding.revoked': { stream: 'human', classUid: 3001, activityId: 99 },
   'issuer.trusted': { stream: 'human', classUid: 3005, activityId: 1 },
+  'issuer.changed': { stream: 'human', classUid: 3005, activityId: 99 },
   'issuer.removed': { stream: 'human', classUid: 3005, activityId: 2 },
   'backend.added': { stream: 'human', classUid: 3005, activityId: 1 },
   'backend.changed': { stream: 'human', classUid: 3005, activityId: 99 },
@@ -34,6 +37,8 @@ export const EVENT_TYPES = {
   'identity.expired': { stream: 'non-human', classUid: 3001, activityId: 6 },
   'identity.trigger_fired': { stream: 'non-human', classUid: 3001, activityId: 6 },
   'task.opened': { stream: 'non-human', classUid: 3003, activityId: 1 },
+  'task.delegated': { stream: 'non-human', classUid: 3003, activityId: 99 },
+  'task.widened': { stream: 'non-human', classUid: 3003, activityId: 99 },
   'task.ended': { stream: 'non-human', classUid: 3003, activityId: 99 },
   'task.closed': { stream: 'non-human', classUid: 3003, activityId: 99 },
   'lease.intended': { stream: 'non-human', classUid: 3005, activityId: 99 },
@@ -41,12 +46,20 @@ export const EVENT_TYPES = {
   'lease.revoked': { stream: 'non-human', classUid: 3005, activityId: 2 },
   'lease.withdrawal_failed': { stream: 'non-human', classUid: 3005, activityId: 99 },
   'lease.ended': { stream: 'non-human', classUid: 3005, activityId: 2 },
+  'signing_key.published': { stream: 'non-human', classUid: 3005, activityId: 99 },
+  'signing_key.activated': { stream: 'non-human', classUid: 3005, activityId: 99 },
+  'signing_key.retired': { stream: 'non-human', classUid: 3005, activityId: 99 },
+  'signing_key.revoked': { stream: 'human', classUid: 3005, activityId: 2 },
   'orphan.withdrawn': { stream: 'non-human', classUid: 3005, activityId: 2 },
   'finding.raised': { stream: 'non-human', classUid: 2004, activityId: 1 },
   'finding.resolved': { stream: 'non-human', classUid: 2004, activityId: 3 },
   'incident.opened': { stream: 'non-human', classUid: 2004, activityId: 1 },
   'incident.resolved': { stream: 'non-human', classUid: 2004, activityId: 3 },
   'ledger.row_rejected': { stream: 'non-human', classUid: 2004, activityId: 1 },
+  'backup.begun': { stream: 'human', classUid: 6003, activityId: 2 },
+  'backup.taken': { stream: 'human', classUid: 6003, activityId: 2 },
+  /** The first leaf of a log that a restore opened; it stands in both logs. */
+  'log.restored': { stream: 'human', classUid: 6002, activityId: 99 },
 } as const satisfies Readonly<Record<string, { stream: Stream; classUid: number; activityId: number }>>
 
 export type EventType = keyof typeof EVENT_TYPES
@@ -65,6 +78,8 @@ export type PublicValue = string | number | null | readonly PublicValue[] | { re
  */
 export type EventDraft = {
   readonly type: EventType
+  /** For what stands in both logs; else the type tells. */
+  readonly stream?: Stream
   readonly actor: EventActor
   readonly task?: TaskId
   readonly identity?: IdentityId

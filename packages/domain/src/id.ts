@@ -10,6 +10,7 @@ export const ID_PREFIX = {
   owner: 'own',
   backend: 'bck',
   issuer: 'iss',
+  binding: 'bnd',
   task: 'tsk',
   lease: 'lse',
   event: 'evt',
@@ -17,6 +18,8 @@ export const ID_PREFIX = {
   incident: 'inc',
   operator: 'opr',
   installation: 'ins',
+  backup: 'bkp',
+  restore: 'rst',
 } as const
 
 export type IdKind = keyof typeof ID_PREFIX
@@ -27,12 +30,15 @@ export type AdmissionId = Id<'admission'>
 export type CredentialId = Id<'credential'>
 export type BackendId = Id<'backend'>
 export type IssuerId = Id<'issuer'>
+export type BindingId = Id<'binding'>
 export type TaskId = Id<'task'>
 export type LeaseId = Id<'lease'>
 export type EventId = Id<'event'>
 export type FindingId = Id<'finding'>
 export type IncidentId = Id<'incident'>
 export type OperatorId = Id<'operator'>
+export type BackupId = Id<'backup'>
+export type RestoreId = Id<'restore'>
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
 
@@ -57,6 +63,13 @@ export function mintId<K extends IdKind>(of: K, now: EpochMs, random: Uint8Array
 /** The id, or undefined when the text is not one of this kind. */
 export function parseId<K extends IdKind>(of: K, text: string): Id<K> | undefined {
   return new RegExp(`^${ID_PREFIX[of]}_[0-7][${CROCKFORD}]{25}$`).test(text) ? (text as Id<K>) : undefined
+}
+
+/** When the id was minted: RFC 9562 §5.7 puts the milliseconds first. `text` is its 26 characters. Undefined when they are none. */
+export function mintedAt(text: string): EpochMs | undefined {
+  if (!new RegExp(`^[0-7][${CROCKFORD}]{25}$`).test(text)) return undefined
+  const value = Array.from(text).reduce((sum, character) => (sum << 5n) | BigInt(CROCKFORD.indexOf(character)), 0n)
+  return Number(value >> 80n) as EpochMs
 }
 
 function base32(bytes: Uint8Array): string {

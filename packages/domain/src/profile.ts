@@ -14,16 +14,18 @@ export type Profile = {
   readonly approvalByDefault: boolean
   /** Whether two workloads may share the identity, each with a key of its own (CLS-5). */
   readonly mayBeShared: boolean
+  /** Whether what it shows has to be bound to a key that it proves to hold, so that a thief of a token gets nothing (RFC 9449). */
+  readonly senderConstrained: boolean
 }
 
 const HOUR = seconds(3600)
 
 /** Data, not code: a class changes its controls by changing a row here. */
 export const PROFILES: Readonly<Record<IdentityClass, Profile>> = {
-  chatbot: { longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false },
-  script: { longestTask: milliseconds(4 * HOUR), delegationDepth: 0, approvalByDefault: false, mayBeShared: true },
-  autonomous: { longestTask: HOUR, delegationDepth: 3, approvalByDefault: true, mayBeShared: false },
-  assisted: { longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false },
+  chatbot: { longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false, senderConstrained: false },
+  script: { longestTask: milliseconds(4 * HOUR), delegationDepth: 0, approvalByDefault: false, mayBeShared: true, senderConstrained: true },
+  autonomous: { longestTask: HOUR, delegationDepth: 3, approvalByDefault: true, mayBeShared: false, senderConstrained: true },
+  assisted: { longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false, senderConstrained: false },
 }
 
 /** R28: a task that names no length lives this long. */

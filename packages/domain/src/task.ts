@@ -1,4 +1,4 @@
-import { covers, type Authority } from './authority.ts'
+import { covers, MOST_PERMITS, textOf, toAuthority, type Authority } from './authority.ts'
 import type { IdentityId, TaskId } from './id.ts'
 import { ok, refuse, type Outcome } from './outcome.ts'
 import type { Profile } from './profile.ts'
@@ -6,7 +6,7 @@ import { earliest, plus, type EpochMs, type Milliseconds } from './time.ts'
 
 /** Why a task stopped; recorded, never inferred (LIF-4). */
 export const END_REASONS = [
-  'completed', 'deadline', 'silence', 'idle', 'budget_exhausted', 'identity_suspended', 'identity_retired', 'ended_by_person', 'parent_ended',
+  'completed', 'deadline', 'silence', 'idle', 'budget_exhausted', 'identity_suspended', 'identity_retired', 'ended_by_person', 'parent_ended', 'restored',
 ] as const
 export type EndReason = (typeof END_REASONS)[number]
 
@@ -16,7 +16,7 @@ export type TaskState = 'open' | 'ending' | 'closed'
 /** The user for whom the task acts, as an issuer vouched for; never the caller's word (RFC 8693 §4.1 `sub`). */
 export type OnBehalfOf = { readonly issuer: string; readonly subject: string }
 
-/** What a task may be and how long: fixed when it opens. */
+/** What a task may be and how long: fixed when it opens, but for its authority, which may be widened. */
 export type TaskTerms = {
   readonly authority: Authority
   readonly deadline: EpochMs
@@ -41,6 +41,8 @@ export type Task = TaskTerms & {
   readonly purpose: string
   readonly openedAt: EpochMs
   readonly callsUsed: number
+  /** How often its authority was widened since it opened. */
+  readonly widenings: number
   readonly lastHeardAt: EpochMs
   readonly lastCallAt: EpochMs
   readonly state: TaskState
@@ -98,6 +100,35 @@ export function settleTerms(
   if (asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent.onBehalfOf)) return refuse({ kind: 'other_user' })
   const depthLeft = Math.min(parent.depthLeft - 1, identity.profile.delegationDepth)
   return ok({ ...own, deadline: earliest(deadline, parent.deadline), onBehalfOf: parent.onBehalfOf, depth: parent.depth + 1, depthLeft })
+}
+
+/** The authority after a widening, and what of it came new: nothing, where the task had all of it. */
+export type Widening = { readonly authority: Authority; readonly added: Authority }
+
+export type WidenRefusal =
+  | Extract<TermsRefusal, { readonly kind: 'empty_grant' | 'grant_not_covered' }>
+  | { readonly kind: 'too_many_permits'; readonly count: number; readonly most: number }
+  | { readonly kind: 'too_many_widenings'; readonly most: number }
+
+/** A task that asks more often is feeling for its bounds, or is several tasks. */
+export const MOST_WIDENINGS = 20
+
+/**
+ * What an open task may after it asked for more, or why it may not. The whole is bounded as it was at the opening (law 2), so that a task
+ * whose identity may less by now gets nothing new; what was opened below it stays covered.
+ */
+export function widenAuthority(
+  task: Pick<Task, 'authority' | 'widenings'>, asked: Authority, identityAuthority: Authority, parentAuthority: Authority | null,
+): Outcome<Widening, WidenRefusal> {
+  if (asked.length === 0) return refuse({ kind: 'empty_grant' })
+  if (covers(task.authority, asked)) return ok({ authority: task.authority, added: [] })
+  if (task.widenings >= MOST_WIDENINGS) return refuse({ kind: 'too_many_widenings', most: MOST_WIDENINGS })
+  const authority = toAuthority([...task.authority, ...asked])
+  if (authority.length > MOST_PERMITS) return refuse({ kind: 'too_many_permits', count: authority.length, most: MOST_PERMITS })
+  if (!covers(identityAuthority, authority)) return refuse({ kind: 'grant_not_covered', by: 'identity' })
+  if (parentAuthority !== null && !covers(parentAuthority, authority)) return refuse({ kind: 'grant_not_covered', by: 'parent' })
+  const had = new Set(task.authority.map(textOf))
+  return ok({ authority, added: authority.filter((permit) => !had.has(textOf(permit))) })
 }
 
 /** The next instant at which the task ends unless somebody acts: the sweeper's index. */

@@ -10,6 +10,7 @@ import { inert } from '../src/inert.ts'
 import { linesOf } from '../src/lines.ts'
 import { LOG_FORMAT, verifyLog } from '../src/log.ts'
 import { parseVerifierKey, type VerifierKey } from '../src/note.ts'
+import { leavesLost, type Restored, type Tree } from '../src/restored.ts'
 import { nodePrimitives } from './primitives.ts'
 
 /** Paths; `-` is standard input. */
@@ -59,9 +60,10 @@ export function verifyFile({ key: keyFile, checkpoints, file }: Asked): Found {
 export function verifyCertificateText(key: VerifierKey, text: string, earlier: readonly string[] = []): Found {
   const checked = verifyCertificate(nodePrimitives, key, text, earlier)
   if (!checked.ok) return notVerified(`${checked.refusal.kind}: ${checked.refusal.detail}`)
-  const { closure, checkpoint } = checked.value
+  const { closure, checkpoint, restores } = checked.value
   return holds({
-    kind: 'closure certificate', facts: { closure, checkpoint: plainCheckpoint(checkpoint), earlier: checked.value.earlier },
+    kind: 'closure certificate',
+    facts: { closure, checkpoint: plainCheckpoint(checkpoint), earlier: checked.value.earlier, ...(restores.length === 0 ? {} : { restores: restores.map((one) => plainRestored(one)) }) },
     lines: describeCertificate(checked.value), closure,
   })
 }
@@ -69,17 +71,25 @@ export function verifyCertificateText(key: VerifierKey, text: string, earlier: r
 function verifyExport(key: VerifierKey, pieces: Iterable<Uint8Array>, earlier: readonly string[]): Found {
   const checked = verifyLog(nodePrimitives, key, linesOf(pieces), earlier)
   if (!checked.ok) return notVerified(...describeLogRefusal(checked.refusal))
-  const { checkpoint, continues } = checked.value
-  return holds({ kind: 'log export', facts: { checkpoint: plainCheckpoint(checkpoint), continues }, lines: describeLog(checked.value), closure: null })
+  const { checkpoint, continues, restored, before } = checked.value
+  const facts = { checkpoint: plainCheckpoint(checkpoint), continues, ...(restored === null ? {} : { restored: plainRestored(restored, before.map(({ size }) => size)), before }) }
+  return holds({ kind: 'log export', facts, lines: describeLog(checked.value), closure: null })
 }
 
 const refused = (refusal: EvidenceRefusal): { readonly ok: false; readonly refusal: EvidenceRefusal } => ({ ok: false, refusal })
 const notVerified = (...lines: readonly string[]): Found => refused({ kind: 'not_verified', lines })
 
+const plainRestored = (restored: Restored, seen: readonly number[] = []): object => ({
+  restore: restored.restore, at: restored.at, backup: restored.backup, backup_at: restored.backupAt, origin: restored.before.name,
+  stood: plainTree(restored.stood), known: restored.known && plainTree(restored.known), leaves_lost: leavesLost(restored, seen),
+})
+
+const plainTree = ({ size, root }: Tree): object => ({ size, root: toBase64(root) })
+
 const plainCheckpoint = ({ origin, size, root }: Checkpoint): object => ({ origin, size, root: toBase64(root) })
 
 /** The signed note that a file is or, as a certificate or export, holds; nothing that verifies where it is neither. */
-function noteIn(path: string): string {
+export function noteIn(path: string): string {
   return withPieces(path, (pieces) => {
     const { head, all } = peek(pieces)
     const text = isExportHead(head) ? head : whole(all, path)

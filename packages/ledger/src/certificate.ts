@@ -4,8 +4,10 @@ import { fails, holds, type Checked } from './checked.ts'
 import { openCheckpoint, parseCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { closureOf, type Closure } from './closure.ts'
 import type { Primitives, Sha256 } from './hash.ts'
+import { inert } from './inert.ts'
 import { parseNote, type VerifierKey } from './note.ts'
 import { checkReceipt, parseReceipt, type ProvedLeaf, type Receipt } from './receipt.ts'
+import { readRestored, RESTORED, type Restored, type Tree } from './restored.ts'
 
 export const CERTIFICATE_FORMAT = 'writ-closure-certificate/1'
 
@@ -24,7 +26,13 @@ export type Certificate = {
  */
 export type Earlier = { readonly size: number; readonly kind: 'same_tree' | 'not_evaluated' }
 
-export type VerifiedCertificate = { readonly closure: Closure; readonly checkpoint: Checkpoint; readonly earlier: readonly Earlier[] }
+export type VerifiedCertificate = {
+  readonly closure: Closure
+  readonly checkpoint: Checkpoint
+  readonly earlier: readonly Earlier[]
+  /** The restores between the first of the receipts and the checkpoint, the last one first. */
+  readonly restores: readonly Restored[]
+}
 
 /** More receipts than this in one certificate is a mistake or an attack. */
 const MOST_RECEIPTS = 200_000
@@ -38,9 +46,9 @@ export function printCertificate(sha256: Sha256, checkpoint: string, receipts: r
   if (!note.ok) return note
   const body = parseCheckpoint(note.value.text)
   if (!body.ok) return body
-  const summary = closureFrom(sha256, body.value, receipts)
-  if (!summary.ok) return summary
-  const certificate: Certificate = { format: CERTIFICATE_FORMAT, checkpoint, receipts, summary: summary.value }
+  const shown = closureFrom(sha256, body.value, receipts)
+  if (!shown.ok) return shown
+  const certificate: Certificate = { format: CERTIFICATE_FORMAT, checkpoint, receipts, summary: shown.value.closure }
   return holds(`${JSON.stringify(certificate, null, 2)}\n`)
 }
 
@@ -69,35 +77,65 @@ export function verifyCertificate(
     if (!receipt.ok) return receipt
     receipts.push(receipt.value)
   }
-  const closure = closureFrom(primitives.sha256, checkpoint.value, receipts)
-  if (!closure.ok) return closure
+  const shown = closureFrom(primitives.sha256, checkpoint.value, receipts)
+  if (!shown.ok) return shown
   const summary = toCanonical(file['summary'])
   if (!summary.ok) return summary
-  if (summary.value !== canonical(closure.value)) return fails('wrong_summary', 'the summary is not what the receipts show')
-  const compared = compare(primitives, key, checkpoint.value, earlier)
-  return compared.ok ? holds({ closure: closure.value, checkpoint: checkpoint.value, earlier: compared.value }) : compared
+  const { closure, logs } = shown.value
+  if (summary.value !== canonical(closure)) return fails('wrong_summary', 'the summary is not what the receipts show')
+  const compared = compare(primitives, key, logs, earlier)
+  if (!compared.ok) return compared
+  return holds({ closure, checkpoint: checkpoint.value, earlier: compared.value, restores: logs.flatMap(({ restored }) => (restored === null ? [] : [restored])) })
 }
 
-function closureFrom(sha256: Sha256, checkpoint: Checkpoint, receipts: readonly Receipt[]): Checked<Closure> {
+type Shown = { readonly closure: Closure; readonly logs: readonly LogOfCertificate[] }
+
+/** A log of which the certificate proves a tree: the checkpoint's, and those that each restore says came before. */
+type LogOfCertificate = { readonly origin: string; readonly tree: Tree; /** Counted back from the checkpoint's log. */ readonly first: number; readonly restored: Restored | null }
+
+function closureFrom(sha256: Sha256, checkpoint: Checkpoint, receipts: readonly Receipt[]): Checked<Shown> {
+  const logs: LogOfCertificate[] = [{ origin: checkpoint.origin, tree: checkpoint, first: 0, restored: null }]
   const leaves: ProvedLeaf[] = []
-  for (const receipt of receipts) {
-    const proved = checkReceipt(sha256, checkpoint, receipt)
+  // From the last to the first: the leaf that names the log before stands before everything else of its own.
+  for (const receipt of receipts.toReversed()) {
+    const log = logs.find((one) => one.origin === (receipt.log ?? checkpoint.origin))
+    if (log === undefined) return fails('foreign_receipt', `no receipt shows that the log \`${inert(receipt.log ?? '')}\` came before this one`)
+    const proved = checkReceipt(sha256, log.tree, receipt)
     if (!proved.ok) return proved
-    leaves.push(proved.value)
+    if (proved.value.leaf.type !== RESTORED) {
+      leaves.push({ ...proved.value, index: log.first + receipt.index })
+      continue
+    }
+    const restored = readRestored(sha256, proved.value.leaf)
+    if (!restored.ok) return restored
+    if (receipt.index !== 0 || log !== logs.at(-1)) return fails('out_of_order', 'a restore is told of by the first leaf of a log, and once')
+    const { before, stood } = restored.value
+    if (logs.some((one) => one.origin === before.name)) return fails('repeated', `the log \`${inert(before.name)}\` came before itself`)
+    logs.push({ origin: before.name, tree: stood, first: log.first - stood.size, restored: restored.value })
   }
-  const closure = closureOf(leaves)
-  const isInOrder = receipts.every(({ index }, i) => i === 0 || receipts[i - 1]!.index < index)
-  return closure.ok && !isInOrder ? fails('out_of_order', 'the receipts do not stand in the order of the log') : closure
+  const closure = closureOf(leaves.toReversed())
+  if (!closure.ok) return closure
+  const isInOrder = leaves.every(({ index }, i) => i === 0 || index < leaves[i - 1]!.index)
+  return isInOrder ? holds({ closure: closure.value, logs }) : fails('out_of_order', 'the receipts do not stand in the order of the log')
 }
 
-function compare(primitives: Primitives, key: VerifierKey, checkpoint: Checkpoint, earlier: readonly string[]): Checked<readonly Earlier[]> {
+function compare(primitives: Primitives, key: VerifierKey, logs: readonly LogOfCertificate[], earlier: readonly string[]): Checked<readonly Earlier[]> {
   const answers: Earlier[] = []
   for (const note of earlier) {
-    const opened = openCheckpoint(primitives, key, note)
+    const opened = openEither(primitives, key, logs, note)
     if (!opened.ok) return fails(opened.refusal.kind, `the earlier checkpoint: ${opened.refusal.detail}`)
-    const { size, root } = opened.value
-    if (size === checkpoint.size && !equal(root, checkpoint.root)) return fails('forked', `the log has two different trees of ${size} leaves`)
-    answers.push({ size, kind: size === checkpoint.size ? 'same_tree' : 'not_evaluated' })
+    const { size, root, origin } = opened.value
+    const { tree } = logs.find((log) => log.origin === origin)!
+    if (size === tree.size && !equal(root, tree.root)) return fails('forked', `the log has two different trees of ${size} leaves`)
+    answers.push({ size, kind: size === tree.size ? 'same_tree' : 'not_evaluated' })
   }
   return holds(answers)
+}
+
+/** With the key of the log, or with that of one before it. */
+function openEither(primitives: Primitives, key: VerifierKey, logs: readonly LogOfCertificate[], note: string): Checked<Checkpoint> {
+  const opened = openCheckpoint(primitives, key, note)
+  if (opened.ok) return opened
+  const older = logs.flatMap(({ restored }) => (restored === null ? [] : [openCheckpoint(primitives, restored.before, note)]))
+  return older.find((one) => one.ok) ?? opened
 }

@@ -3,8 +3,15 @@ import { fails, holds, type Checked } from './checked.ts'
 import { readFacts } from './facts.ts'
 import { gather, type Gathered } from './gather.ts'
 import { inert } from './inert.ts'
-import { closureOfLease, outcomeOfLease, overallOutcome, TASK_OUTCOMES, type LeaseClosure, type TaskOutcome } from './lease-closure.ts'
+import { closureOfLogin, outcomeOfLease, overallOutcome, TASK_OUTCOMES, type LoginClosure, type TaskOutcome } from './lease-closure.ts'
 import type { ProvedLeaf } from './receipt.ts'
+import { closureOfToken, type TokenClosure } from './token-closure.ts'
+import { closuresOfWidenings, type WideningClosure } from './widening-closure.ts'
+
+/** One lease: a login on a back end, or an access token. */
+export type LeaseClosure = LoginClosure | TokenClosure
+
+export const isToken = (lease: LeaseClosure): lease is TokenClosure => !('handle' in lease)
 
 export type DescendantClosure = { readonly task: string; readonly closed_at: number; readonly outcome: TaskOutcome }
 
@@ -25,7 +32,10 @@ export type Closure = {
   readonly business_owner: string | null
   readonly for_a_user: boolean
   readonly on_behalf_of: string | null
+  /** What the task was opened with. */
   readonly authority: readonly string[]
+  /** What it was given later, in order. Absent where its end does not say how often: records of before there were widenings. */
+  readonly widenings?: readonly WideningClosure[]
   readonly parent: string | null
   readonly depth: number
   readonly opened_at: number
@@ -63,6 +73,8 @@ export function closureOf(leaves: readonly ProvedLeaf[]): Checked<Closure> {
   const ending = readFacts(ended.leaf, (facts) =>
     ({ reason: facts.text('reason'), ended_by: facts.text('by'), calls_used: facts.count('calls_used') }))
   if (!ending.ok) return ending
+  const widenings = closuresOfWidenings(gathered.value, terms.value.authority)
+  if (!widenings.ok) return widenings
   const leases = closuresOfLeases(gathered.value, terms.value.deadline)
   if (!leases.ok) return leases
   const descendants = closuresOfDescendants(gathered.value)
@@ -73,7 +85,7 @@ export function closureOf(leaves: readonly ProvedLeaf[]): Checked<Closure> {
     return fails('contradiction', `the task is closed as ${closing.value.outcome} and its receipts show ${outcome}`)
   }
   return holds({
-    ...terms.value, ...ending.value,
+    ...terms.value, ...ending.value, ...(widenings.value === null ? {} : { widenings: widenings.value }),
     ended_at: ended.leaf.at, closed_at: closed.leaf.at,
     leases: leases.value, descendants: descendants.value, residual_until: latest(leases.value), outcome,
   })
@@ -122,7 +134,7 @@ function whyNotComplete(
 function closuresOfLeases({ leases }: Gathered, deadline: number): Checked<readonly LeaseClosure[]> {
   const closures: LeaseClosure[] = []
   for (const [lease, receipts] of leases) {
-    const closure = closureOfLease(lease, receipts)
+    const closure = receipts.intended === undefined ? closureOfToken(lease, receipts) : closureOfLogin(lease, receipts)
     if (!closure.ok) return closure
     if (closure.value.expires_at > deadline) return fails('contradiction', `lease \`${inert(lease)}\` expires after the deadline of its task`)
     closures.push(closure.value)
@@ -140,7 +152,11 @@ function closuresOfDescendants({ descendants }: Gathered): Checked<readonly Desc
   return holds(closures)
 }
 
+/** A token is good offline until it expires, however it ended here. */
 function latest(leases: readonly LeaseClosure[]): number | null {
-  const ends = leases.flatMap(({ end }) => (end.kind === 'ended' && end.residual_until !== null ? [end.residual_until] : []))
+  const ends = leases.flatMap((lease) => {
+    if (isToken(lease)) return [lease.expires_at]
+    return lease.end.kind === 'ended' && lease.end.residual_until !== null ? [lease.end.residual_until] : []
+  })
   return ends.length === 0 ? null : ends.reduce((a, b) => Math.max(a, b))
 }

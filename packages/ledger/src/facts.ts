@@ -37,6 +37,11 @@ export class FactReader {
     return words.find((word) => word === value) ?? this.#miss(name, words[0])
   }
 
+  /** Whether the fact is this word; whatever else it is, is not looked at. */
+  is(name: string, word: string): boolean {
+    return this.#get(name) === word
+  }
+
   yes(name: string): boolean {
     return this.oneOf(name, ['no', 'yes']) === 'yes'
   }

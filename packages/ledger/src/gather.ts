@@ -1,22 +1,27 @@
 import { fails, holds, type Checked } from './checked.ts'
 import { inert } from './inert.ts'
-import type { LeaseReceipts } from './lease-closure.ts'
+import type { LoginReceipts } from './lease-closure.ts'
 import type { ProvedLeaf } from './receipt.ts'
+import { isTokenMinting, type TokenReceipts } from './token-closure.ts'
 
-/** The receipts of one task, each in its place; leases and descendants in the order of the log. */
+/** The receipts of one task, each in its place; widenings, leases and descendants in the order of the log. */
 export type Gathered = {
   readonly opened: ProvedLeaf
+  readonly widenings: readonly ProvedLeaf[]
   readonly ended: ProvedLeaf
   readonly closed: ProvedLeaf
-  readonly leases: ReadonlyMap<string, LeaseReceipts>
+  readonly leases: ReadonlyMap<string, LoginReceipts | TokenReceipts>
   readonly descendants: ReadonlyMap<string, ProvedLeaf>
 }
 
 type Slots = {
   readonly own: Map<string, ProvedLeaf>
-  readonly leases: Map<string, { intended?: ProvedLeaf; minted?: ProvedLeaf; end?: ProvedLeaf }>
+  readonly widenings: ProvedLeaf[]
+  readonly leases: Map<string, LeaseSlots>
   readonly descendants: Map<string, ProvedLeaf>
 }
+
+type LeaseSlots = { intended?: ProvedLeaf; minted?: ProvedLeaf; end?: ProvedLeaf }
 
 /** A certificate tells of what machines did. */
 const STREAM = 'non-human'
@@ -39,7 +44,7 @@ export function gather(leaves: readonly ProvedLeaf[]): Checked<Gathered> {
     return fails('malformed_leaf', 'the `task.opened` event names no task or no identity')
   }
 
-  const slots: Slots = { own: new Map(), leases: new Map(), descendants: new Map() }
+  const slots: Slots = { own: new Map(), widenings: [], leases: new Map(), descendants: new Map() }
   for (const proved of leaves.toSorted((a, b) => a.index - b.index)) {
     const placed = place(slots, opened, proved)
     if (!placed.ok) return placed
@@ -48,13 +53,13 @@ export function gather(leaves: readonly ProvedLeaf[]): Checked<Gathered> {
   const closed = slots.own.get('task.closed')
   if (ended === undefined) return fails('incomplete', 'no receipt shows that the task ended')
   if (closed === undefined) return fails('incomplete', 'no receipt shows that the task was closed')
-  const leases = new Map<string, LeaseReceipts>()
-  for (const [lease, { intended, minted, end }] of slots.leases) {
-    if (intended === undefined) return fails('incomplete', `no receipt shows that lease \`${inert(lease)}\` was intended`)
-    if (end === undefined) return fails('incomplete', `no receipt shows how lease \`${inert(lease)}\` ended`)
-    leases.set(lease, { intended, minted, end })
+  const leases = new Map<string, LoginReceipts | TokenReceipts>()
+  for (const [lease, found] of slots.leases) {
+    const receipts = receiptsOfLease(lease, found)
+    if (!receipts.ok) return receipts
+    leases.set(lease, receipts.value)
   }
-  const gathered = { opened, ended, closed, leases, descendants: slots.descendants }
+  const gathered = { opened, widenings: slots.widenings, ended, closed, leases, descendants: slots.descendants }
   const why = whyOutOfOrder(gathered)
   return why === undefined ? holds(gathered) : fails('out_of_order', why)
 }
@@ -75,6 +80,10 @@ function place(slots: Slots, opened: ProvedLeaf, proved: ProvedLeaf): Checked<nu
     slots.own.set(leaf.type, proved)
     return holds(null)
   }
+  if (leaf.type === 'task.widened') {
+    slots.widenings.push(proved)
+    return holds(null)
+  }
   return placeOfLease(slots, proved, what)
 }
 
@@ -92,16 +101,26 @@ function placeOfLease(slots: Slots, proved: ProvedLeaf, what: string): Checked<n
   return holds(null)
 }
 
+function receiptsOfLease(lease: string, { intended, minted, end }: LeaseSlots): Checked<LoginReceipts | TokenReceipts> {
+  const name = `lease \`${inert(lease)}\``
+  if (end === undefined) return fails('incomplete', `no receipt shows how ${name} ended`)
+  if (minted !== undefined && isTokenMinting(minted.leaf)) {
+    return intended === undefined ? holds({ intended, minted, end }) : fails('contradiction', `${name} is an access token, and one is never intended`)
+  }
+  return intended === undefined ? fails('incomplete', `no receipt shows that ${name} was intended`) : holds({ intended, minted, end })
+}
+
 /** Leaf numbers follow the order in which changes were committed. */
-function whyOutOfOrder({ opened, ended, closed, leases, descendants }: Gathered): string | undefined {
+function whyOutOfOrder({ opened, widenings, ended, closed, leases, descendants }: Gathered): string | undefined {
   const follows = (...places: readonly (ProvedLeaf | undefined)[]): boolean => {
     const indexes = places.flatMap((place) => (place === undefined ? [] : [place.index]))
     return indexes.every((index, i) => i === 0 || indexes[i - 1]! < index)
   }
   if (!follows(opened, ended, closed)) return 'the task was opened, ended and closed in another order'
+  if (!follows(opened, ...widenings, ended)) return 'the task was widened before it was opened, or after it had ended'
   for (const [lease, { intended, minted, end }] of leases) {
     if (!follows(opened, intended, minted, end, closed)) return `the events of lease \`${inert(lease)}\` stand in another order`
-    if (!follows(intended, ended)) return `lease \`${inert(lease)}\` was intended after its task had ended`
+    if (!follows(intended ?? minted, ended)) return `lease \`${inert(lease)}\` was ${intended === undefined ? 'issued' : 'intended'} after its task had ended`
   }
   const late = [...descendants].find(([, end]) => !follows(opened, end, closed))
   return late === undefined ? undefined : `task \`${inert(late[0])}\` was closed after the task above it`

@@ -1,6 +1,7 @@
 import { fails, holds, type Checked } from './checked.ts'
 import { readFacts, type FactReader } from './facts.ts'
 import { inert } from './inert.ts'
+import type { Leaf } from './leaf.ts'
 import type { ProvedLeaf } from './receipt.ts'
 
 /** How a task's leases ended, taken together. */
@@ -27,7 +28,8 @@ export type ProbeAnswer =
     readonly by: string
     readonly code: string
     readonly message: string
-    readonly absent_from_catalogue: boolean
+    /** Null for what no catalogue lists. */
+    readonly absent_from_catalogue: boolean | null
     readonly took_ms: number | null
   }
   | { readonly kind: 'not_evaluated'; readonly why: string }
@@ -55,8 +57,8 @@ export type LeaseEnd =
     readonly why_code: string | null
   }
 
-/** One lease, from its intention to its end. Instants are milliseconds since 1970. */
-export type LeaseClosure = {
+/** A login on a back end, from its intention to its end. Instants are milliseconds since 1970. */
+export type LoginClosure = {
   readonly lease: string
   readonly backend: string
   readonly backend_kind: string
@@ -69,10 +71,10 @@ export type LeaseClosure = {
   readonly end: LeaseEnd
 }
 
-/** The receipts that tell of one lease. */
-export type LeaseReceipts = { readonly intended: ProvedLeaf; readonly minted: ProvedLeaf | undefined; readonly end: ProvedLeaf }
+/** The receipts that tell of one login. */
+export type LoginReceipts = { readonly intended: ProvedLeaf; readonly minted: ProvedLeaf | undefined; readonly end: ProvedLeaf }
 
-export function closureOfLease(id: string, { intended, minted, end }: LeaseReceipts): Checked<LeaseClosure> {
+export function closureOfLogin(id: string, { intended, minted, end }: LoginReceipts): Checked<LoginClosure> {
   const begun = readFacts(intended.leaf, (facts) => ({
     backend: facts.text('backend'), backend_kind: facts.text('backend_kind'), template: facts.text('template'),
     handle: facts.text('handle'), expires_at: facts.instant('expires_at'),
@@ -82,9 +84,9 @@ export function closureOfLease(id: string, { intended, minted, end }: LeaseRecei
     ? holds(null)
     : readFacts(minted.leaf, (facts) => ({ at: minted.leaf.at, ...facts.inside('control', readControl) }))
   if (!made.ok) return made
-  const over = readFacts(end.leaf, (facts) => (end.leaf.type === 'lease.ended' ? readEnded(end.leaf.at, facts) : readIncident(end.leaf.at, facts)))
+  const over = readLeaseEnd(end.leaf, 'catalogue')
   if (!over.ok) return over
-  const lease: LeaseClosure = { lease: id, ...begun.value, intended_at: intended.leaf.at, minted: made.value, end: over.value }
+  const lease: LoginClosure = { lease: id, ...begun.value, intended_at: intended.leaf.at, minted: made.value, end: over.value }
   const why = whyNotSupported(lease)
   return why === undefined ? holds(lease) : fails('contradiction', `lease \`${inert(id)}\` ${why}`)
 }
@@ -97,7 +99,12 @@ export function outcomeOfLease(end: LeaseEnd): TaskOutcome {
 const readControl = (facts: FactReader): { control_ok: boolean; took_ms: number | null; why: string | null } =>
   ({ control_ok: facts.yes('ok'), took_ms: facts.lengthOrNull('took_ms'), why: facts.has('why') ? facts.textOrNull('why') : null })
 
-const readEnded = (at: number, facts: FactReader): LeaseEnd => ({
+/** `catalogue`: what is asked there besides the credential itself. */
+export function readLeaseEnd(leaf: Leaf, catalogue: 'catalogue' | 'no catalogue'): Checked<LeaseEnd> {
+  return readFacts(leaf, (facts) => (leaf.type === 'lease.ended' ? readEnded(leaf.at, facts, catalogue) : readIncident(leaf.at, facts)))
+}
+
+const readEnded = (at: number, facts: FactReader, catalogue: 'catalogue' | 'no catalogue'): LeaseEnd => ({
   kind: 'ended',
   at,
   outcome: facts.oneOf('outcome', ['not_evaluated', 'proved', 'never_issued']),
@@ -108,17 +115,17 @@ const readEnded = (at: number, facts: FactReader): LeaseEnd => ({
     disarmed: one.has('disarmed') ? one.textOrNull('disarmed') : null,
   })),
   control_login: facts.oneOf('control_login', ['none', 'ok', 'failed']),
-  probe: facts.inside('probe', readProbe),
+  probe: facts.inside('probe', (probe) => readProbe(probe, catalogue)),
   refused_after_ms: facts.lengthOrNull('refused_after_ms'),
   residual_until: facts.instantOrNull('residual_until'),
   attempts: facts.count('attempts'),
 })
 
-function readProbe(facts: FactReader): ProbeAnswer {
+function readProbe(facts: FactReader, catalogue: 'catalogue' | 'no catalogue'): ProbeAnswer {
   if (facts.oneOf('kind', ['not_evaluated', 'refused']) === 'not_evaluated') return { kind: 'not_evaluated', why: facts.text('why') }
   return {
     kind: 'refused', by: facts.text('by'), code: facts.text('code'), message: facts.text('message'),
-    absent_from_catalogue: facts.yes('absent_from_catalogue'), took_ms: facts.lengthOrNull('took_ms'),
+    absent_from_catalogue: catalogue === 'catalogue' ? facts.yes('absent_from_catalogue') : null, took_ms: facts.lengthOrNull('took_ms'),
   }
 }
 
@@ -128,12 +135,12 @@ const readIncident = (at: number, facts: FactReader): LeaseEnd => ({
 })
 
 /** A log may say `proved` only where its own receipts hold all three parts of the proof. */
-function whyNotSupported({ minted, end }: LeaseClosure): string | undefined {
+function whyNotSupported({ minted, end }: LoginClosure): string | undefined {
   if (end.kind === 'incident') return undefined
   if (minted === null) return end.outcome === 'never_issued' ? undefined : `ended as ${end.outcome} and no receipt shows that it was minted`
   if (minted.control_ok !== (end.control_login === 'ok')) return 'has two different answers of its control login'
   if (end.outcome !== 'proved') return undefined
   if (end.control_login !== 'ok') return 'is called proved without a control login'
   if (end.probe.kind !== 'refused' || end.refused_after_ms === null) return 'is called proved and nobody refused it'
-  return end.probe.absent_from_catalogue ? undefined : 'is called proved while the catalogue still showed it'
+  return end.probe.absent_from_catalogue === true ? undefined : 'is called proved while the catalogue still showed it'
 }

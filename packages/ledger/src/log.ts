@@ -4,7 +4,10 @@ import type { Checked } from './checked.ts'
 import { openCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { HASH_BYTES, leafHashOfText, type Primitives, type Sha256 } from './hash.ts'
 import { inert } from './inert.ts'
+import type { Earlier } from './certificate.ts'
+import { parseLeaf } from './leaf.ts'
 import type { VerifierKey } from './note.ts'
+import { readRestored, RESTORED, type Restored } from './restored.ts'
 import { GrowingTree, type Range } from './tree.ts'
 
 export const LOG_FORMAT = 'writ-log-export/1'
@@ -43,6 +46,10 @@ export type VerifiedLog = {
   readonly checkpoint: Checkpoint
   /** The sizes of the earlier checkpoints that this log was found to continue. */
   readonly continues: readonly number[]
+  /** What its first leaf says, where a restore opened it. */
+  readonly restored: Restored | null
+  /** Earlier checkpoints of the log before it, compared with what that leaf says. */
+  readonly before: readonly Earlier[]
 }
 
 type Header = { readonly checkpoint: Checkpoint }
@@ -68,11 +75,14 @@ export function verifyLog(
   earlier: readonly string[] = [],
 ): Checked<VerifiedLog, LogRefusal> {
   const marks: Mark[] = []
+  const ofAnother: OfAnother[] = []
   for (const note of earlier) {
     const opened = openCheckpoint(primitives, key, note)
-    if (!opened.ok) return refused('bad_earlier_checkpoint', `the earlier checkpoint: ${opened.refusal.detail}`)
-    marks.push(opened.value)
+    if (opened.ok) marks.push(opened.value)
+    else if (opened.refusal.kind === 'unsigned') ofAnother.push({ note, detail: opened.refusal.detail })
+    else return refused('bad_earlier_checkpoint', `the earlier checkpoint: ${opened.refusal.detail}`)
   }
+  let first: string | undefined
   let walk: Walk | undefined
   let checkpoint: Checkpoint | undefined
   for (const line of lines) {
@@ -86,12 +96,40 @@ export function verifyLog(
     } else {
       const bad = walk.take(line)
       if (bad !== undefined) return { ok: false, refusal: bad }
+      first ??= line
     }
   }
   if (walk === undefined || checkpoint === undefined) return refused('malformed_export', 'the file is empty')
   const bad = walk.end()
   if (bad !== undefined) return { ok: false, refusal: bad }
-  return { ok: true, value: { checkpoint, continues: marks.map(({ size }) => size) } }
+  const restored = restoredBy(primitives.sha256, first)
+  const before = compareBefore(primitives, restored, ofAnother)
+  return before.ok ? { ok: true, value: { checkpoint, continues: marks.map(({ size }) => size), restored, before: before.value } } : before
+}
+
+/** What the log's first leaf says of a log before it; null where it says nothing that can be read. */
+function restoredBy(sha256: Sha256, line: string | undefined): Restored | null {
+  const read = readLine(line, 0)
+  const leaf = typeof read === 'string' ? undefined : parseLeaf(read.leaf)
+  if (leaf?.ok !== true || leaf.value.type !== RESTORED) return null
+  const restored = readRestored(sha256, leaf.value)
+  return restored.ok ? restored.value : null
+}
+
+type OfAnother = { readonly note: string; readonly detail: string }
+
+/** Checkpoints that this log's key did not sign: of the log before it, or of none that is known. */
+function compareBefore(primitives: Primitives, restored: Restored | null, notes: readonly OfAnother[]): Checked<readonly Earlier[], LogRefusal> {
+  const answers: Earlier[] = []
+  for (const { note, detail } of notes) {
+    const opened = restored === null ? undefined : openCheckpoint(primitives, restored.before, note)
+    if (restored === null || opened?.ok !== true) return refused('bad_earlier_checkpoint', `the earlier checkpoint: ${detail}`)
+    const { size, root } = opened.value
+    const tree = [restored.stood, restored.known].find((one) => one?.size === size)
+    if (tree && !equal(tree.root, root)) return refused('forked', `the log before had two different trees of ${size} leaves`)
+    answers.push({ size, kind: tree ? 'same_tree' : 'not_evaluated' })
+  }
+  return { ok: true, value: answers }
 }
 
 function readHeader(primitives: Primitives, key: VerifierKey, line: string | undefined): Checked<Header, LogRefusal> {

@@ -17,6 +17,8 @@ export type Receipt = {
   readonly index: number
   /** RFC 9162 §2.1.3.1, each hash in base64. */
   readonly proof: readonly string[]
+  /** The origin of the log that it stands in, where that is one before the checkpoint's: see `restored.ts`. */
+  readonly log?: string
   /** The texts that the leaf commits to, as far as they are disclosed; base64url salts. */
   readonly disclosures?: { readonly [field: string]: Disclosure }
 }
@@ -34,20 +36,21 @@ export type ProvedLeaf = {
 const LONGEST_PROOF = 64
 
 export function parseReceipt(value: unknown): Checked<Receipt> {
-  if (!isRecord(value, ['leaf', 'index', 'proof'], ['disclosures'])) {
+  if (!isRecord(value, ['leaf', 'index', 'proof'], ['log', 'disclosures'])) {
     return fails('malformed_receipt', 'a receipt has a leaf, an index, a proof and perhaps disclosures')
   }
-  const { leaf, index, proof, disclosures } = value
-  if (typeof leaf !== 'string' || typeof index !== 'number' || !isTexts(proof)) {
+  const { leaf, index, proof, log, disclosures } = value
+  if (typeof leaf !== 'string' || typeof index !== 'number' || !isTexts(proof) || (log !== undefined && typeof log !== 'string')) {
     return fails('malformed_receipt', 'the leaf, index or proof of a receipt is of the wrong kind')
   }
-  if (disclosures === undefined) return holds({ leaf, index, proof })
+  const stood = { leaf, index, proof, ...(log === undefined ? {} : { log }) }
+  if (disclosures === undefined) return holds(stood)
   if (!isDisclosures(disclosures)) return fails('malformed_receipt', 'a disclosure has a salt and a value')
-  return holds({ leaf, index, proof, disclosures })
+  return holds({ ...stood, disclosures })
 }
 
-/** The leaf of a receipt, proved to stand in the log at this checkpoint. */
-export function checkReceipt(sha256: Sha256, checkpoint: Checkpoint, receipt: Receipt): Checked<ProvedLeaf> {
+/** The leaf of a receipt, proved to stand in the log at this size. */
+export function checkReceipt(sha256: Sha256, tree: Pick<Checkpoint, 'size' | 'root'>, receipt: Receipt): Checked<ProvedLeaf> {
   const proof = receipt.proof.map(fromBase64)
   if (proof.length > LONGEST_PROOF || !proof.every((hash) => hash?.length === HASH_BYTES)) {
     return fails('malformed_receipt', 'a proof is made of hashes of 32 bytes in base64')
@@ -56,7 +59,7 @@ export function checkReceipt(sha256: Sha256, checkpoint: Checkpoint, receipt: Re
   if (!parsed.ok) return parsed
   const leaf = parsed.value
   const hash = leafHashOfText(sha256, receipt.leaf)
-  const { size, root } = checkpoint
+  const { size, root } = tree
   if (!verifyInclusion(sha256, { index: receipt.index, size, leafHash: hash, proof: proof as Uint8Array[], root })) {
     return fails('not_included', `event \`${inert(leaf.id)}\` is not leaf ${receipt.index} of the log of ${size}`)
   }

@@ -1,26 +1,42 @@
-import { useProof } from './http/routes/doors.ts'
+import { showEvidence } from './authenticate/evidence-key.ts'
+import { useOnce } from './authenticate/one-time.ts'
+import { issueTokenBy } from './issue/access-token.ts'
 import { abandonLease, activateLease, intendLease } from './issue/issue-lease.ts'
-import { withdrawOrphan } from './jobs/orphans.ts'
+import { revokeToken } from './issue/revoke-token.ts'
+import { makeFirstKey, publishKey, replaceKeys, turnKeys } from './issue/signing-keys.ts'
+import { findOrphan, withdrawOrphan } from './jobs/orphans.ts'
 import { forget } from './jobs/forget.ts'
 import { tryRoom } from './jobs/room.ts'
 import { install } from './record/install.ts'
 import { rejectForged, sealBatch, startLog } from './record/seal.ts'
 import type { AnyWritChange } from './record/tx.ts'
 import { applyManifest } from './registry/apply-manifest.ts'
+import { bindIdentity, unbindIdentity } from './registry/bindings.ts'
 import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } from './registry/change-identity.ts'
+import { changeIssuer, removeIssuer, trustIssuer } from './registry/issuers.ts'
+import { beginBackup, recordBackup } from './registry/take-backup.ts'
 import { offerBootstrap, redeemBootstrap } from './registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from './registry/register.ts'
-import { addBackend, keepNextSecret, recordBackendTest, removeBackend, removeIssuer, takeNextSecret, trustIssuer } from './registry/watched.ts'
-import { claimLeases, endLease, failWithdrawal, stopLease, surveyLease } from './revoke/lease-changes.ts'
+import { addBackend, keepNextSecret, recordBackendTest, removeBackend, takeNextSecret } from './registry/watched.ts'
+import { claimLeases, endLease, failWithdrawal, holdLeases, stopLease, surveyLease } from './revoke/lease-changes.ts'
 import { endTask } from './revoke/end-task.ts'
+import { endDueTokens, recordAcceptedToken } from './revoke/end-tokens.ts'
+import { delegateTask } from './tasks/delegate-task.ts'
 import { endDueTasks, heartbeat } from './tasks/keep-task.ts'
-import { openTask } from './tasks/open-task.ts'
+import { openTask, openTaskIn } from './tasks/open-task.ts'
+import { widenTask } from './tasks/widen-task.ts'
+
+/** A token is issued together with the task that it is for. */
+export const issueToken = issueTokenBy(openTaskIn)
 
 /** Every change there is: the writer's thread runs no other. */
 export const CHANGES: readonly AnyWritChange[] = [
-  install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, useProof, forget, tryRoom,
+  beginBackup, recordBackup,
+  install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, useOnce, forget, tryRoom,
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
-  addBackend, recordBackendTest, keepNextSecret, takeNextSecret, removeBackend, trustIssuer, removeIssuer,
-  openTask, heartbeat, endTask, endDueTasks,
-  intendLease, activateLease, abandonLease, stopLease, claimLeases, surveyLease, endLease, failWithdrawal, withdrawOrphan,
+  addBackend, recordBackendTest, keepNextSecret, takeNextSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,
+  bindIdentity, unbindIdentity, showEvidence,
+  openTask, delegateTask, widenTask, heartbeat, endTask, endDueTasks,
+  intendLease, activateLease, abandonLease, stopLease, claimLeases, holdLeases, surveyLease, endLease, failWithdrawal, findOrphan, withdrawOrphan,
+  makeFirstKey, publishKey, turnKeys, replaceKeys, issueToken, revokeToken, endDueTokens, recordAcceptedToken,
 ]

@@ -1,11 +1,15 @@
-import { pino } from 'pino'
+import { constants } from 'node:os'
+import { pino, type Logger } from 'pino'
 import { readConfig } from './config/config.ts'
+import { makeLog } from './platform/log.ts'
 import { UnusableStore } from './store/faults.ts'
 import { startServer, Unstartable, type RunningServer } from './start.ts'
 import { VERSION } from './version.ts'
 
 /** sysexits.h EX_CONFIG. */
 const EXIT_CONFIG = 78
+/** A supervisor tells a whole group of processes, and our parent passes it on: what comes twice within this time is one word. */
+const SAME_WORD_S = 1
 
 async function main(): Promise<void> {
   const config = readConfig(process.env)
@@ -14,7 +18,7 @@ async function main(): Promise<void> {
     process.exit(EXIT_CONFIG)
   }
   // Synchronous: the last lines before an exit are the ones that somebody needs.
-  const log = pino({ level: config.value.logLevel, base: null }, pino.destination({ fd: 2, sync: true }))
+  const log = makeLog(config.value.logLevel, pino.destination({ fd: 2, sync: true }))
   let server: RunningServer
   try {
     server = await startServer(config.value, log, (error) => {
@@ -26,22 +30,34 @@ async function main(): Promise<void> {
     process.exit(error instanceof Unstartable || error instanceof UnusableStore ? EXIT_CONFIG : 1)
   }
   // Before anybody is told that it is up: whoever hears that may end it at once.
-  let stopping = false
+  stopWhenTold(server, log)
+
+  process.stdout.write(`writ ${VERSION}\n  store    ${config.value.store.kind === 'sqlite' ? config.value.store.directory : 'PostgreSQL'}\n  keys     ${config.value.keyDirectory}\n  address  ${server.url}\n`)
+  if (server.listensAt !== server.url) process.stdout.write(`  listens  ${server.listensAt}\n`)
+  if (server.bootstrapLink !== undefined) process.stdout.write(`  sign in  ${server.bootstrapLink}\n           (one use, 15 minutes: run \`writ login\` and paste it)\n`)
+  process.send?.({ kind: 'ready', url: server.url, listensAt: server.listensAt })
+}
+
+/** One word stops it in good order; a second one, from somebody who will not wait, at once. */
+function stopWhenTold(server: RunningServer, log: Logger): void {
+  let toldAt: number | undefined
   const stop = (): void => {
-    if (stopping) return
-    stopping = true
+    if (toldAt !== undefined) return
+    toldAt = process.uptime()
     void server.stop().then(() => process.exit(0), (error: unknown) => {
       log.error({ err: error }, 'could not stop cleanly')
       process.exit(1)
     })
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
+  const hear = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void => {
+    if (toldAt !== undefined && process.uptime() - toldAt > SAME_WORD_S) {
+      log.warn({ signal }, 'stopped at once')
+      process.exit(128 + constants.signals[signal])
+    }
+    stop()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, hear)
   process.on('disconnect', stop)
-
-  process.stdout.write(`writ ${VERSION}\n  store    ${config.value.store.kind === 'sqlite' ? config.value.store.directory : 'PostgreSQL'}\n  keys     ${config.value.keyDirectory}\n  address  ${server.url}\n`)
-  if (server.bootstrapLink !== undefined) process.stdout.write(`  sign in  ${server.bootstrapLink}\n           (one use, 15 minutes: run \`writ login\` and paste it)\n`)
-  process.send?.({ kind: 'ready', url: server.url })
 }
 
 await main()

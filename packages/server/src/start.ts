@@ -1,56 +1,81 @@
-import { createHash } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
-import { mintId, type OperatorId } from '@writ/domain/id'
+import { mintId } from '@writ/domain/id'
+import { refuse } from '@writ/domain/outcome'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
-import { epochMs, milliseconds, plus } from '@writ/domain/time'
+import type { SpiffeId } from '@writ/domain/spiffe-id'
+import { epochMs, milliseconds, plus, type EpochMs } from '@writ/domain/time'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
+import { accessToken } from './authenticate/access-token.ts'
+import { authentication, type Authentication } from './authenticate/authenticate.ts'
+import { dpopNonces, type DpopNonces } from './authenticate/dpop-nonce.ts'
+import { dpop } from './authenticate/dpop.ts'
+import { federated } from './authenticate/federated.ts'
+import { issuerKeys, type IssuerKeys } from './authenticate/issuer-keys.ts'
+import { proofRoom, useOnce } from './authenticate/one-time.ts'
 import { authenticateOperator } from './authenticate/operator-key.ts'
 import { privateKeyJwt, type RegisteredKey } from './authenticate/private-key-jwt.ts'
+import { issueToken } from './changes.ts'
 import type { Config } from './config/config.ts'
 import { directoryFault } from './config/data-directory.ts'
 import { BackendFault } from './connectors/connector.ts'
 import { postgresConnector } from './connectors/postgres/connector.ts'
 import { makeApp } from './http/app.ts'
-import type { AnyCaller } from './http/call.ts'
-import { doorRoutes, useProof } from './http/routes/doors.ts'
+import { openEntrance, type Entrance, type EntranceNeeds } from './http/entrance.ts'
+import { metrics } from './http/metrics.ts'
+import type { ServedAddress } from './http/methods.ts'
+import { readiness } from './http/readiness.ts'
+import { bindingRoutes } from './http/routes/bindings.ts'
+import { doorRoutes } from './http/routes/doors.ts'
+import { issuerRoutes } from './http/routes/issuers.ts'
+import { oauthRoutes } from './http/routes/oauth.ts'
+import { backupRoutes } from './http/routes/backup.ts'
 import { recordRoutes } from './http/routes/record.ts'
-import { registryRoutes } from './http/routes/registry.ts'
+import { registryRoutes, showOne as showIdentityIn } from './http/routes/registry.ts'
+import { signingKeyRoutes } from './http/routes/signing-keys.ts'
+import { surfaceRoutes } from './http/routes/surface.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
+import type { ServeNeeds } from './http/serve.ts'
 import { startJobs } from './jobs/jobs.ts'
+import type { Loop } from './jobs/loop.ts'
 import { watchRoom } from './jobs/room.ts'
+import { signingKeyRound } from './jobs/signing-keys.ts'
 import { createKeys } from './keys/key-files.ts'
 import { keysMessage, openKeys, type Keys } from './keys/keys.ts'
+import { tokenKeys as openTokenKeys, type TokenKeys } from './keys/token-keys.ts'
 import { bell } from './platform/bell.ts'
 import { monotonicClock, type ResyncedClock } from './platform/clock.ts'
 import { hostEntropy } from './platform/entropy.ts'
+import { failpoint } from './platform/failpoint.ts'
+import { outbound } from './platform/outbound.ts'
 import { reachBackends } from './reach/reach.ts'
+import { openStore, RELEASE, snapshotOf } from './open-store.ts'
 import { install } from './record/install.ts'
 import { isKeyOfLog, openLog, originOf } from './record/seal.ts'
-import type { Store } from './record/tx.ts'
+import type { Db, Store } from './record/tx.ts'
 import { settleRotation, type BackendNeeds } from './registry/backends.ts'
 import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listBackends } from './store/backends.ts'
-import { findIdentity, listCredentials } from './store/identities.ts'
-import { countOperators, findInstallation, findOperatorByKey } from './store/installation.ts'
+import { listLiveKeys } from './store/identities.ts'
+import { countOperators, findInstallation, findNotBefore, findOperatorByKey } from './store/installation.ts'
 import { StorageUnavailable } from './store/faults.ts'
-import { MIGRATIONS } from './store/migrations/all.ts'
-import { openPostgres } from './store/postgres.ts'
+import { listSigningKeys } from './store/signing-keys.ts'
+import { findTokenStanding } from './store/tokens.ts'
+import { listRestores } from './store/past-logs.ts'
 import { postgresExists, sqliteExists } from './store/peek.ts'
-import { openSqlite } from './store/sqlite.ts'
-import type { WriterGiven } from './writer.ts'
 import { VERSION } from './version.ts'
 
 const START_PATIENCE_MS = 5000
 const START_PACE_MS = 250
-
-/** Counts up with every release that brings migrations. */
-const RELEASE = 1
+/** Together less than the 30 s that most supervisors wait. */
+const LONGEST_CALLS_MS = 25_000
+const LONGEST_JOBS_MS = 3000
 
 /** The server must not start like this: the message names what is wrong and the way out. */
 export class Unstartable extends Error {
@@ -58,7 +83,12 @@ export class Unstartable extends Error {
 }
 
 export type RunningServer = {
+  /** Where a client on this machine finds it; else what everybody calls it. */
   readonly url: string
+  /** The address and port of the connections themselves. */
+  readonly listensAt: string
+  /** Every address that answers. */
+  readonly served: readonly ServedAddress[]
   /** The one-time link, as long as there is no operator. */
   readonly bootstrapLink: string | undefined
   /** No new requests; running ones end; what was recorded is sealed. */
@@ -69,13 +99,23 @@ export type RunningServer = {
 export async function startServer(config: Config, log: Logger, onFault: (error: Error) => void): Promise<RunningServer> {
   const entropy = hostEntropy
   const clock = monotonicClock((skew) => log.warn({ skew_ms: skew }, 'the host\'s clock and the reference differ'))
+  let countStranger = (): void => {}
+  // First of all: a certificate that can not be used leaves nothing behind.
+  const entrance = entranceOf(config, { clock, log, onStranger: () => { countStranger() } })
   const { keys, store: opened } = await openKeysAndStore(config, { clock, onFault })
   const recorded = bell()
   const due = bell()
   const sealed = bell()
-  const { store: watched, check } = watchRoom(opened, clock)
+  const stopping = new AbortController()
+  let loops: readonly Loop[] = []
+  const jobsNow = (): readonly Loop[] => loops
+  const measured = metrics({ store: opened, clock, version: VERSION, jobs: jobsNow })
+  countStranger = measured.strangerConnected
+  const { store: watched, check } = watchRoom(measured.timed(opened), clock)
   const store = ringing(watched, () => recorded.ring())
   try {
+    const restores = await store.read(listRestores)
+    if (restores.some((one) => one.state === 'begun')) throw new Unstartable(HALF_RESTORED)
     for (const stream of STREAMS) if (!(await isKeyOfLog({ store, signers: keys.signers }, stream))) throw new Unstartable(otherLogKey(stream))
     const installation = await installIn(store, keys, clock)
     const handlePrefix = `writ_${installation.slice(-8)}_`
@@ -88,36 +128,56 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const shared = { store, secrets: keys.secrets, clock, entropy, handlePrefix, wake, connect, reach: backends }
     for (const backend of await store.read(listBackends)) if (backend.state === 'active') await settleRotation(shared, backend)
 
+    const tokenKeys = openTokenKeys({ list: () => store.read(listSigningKeys), secrets: keys.secrets, clock })
+    // The first round makes the first key; whoever listens has one.
+    await signingKeyRound({ store, secrets: keys.secrets, tokenKeys, clock })()
     const jobs = startJobs({
-      ...sealNeeds, secrets: keys.secrets, retryBase: config.retryBase, handlePrefix, log, due, recorded, sealed, backends,
+      ...sealNeeds, tokenKeys, secrets: keys.secrets, retryBase: config.retryBase, handlePrefix, restoredAt: restores.at(-1)?.doneAt ?? null, log, due, recorded, sealed, backends,
       reach: async (id) => (await backends.reach(id)) ?? missing(id),
       settle: (backend) => settleRotation(shared, backend),
       referenceTime: () => databaseTime(store),
     })
     let issuer = config.issuer
-    const authenticate = authenticator({ store, clock, log, issuer: () => issuer ?? '' })
-    const whyNotReady = async (): Promise<string | undefined> => {
-      await check()
-      const late = jobs.loops.find((loop) => ['seal', 'end-due', 'withdraw'].includes(loop.name) && loop.sinceRound() > 5000)
-      return late === undefined ? undefined : `job \`${late.name}\` stands still`
-    }
-    const app = makeApp({ authenticate, eventMac: keys.eventMac, clock, entropy }, [
+    const nonces = dpopNonces(keys.nonceKeys)
+    const outside = outbound({ allow: config.outboundAllow })
+    const keysOfIssuers = issuerKeys({ clock, outbound: outside, onTrouble: (trusted, trouble) => log.warn({ issuer: trusted, trouble }, 'the keys of an issuer did not come as they should') })
+    const known = authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired: config.dpopNonceRequired, notBefore: await store.read(findNotBefore), issuer: () => issuer ?? '', tokenKeys })
+    const nextNonce = (): string | undefined => (config.dpopNonceRequired ? nonces.current(clock.now()) : undefined)
+    loops = jobs.loops
+    // What the log tells is counted from here on.
+    await measured.page()
+    const whyNotReady = readiness({ check, store, clock, jobs: jobsNow, stopping: stopping.signal, canSign: () => canSign(tokenKeys) })
+    const surfaceNeeds = { version: VERSION, origin: () => issuer ?? '', metrics: measured, metricsOpen: config.metricsOpen }
+    const about = { ...entrance, stopping: stopping.signal, observed: { metrics: measured, isProxy: entrance.isProxy } }
+    const { app, served } = makeApp({ ...about, authenticate: atDoorOf(known, log, measured.refused), nextNonce, eventMac: keys.eventMac, clock, entropy }, [
+      ...surfaceRoutes(surfaceNeeds),
       ...doorRoutes({ ...shared, version: VERSION, whyNotReady }),
       ...registryRoutes(shared),
+      ...bindingRoutes({ ...shared, show: showIdentityIn }),
+      ...issuerRoutes({ ...shared, outbound: outside }),
       ...watchedRoutes(shared),
-      ...taskRoutes({ ...shared, closed: sealed, backendNamed: async (name) => (await store.read(listBackends)).some((one) => one.name === name && one.state === 'active') ? backends.reach(name) : undefined }),
-      ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed }),
-    ], log)
+      ...taskRoutes({ ...shared, closed: sealed, stopping: stopping.signal, backendNamed: async (name) => (await store.read(listBackends)).some((one) => one.name === name && one.state === 'active') ? backends.reach(name) : undefined }),
+      ...backupRoutes({ ...shared, release: RELEASE, version: VERSION, snapshot: () => snapshotOf(config), backupKey: (check) => keyOrFault(keys.backupKey(check)) }),
+      ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed, stopping: stopping.signal }),
+      ...signingKeyRoutes({ store, secrets: keys.secrets, keys: tokenKeys, clock, issuer: () => issuer ?? '' }),
+    ], log, oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }))
     await app.listen({ host: config.host, port: config.port })
-    const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${(app.server.address() as AddressInfo).port}`
+    const { url, listensAt } = entrance.urlsOf((app.server.address() as AddressInfo).port)
     issuer ??= url
     const bootstrapLink = await offerFirstSignIn(config, store, { clock, url })
     return {
       url,
+      listensAt,
+      served,
       bootstrapLink,
       async stop() {
+        stopping.abort()
+        // Whoever waits for the log is told what there is.
+        sealed.ring()
+        if (!(await entrance.listeners.drain(LONGEST_CALLS_MS))) log.warn('calls that had not ended were cut off')
         await app.close()
-        await jobs.stop()
+        if (!(await jobs.stop(LONGEST_JOBS_MS))) log.warn('withdrawals that had not ended go on at the next start')
+        entrance.close()
         await backends.close()
         await store.close()
         rmSync(join(config.dataDirectory, 'bootstrap'), { force: true })
@@ -139,7 +199,7 @@ async function openKeysAndStore(config: Config, needs: StoreNeeds): Promise<{ re
   }
   try {
     const keys = await patiently(needs.clock, () => openOrCreateKeys(config))
-    return { keys, store: await patiently(needs.clock, () => openStore(config, keys, needs)) }
+    return { keys, store: await patiently(needs.clock, () => openStore(config, keys, { now: needs.clock.now(), onFault: needs.onFault })) }
   } catch (cause) {
     if (!(cause instanceof StorageUnavailable) || config.store.kind !== 'postgres') throw cause
     const { hostname, port, pathname } = new URL(config.store.url)
@@ -166,24 +226,14 @@ const isRefused = ({ code }: StorageUnavailable): boolean => code.startsWith('28
 async function openOrCreateKeys(config: Config): Promise<Keys> {
   const keys = openKeys(config.keyDirectory, hostEntropy)
   if (keys.ok) return keys.value
+  if (keys.refusal.kind !== 'missing') throw new Unstartable(keysMessage(keys.refusal))
   const exists = config.store.kind === 'sqlite' ? sqliteExists(config.store.directory) : await postgresExists(config.store.url)
-  if (keys.refusal.kind !== 'missing' || exists) throw new Unstartable(keysMessage(keys.refusal))
-  const created = createKeys(config.keyDirectory, hostEntropy)
-  if (!created.ok) throw new Unstartable(keysMessage(created.refusal))
+  // Servers that start together share the directory: another may have made the keys, and the store, since we looked.
+  const created = exists ? undefined : createKeys(config.keyDirectory, hostEntropy)
+  if (created?.ok === false && created.refusal.kind !== 'already_exists') throw new Unstartable(keysMessage(created.refusal))
   const again = openKeys(config.keyDirectory, hostEntropy)
   if (!again.ok) throw new Unstartable(keysMessage(again.refusal))
   return again.value
-}
-
-async function openStore(config: Config, keys: Keys, more: StoreNeeds): Promise<Store> {
-  const migrations = { release: RELEASE, list: MIGRATIONS }
-  const now = more.clock.now()
-  if (config.store.kind === 'postgres') {
-    const { url, allowMissingChecksums } = config.store
-    return openPostgres({ url, allowMissingChecksums, migrations, now, context: { eventMac: keys.eventMac, entropy: hostEntropy } })
-  }
-  const context: WriterGiven = { eventMacKeys: keys.eventMacKeys }
-  return openSqlite({ directory: config.store.directory, writer: new URL('./writer.ts', import.meta.url), context, migrations, now, onFault: more.onFault })
 }
 
 /** Every change grows the record: whoever seals it hears of it. */
@@ -203,55 +253,78 @@ function ringing(store: Store, ring: () => void): Store {
   }
 }
 
-/** R38: a store that belongs to another master key is left as it is. */
-async function installIn(store: Store, keys: Keys, clock: ResyncedClock): Promise<string> {
-  const installation = await store.read(findInstallation)
-  const checked = installation === undefined ? undefined : keys.checkKey(installation.keyCheck)
-  if (checked?.ok === false) throw new Unstartable(keysMessage(checked.refusal))
-  const now = clock.now()
-  const installed = await store.change(install, { id: mintId('installation', now, hostEntropy.bytes(10)), keyCheck: keys.keyCheck(), version: VERSION, now })
-  if (!installed.ok) throw new Error('the installation could not be recorded')
-  return installed.value
+function entranceOf(config: Config, needs: EntranceNeeds): Entrance {
+  const entrance = openEntrance(config, needs)
+  if (!entrance.ok) throw new Unstartable(`${entrance.refusal.setting} ${entrance.refusal.message}`)
+  return entrance.value
 }
 
-function authenticator({ store, clock, log, issuer }: { readonly store: Store; readonly clock: ResyncedClock; readonly log: Logger; readonly issuer: () => string }) {
-  const byKey = privateKeyJwt({
-    clock,
+/** R18: a key that is there but can not be opened signs nothing. */
+async function canSign(tokenKeys: TokenKeys): Promise<boolean> {
+  try {
+    const active = (await tokenKeys.refresh()).find((key) => key.state === 'active')
+    if (active === undefined) return false
+    await tokenKeys.sign({}, active.kid)
+    return true
+  } catch (error) {
+    if (error instanceof StorageUnavailable) throw error
+    return false
+  }
+}
+
+/** R38: a store that belongs to another master key is left as it is. */
+async function installIn(store: Store, keys: Keys, clock: ResyncedClock): Promise<string> {
+  for (;;) {
+    const installation = await store.read(findInstallation)
+    const checked = installation === undefined ? undefined : keys.checkKey(installation.keyCheck)
+    if (checked?.ok === false) throw new Unstartable(keysMessage(checked.refusal))
+    const now = clock.now()
+    const id = mintId('installation', now, hostEntropy.bytes(10))
+    const installed = await store.change(install, { id, keyCheck: keys.keyCheck(), seen: installation?.keyCheck ?? null, version: VERSION, now })
+    if (installed.ok) return installed.value
+  }
+}
+
+type EvidenceNeeds = { readonly store: Store; readonly keysOfIssuers: IssuerKeys; readonly clock: ResyncedClock; readonly nonces: DpopNonces; readonly nonceRequired: boolean; readonly notBefore: EpochMs | null; readonly issuer: () => string; readonly tokenKeys: TokenKeys }
+
+/** Evidence to caller, from the parts that there are. */
+function authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired, notBefore, issuer, tokenKeys }: EvidenceNeeds): Authentication {
+  const parts = {
+    clock, nonces, nonceRequired, notBefore,
+    /** Known once the server listens. */
     get issuer() {
       return issuer()
     },
-    keysOf: (spiffeId) => store.read(async (db): Promise<readonly RegisteredKey[]> => {
-      const identity = await findIdentity(db, spiffeId)
-      if (identity === undefined) return []
-      const credentials = await listCredentials(db, [identity.id])
-      return credentials.filter((one) => one.state === 'live').map((one) => ({
-        identity: identity.id, state: identity.state, credential: one.id, thumbprint: one.thumbprint,
-        alg: one.alg as RegisteredKey['alg'], jwk: one.jwk as RegisteredKey['jwk'],
-      }))
-    }),
-    async useOnce(hash, until) {
-      const used = await store.change(useProof, { hash, expiresAt: until })
-      return used.ok && used.value
+    keysOf: (spiffeId: SpiffeId) => store.read((db) => registeredKeysOf(db, spiffeId)),
+    verificationKeyOf: tokenKeys.verificationKeyOf,
+    standingOf: (token: Parameters<typeof findTokenStanding>[1], now: EpochMs) => store.read((db) => findTokenStanding(db, token, now)),
+  }
+  return authentication({
+    operator: (key) => authenticateOperator(key, { operatorOf: (keyHash) => store.read((db) => findOperatorByKey(db, keyHash)) }),
+    privateKeyJwt: privateKeyJwt(parts),
+    federated: federated({ store, clock, keys: keysOfIssuers, notBefore }),
+    accessToken: accessToken(parts),
+    dpop: dpop(parts),
+    roomFor: proofRoom({ store, clock }),
+    async useOnce(uses) {
+      const used = await store.change(useOnce, { uses })
+      return used.ok ? undefined : used.refusal.of
     },
   })
-  return async (bearer: string, traceId: string): Promise<AnyCaller | undefined> => {
-    if (bearer.startsWith('writ_')) {
-      let name = ''
-      const operatorOf = async (keyHash: Uint8Array): Promise<OperatorId | undefined> => {
-        const found = await store.read((db) => findOperatorByKey(db, keyHash))
-        name = found?.name ?? ''
-        return found?.id
-      }
-      const operator = await authenticateOperator(bearer, { operatorOf })
-      if (operator.ok) return { ...operator.value, name }
-      log.info({ trace_id: traceId, refusal: operator.refusal.kind }, 'an operator key was refused')
-      return undefined
-    }
-    const caller = await byKey.authenticate(bearer)
-    if (caller.ok) return caller.value
-    log.info({ trace_id: traceId, refusal: caller.refusal }, 'a client assertion was refused')
-    return undefined
-  }
+}
+
+async function registeredKeysOf(db: Db, spiffeId: SpiffeId): Promise<readonly RegisteredKey[]> {
+  return (await listLiveKeys(db, spiffeId)).map(({ id, alg, jwk, ...key }) => ({ ...key, credential: id, alg: alg as RegisteredKey['alg'], jwk: jwk as RegisteredKey['jwk'] }))
+}
+
+/** Outside there is one kind of no; why it was one is in the log, by the number that the caller was given. */
+const atDoorOf = (known: Authentication, log: Logger, onRefused: (kind: string) => void): ServeNeeds['authenticate'] => async (presented, traceId) => {
+  const found = await known.atDoor(presented)
+  if (found.ok) return found
+  const { nonce, ...refusal } = { nonce: undefined, ...found.refusal }
+  onRefused(found.refusal.kind)
+  log.info({ trace_id: traceId, refusal }, 'evidence was refused')
+  return refuse({ nonce })
 }
 
 /** The first sign-in: a one-time link, also left in a file that only this user can read, so that the command line next door can take it. */
@@ -262,6 +335,7 @@ async function offerFirstSignIn(config: Config, store: Store, { clock, url }: { 
   const code = toSecret(SECRET_PREFIX.bootstrap, hostEntropy.bytes(32))
   const now = clock.now()
   await store.change(offerBootstrap, { codeHash: new Uint8Array(createHash('sha256').update(code).digest()), now, expiresAt: plus(now, milliseconds(BOOTSTRAP_LIVES_MS)) })
+  failpoint('bootstrap.offered.before_file')
   // The code stands behind `#`: no browser sends that part, so it reaches no server's log.
   const link = `${url}/first#${code}`
   mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 })
@@ -274,6 +348,14 @@ async function databaseTime(store: Store): Promise<number | undefined> {
   if (store.dialect.name === 'sqlite') return undefined
   const now = await store.read(async (db) => (await sql<{ now: string }>`select extract(epoch from clock_timestamp()) * 1000 as now`.execute(db)).rows[0]!.now)
   return epochMs(Math.floor(Number(now)))
+}
+
+const HALF_RESTORED = 'a restore into this store was not finished: run `writ restore` again, or remove the store'
+
+/** The key check was checked at the start. */
+function keyOrFault(key: ReturnType<Keys['backupKey']>): KeyObject {
+  if (!key.ok) throw new Error(keysMessage(key.refusal))
+  return key.value
 }
 
 const otherLogKey = (stream: Stream): string => `the ${stream} log is signed by another key than \`log-${stream}.key\`: put back the key directory that belongs to this store`

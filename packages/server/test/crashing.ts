@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import * as backends from '@writ/contract/backends'
+import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
 import { eventually } from './eventually.ts'
 import type { GovernedPostgres } from './governed-postgres.ts'
-import { ask, complete, handlePrefixOf, login, open, shopBody, show } from './governed-writ.ts'
+import { ask, complete, handlePrefixOf, leased, login, open, opened, shopBody, show } from './governed-writ.ts'
 import { allEvents, assertLogsHold, closureOf } from './proofs.ts'
 import type { Got, RunningWrit, TestIdentity } from './running-writ.ts'
 
@@ -12,15 +13,17 @@ export type Acknowledged = {
   readonly tasks: Set<string>
   /** Lease -> task. */
   readonly leases: Map<string, string>
+  /** Tasks that made one call. */
+  readonly heard: Set<string>
   readonly completed: Set<string>
   /** Task -> the table that its lease made. */
   readonly tables: Map<string, string>
 }
 
-export const nothingYet = (): Acknowledged => ({ tasks: new Set(), leases: new Map(), completed: new Set(), tables: new Map() })
+export const nothingYet = (): Acknowledged => ({ tasks: new Set(), leases: new Map(), heard: new Set(), completed: new Set(), tables: new Map() })
 
 /** The answer, or undefined when the server died before it gave one. */
-async function answered<Reply>(asking: Promise<Got<Reply>>): Promise<Got<Reply> | undefined> {
+export async function answered<Reply>(asking: Promise<Got<Reply>>): Promise<Got<Reply> | undefined> {
   try {
     return await asking
   } catch (error) {
@@ -29,25 +32,29 @@ async function answered<Reply>(asking: Promise<Got<Reply>>): Promise<Got<Reply> 
   }
 }
 
-/** One worker's task from its beginning to its end, as far as the server lives. False when it died. */
-export async function workOnce(by: TestIdentity, known: Acknowledged, withLease: boolean): Promise<boolean> {
+/** One worker's task from its beginning to its end, as far as the server lives. Undefined when it died. */
+export async function workOnce(by: TestIdentity, known: Acknowledged, withLease: boolean): Promise<string | undefined> {
   const task = await answered(open(by))
-  if (task === undefined) return false
+  if (task === undefined) return undefined
   assert.equal(task.status, 201, task.text)
   const { id } = task.reply
   known.tasks.add(id)
   if (withLease) {
     const lease = await answered(ask(by, id))
-    if (lease === undefined) return false
+    if (lease === undefined) return undefined
     assert.equal(lease.status, 201, lease.problem.code)
     known.leases.set(lease.reply.id, id)
     await makeTable(lease.reply, known)
   }
-  if ((await answered(by.api(tasks.heartbeat, { parameters: { id }, body: { calls: 1 } }))) === undefined) return false
+  const heard = await answered(by.api(tasks.heartbeat, { parameters: { id }, body: { calls: 1 } }))
+  if (heard === undefined) return undefined
+  assert.equal(heard.status, 200, heard.text)
+  known.heard.add(id)
   const ended = await answered(complete(by, id))
-  if (ended === undefined) return false
+  if (ended === undefined) return undefined
+  assert.equal(ended.status, 200, ended.text)
   known.completed.add(id)
-  return true
+  return id
 }
 
 async function makeTable(lease: tasks.IssuedLease, known: Acknowledged): Promise<void> {
@@ -58,33 +65,125 @@ async function makeTable(lease: tasks.IssuedLease, known: Acknowledged): Promise
   known.tables.set(lease.task, table)
 }
 
-/** Works, beside a task that stays open with a lease, until the server is dead. */
-export async function workUntilDeath(writ: RunningWrit, by: TestIdentity, known: Acknowledged): Promise<void> {
-  const kept = await answered(open(by))
-  if (kept !== undefined) {
-    known.tasks.add(kept.reply.id)
-    const lease = await answered(ask(by, kept.reply.id))
-    if (lease !== undefined) known.leases.set(lease.reply.id, kept.reply.id)
-  }
-  let dead = false
-  void writ.ended().then(() => { dead = true })
-  const until = Date.now() + 30_000
-  while (!dead && Date.now() < until) {
-    if (!(await workOnce(by, known, true))) break
-    const last = [...known.completed].at(-1)
-    if (last !== undefined) await answered(by.api(tasks.certificate, { parameters: { id: last }, query: { wait_seconds: '5' } }))
-  }
-  assert.equal(await Promise.race([writ.ended(), new Promise((resolve) => { setTimeout(resolve, 5000, 'still alive').unref() })]), 'SIGKILL')
+export type Scene = { readonly writ: RunningWrit; readonly shop: GovernedPostgres; readonly worker: TestIdentity; readonly known: Acknowledged }
+
+/** Leads the server to where it dies. What it answers is looked at once the server is back, before everything else is. */
+type Way = (scene: Scene) => Promise<(() => Promise<void>) | undefined>
+
+const died = async ({ writ }: Pick<Scene, 'writ'>): Promise<void> => { assert.equal(await writ.ended(), 'SIGKILL') }
+
+/** A task with a lease that must be given. */
+async function working({ worker, known }: Scene): Promise<tasks.IssuedLease> {
+  const task = await opened(worker)
+  known.tasks.add(task)
+  const lease = await leased(worker, task)
+  known.leases.set(lease.id, task)
+  return lease
 }
 
-export async function rotateUntilDeath(writ: RunningWrit): Promise<void> {
-  await answered(writ.operator(backends.rotateBackend, { parameters: { name: 'shop' } }))
-  assert.equal(await writ.ended(), 'SIGKILL')
-}
+export const WAYS = {
+  /** Works, beside a task that stays open with a lease. */
+  async work({ writ, worker, known }) {
+    const kept = await answered(open(worker))
+    if (kept !== undefined) {
+      known.tasks.add(kept.reply.id)
+      const lease = await answered(ask(worker, kept.reply.id))
+      if (lease !== undefined) known.leases.set(lease.reply.id, kept.reply.id)
+    }
+    let dead = false
+    void writ.ended().then(() => { dead = true })
+    const until = Date.now() + 30_000
+    while (!dead && Date.now() < until) {
+      const id = await workOnce(worker, known, true)
+      if (id === undefined) break
+      await answered(worker.api(tasks.certificate, { parameters: { id }, query: { wait_seconds: '5' } }))
+    }
+    assert.equal(await Promise.race([writ.ended(), new Promise((resolve) => { setTimeout(resolve, 5000, 'still alive').unref() })]), 'SIGKILL')
+    return undefined
+  },
 
-export async function addUntilDeath(writ: RunningWrit, shop: GovernedPostgres): Promise<void> {
-  await answered(writ.operator(backends.addBackend, { body: shopBody(shop, { name: 'second' }) }))
-  assert.equal(await writ.ended(), 'SIGKILL')
+  /** The task ends while its lease is in use. */
+  async held(scene) {
+    const { writ, worker, known } = scene
+    const lease = await working(scene)
+    const inUse = await login(lease)
+    let isCut = false
+    inUse.once('end', () => { isCut = true })
+    if ((await answered(complete(worker, lease.task))) !== undefined) known.completed.add(lease.task)
+    await died(scene)
+    return async () => {
+      assert.equal((await closureOf(writ, writ.operator, lease.task)).outcome, 'proved')
+      await eventually('the live connection is cut', () => isCut)
+    }
+  },
+
+  /** The holder is suspended while it works. */
+  async suspend(scene) {
+    const { writ, worker } = scene
+    const lease = await working(scene)
+    const of = { parameters: { id: worker.id }, body: { reason: 'it misbehaves' } }
+    await answered(writ.operator(registry.suspendIdentity, of))
+    await died(scene)
+    return async () => {
+      assert.equal((await show(worker, lease.task)).reply.state, 'open', 'what was not acknowledged is undone as a whole')
+      await (await login(lease)).end()
+      assert.equal((await writ.operator(registry.suspendIdentity, of)).status, 200)
+      const closure = await closureOf(writ, writ.operator, lease.task)
+      assert.deepEqual([closure.reason, closure.outcome], ['identity_suspended', 'proved'])
+      assert.equal((await writ.operator(registry.resumeIdentity, of)).status, 200)
+    }
+  },
+
+  /** A request that got no answer is sent again, with its key. */
+  async repeat({ writ, worker, known }) {
+    const purpose = 'asks until it is answered'
+    const send = () => open(worker, { purpose }, { 'idempotency-key': 'the-same-again' })
+    assert.equal(await answered(send()), undefined)
+    await died({ writ })
+    return async () => {
+      const first = await send()
+      assert.equal(first.status, 201, first.text)
+      assert.equal((await send()).reply.id, first.reply.id)
+      known.tasks.add(first.reply.id)
+      assert.equal((await allTasks(writ)).filter((task) => task.purpose === purpose).length, 1)
+    }
+  },
+
+  /** A login with our mark that no lease accounts for; it is seen by one round of the search, and withdrawn by the next. */
+  async orphan({ writ, shop }) {
+    const handle = `${await handlePrefixOf(writ)}left_over`
+    await writ.kill()
+    await shop.connector.mint(shop.order({ handle }))
+    await writ.restart()
+    await died({ writ })
+    return async () => {
+      assert.deepEqual(await shop.rolesNamed(handle), [])
+      const { findings } = (await writ.operator(registry.listFindings)).reply
+      assert.deepEqual(findings.map((one) => [one.kind, one.evidence['handle']]), [['orphan_on_backend', handle]])
+    }
+  },
+
+  async rotate({ writ }) {
+    await answered(writ.operator(backends.rotateBackend, { parameters: { name: 'shop' } }))
+    await died({ writ })
+    return undefined
+  },
+
+  async add({ writ, shop }) {
+    await answered(writ.operator(backends.addBackend, { body: shopBody(shop, { name: 'second' }) }))
+    await died({ writ })
+    return undefined
+  },
+} as const satisfies Readonly<Record<string, Way>>
+
+async function allTasks(writ: RunningWrit): Promise<readonly tasks.TaskReply[]> {
+  const all: tasks.TaskReply[] = []
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const { reply } = await writ.operator(tasks.listTasks, { query: { limit: '1000', ...(cursor === undefined ? {} : { cursor }) } })
+    all.push(...reply.tasks)
+    cursor = reply.next
+  }
+  return all
 }
 
 /** A mint may still be on its way for 15 s after its intention, and a withdrawal that died is taken up after 20 s. */
@@ -93,11 +192,11 @@ const SETTLED_WITHIN_MS = 40_000
 /** What must hold after any crash, once the server is back. */
 export async function assertNothingLost(writ: RunningWrit, shop: GovernedPostgres, known: Acknowledged): Promise<void> {
   const prefix = await handlePrefixOf(writ)
-  const everyTask = async () => (await writ.operator(tasks.listTasks, { query: { limit: '1000' } })).reply.tasks
-  const found = await everyTask()
-  assert.deepEqual([...known.tasks].filter((id) => !found.some((task) => task.id === id)), [], 'every acknowledged task is there')
-  const leases = found.flatMap((task) => task.leases)
-  const isThere = ([id, task]: readonly [string, string]): boolean => leases.some((lease) => lease.id === id && lease.task === task)
+  const everyTask = () => allTasks(writ)
+  const found = new Map((await everyTask()).map((task) => [task.id, task]))
+  assert.deepEqual([...known.tasks].filter((id) => !found.has(id)), [], 'every acknowledged task is there')
+  assert.deepEqual([...known.heard].filter((id) => found.get(id)!.budget.used < 1), [], 'every acknowledged call is counted')
+  const isThere = ([id, task]: readonly [string, string]): boolean => found.get(task)!.leases.some((lease) => lease.id === id)
   assert.deepEqual([...known.leases].filter((one) => !isThere(one)), [], 'every acknowledged lease is there')
 
   for (const id of known.completed) {
@@ -123,7 +222,7 @@ export async function assertNothingLost(writ: RunningWrit, shop: GovernedPostgre
     if (task.state === 'open') await writ.operator(tasks.endTask, { parameters: { id: task.id }, body: { reason: 'the test is over' } })
   }
   await eventually('every task is closed', async () => (await everyTask()).every((task) => task.state === 'closed'), SETTLED_WITHIN_MS)
-  for (const task of await everyTask()) await closureOf(writ, writ.operator, task.id)
+  for (const task of await everyTask()) if (!known.completed.has(task.id)) await closureOf(writ, writ.operator, task.id)
   assert.deepEqual(await shop.rolesNamed(prefix), [])
   await assertLogsHold(writ)
 }
@@ -131,8 +230,8 @@ export async function assertNothingLost(writ: RunningWrit, shop: GovernedPostgre
 /** It still does its work: a whole task with a lease. */
 export async function assertStillWorks(writ: RunningWrit, by: TestIdentity): Promise<void> {
   const known = nothingYet()
-  assert.ok(await workOnce(by, known, true))
-  const [id] = known.completed
-  assert.equal((await closureOf(writ, by.api, id!)).outcome, 'proved')
-  assert.equal((await show(by, id!)).reply.state, 'closed')
+  const id = await workOnce(by, known, true)
+  assert.ok(id !== undefined)
+  assert.equal((await closureOf(writ, by.api, id)).outcome, 'proved')
+  assert.equal((await show(by, id)).reply.state, 'closed')
 }

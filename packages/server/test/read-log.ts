@@ -6,6 +6,7 @@ import { parseVerifierKey, type VerifierKey } from '@writ/ledger/note'
 import type { Checked } from '@writ/ledger/checked'
 import { nodePrimitives } from '../../ledger/offline/primitives.ts'
 import { exportLines } from '../src/prove/log-files.ts'
+import { logsOf } from '../src/prove/logs-of-stream.ts'
 import type { Store } from '../src/record/tx.ts'
 import { findLog } from '../src/store/logs.ts'
 
@@ -19,7 +20,8 @@ export function verifierKey(vkey: string): VerifierKey {
 /** The export as an auditor holds it: one text. */
 export async function exportOf(read: Store['read'], stream: Stream): Promise<string> {
   let text = ''
-  for await (const line of exportLines(read, stream)) text += line
+  const [log] = (await read((db) => logsOf(db, stream))).toReversed()
+  if (log !== undefined) for await (const line of exportLines(read, log)) text += line
   return text
 }
 

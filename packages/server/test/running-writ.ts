@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
@@ -38,6 +39,8 @@ export type RunningWrit = {
   pid(): number
   /** Of its store, where that is on PostgreSQL; a superuser's. */
   readonly databaseUrl: string | undefined
+  /** What its clients call it: the audience of their assertions. */
+  readonly issuer: string
   readonly operatorKey: string
   readonly operator: Api
   readonly stranger: Api
@@ -56,7 +59,16 @@ export type RunningWrit = {
   stop(): Promise<void>
 }
 
-export type WritOrder = { readonly store?: 'sqlite' | 'postgres'; readonly env?: NodeJS.ProcessEnv }
+export type WritOrder = {
+  readonly store?: 'sqlite' | 'postgres'
+  readonly env?: NodeJS.ProcessEnv
+  /** A failpoint at which its very first start dies; the second one goes on from there. */
+  readonly diesFirstAt?: string
+  /** Prepares the store that it starts on, in the environment that it starts in. */
+  readonly prepare?: (env: NodeJS.ProcessEnv) => Promise<void>
+  /** Of an operator that this store has already. */
+  readonly operatorKey?: string
+}
 
 /** The server as an operator starts it, with its first operator signed in. */
 export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
@@ -66,14 +78,17 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
     PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'info', WRIT_RETRY_BASE: '100ms',
     ...(database === undefined ? {} : { WRIT_DATABASE_URL: database.url }), ...order.env,
   }
+  await order.prepare?.(base)
+  if (order.diesFirstAt !== undefined) await assert.rejects(launch({ ...base, WRIT_FAILPOINT: order.diesFirstAt }), /ended with SIGKILL/)
   let running = await launch(base)
   let log = running.log
   const url = running.url
   const call = (bearer?: () => string): Api => (of, ask) => request(url, of, ask ?? {}, bearer)
-  const operatorKey = await signIn(url, join(folder, 'data', 'bootstrap'))
+  const issuer = base.WRIT_ISSUER ?? url
+  const operatorKey = order.operatorKey ?? await signIn(url, join(folder, 'data', 'bootstrap'))
   const operator = call(() => operatorKey)
   return {
-    url, folder, databaseUrl: database?.url, operatorKey, operator, stranger: call(), as: call,
+    url, folder, databaseUrl: base.WRIT_DATABASE_URL, issuer, operatorKey, operator, stranger: call(), as: call,
     log: () => log(),
     pid: () => running.child.pid!,
     ended: async () => (await running.ended),
@@ -91,7 +106,7 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
       const now = running.log
       log = () => before() + now()
     },
-    register: (name, more) => register({ url, operator, call }, name, more),
+    register: (name, more) => register({ issuer, operator, call }, name, more),
     async stop() {
       if (running.child.exitCode === null && running.child.signalCode === null) running.child.kill('SIGTERM')
       await running.ended
@@ -150,13 +165,13 @@ export const REGISTRATION = {
 } as const satisfies Omit<registry.Registration, 'spiffe_id'>
 
 async function register(
-  at: { readonly url: string; readonly operator: Api; readonly call: (bearer: () => string) => Api }, name: string, more: Partial<registry.Registration> = {},
+  at: { readonly issuer: string; readonly operator: Api; readonly call: (bearer: () => string) => Api }, name: string, more: Partial<registry.Registration> = {},
 ): Promise<TestIdentity> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const spiffeId = `spiffe://acme.example/${name}`
   const got = await at.operator(registry.registerIdentity, { body: { ...REGISTRATION, spiffe_id: spiffeId, key: publicKey.export({ format: 'jwk' }), ...more } })
   if (got.status !== 201) throw new Error(`\`${name}\` was not registered: ${got.text}`)
-  const assertion: TestIdentity['assertion'] = (claims) => signAssertion(privateKey, { iss: spiffeId, sub: spiffeId, aud: at.url, ...claims })
+  const assertion: TestIdentity['assertion'] = (claims) => signAssertion(privateKey, { iss: spiffeId, sub: spiffeId, aud: at.issuer, ...claims })
   return { id: got.reply.identity!.id, spiffeId, privateKey, assertion, api: at.call(() => assertion()) }
 }
 

@@ -7,6 +7,7 @@ import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId, type IdKind, type Id } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import { Client } from 'pg'
+import type { Config } from '../src/config/config.ts'
 import { createKeys } from '../src/keys/key-files.ts'
 import { openKeys, type Keys } from '../src/keys/keys.ts'
 import { hostEntropy } from '../src/platform/entropy.ts'
@@ -29,6 +30,8 @@ export type StoreOfWrit = {
   readonly name: StoreName
   readonly store: Store
   readonly keys: Keys
+  /** Where it stands, as a configuration names it. */
+  readonly place: Pick<Config, 'store' | 'keyDirectory'>
   readonly clock: FixedClock
   readonly sealing: SealNeeds
   newId<K extends IdKind>(of: K): Id<K>
@@ -50,7 +53,7 @@ export function storeForSuite(name: StoreName): () => StoreOfWrit {
 }
 
 const STARTED = epochMs(1_795_327_200_000)
-const MIGRATED = { release: 1, list: MIGRATIONS }
+const MIGRATED = { release: 2, list: MIGRATIONS }
 
 /** An empty store of its own, installed, with both logs open; it ends with the test. */
 export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>): Promise<StoreOfWrit> {
@@ -60,7 +63,7 @@ export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>
   const opened = openKeys(join(folder, 'keys'), hostEntropy)
   if (!made.ok || !opened.ok) throw new Error('no keys')
   const keys = opened.value
-  const { store, sql } = name === 'sqlite' ? await inFile(join(folder, 'data'), keys, t) : await inPostgres(keys, t)
+  const { store, sql, at } = name === 'sqlite' ? await inFile(join(folder, 'data'), keys, t) : await inPostgres(keys, t)
   const clock = fixedClock(STARTED)
   const sealing: SealNeeds = { store, signers: keys.signers, eventMac: keys.eventMac, clock, entropy: hostEntropy }
   const newId: StoreOfWrit['newId'] = (of) => mintId(of, clock.now(), hostEntropy.bytes(10))
@@ -69,14 +72,14 @@ export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>
   for (const stream of STREAMS) await openLog(sealing, stream, originOf(installed.value, stream))
   const seal = (stream: Stream): Promise<number> => sealOnce(sealing, stream)
   return {
-    name, store, keys, clock, sealing, newId, sql, seal, now: () => clock.now(),
+    name, store, keys, place: { store: at, keyDirectory: join(folder, 'keys') }, clock, sealing, newId, sql, seal, now: () => clock.now(),
     sealAll: async () => {
       for (const stream of STREAMS) while ((await seal(stream)) > 0) { /* the next batch */ }
     },
   }
 }
 
-type Opened = { readonly store: Store; readonly sql: StoreOfWrit['sql'] }
+type Opened = { readonly store: Store; readonly at: Config['store']; readonly sql: StoreOfWrit['sql'] }
 
 async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
   const store: Store = await openSqlite({
@@ -84,7 +87,7 @@ async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after
     onFault: (error) => { throw error },
   })
   t.after(() => store.close())
-  return { store, sql: async (statement, values) => askFile(join(directory, 'writ.db'), statement, values) }
+  return { store, at: { kind: 'sqlite', directory }, sql: async (statement, values) => askFile(join(directory, 'writ.db'), statement, values) }
 }
 
 async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
@@ -99,7 +102,7 @@ async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Op
     await store.close()
     await database.drop()
   })
-  return { store, sql: async (statement, values = []) => (await superuser.query<Row>(statement, [...values])).rows }
+  return { store, at: { kind: 'postgres', url: database.url, allowMissingChecksums: false }, sql: async (statement, values = []) => (await superuser.query<Row>(statement, [...values])).rows }
 }
 
 /** One statement on a file that a server may have open; without values it may be several. */

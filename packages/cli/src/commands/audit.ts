@@ -10,12 +10,14 @@ import { call, open } from '../client.ts'
 import { anyoneConnection, operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, type Run } from '../exit.ts'
 import { inertJson, inertLines } from '../inert.ts'
-import { printLine, say } from '../output.ts'
+import { printLine, printList, say } from '../output.ts'
 import type { Settings } from '../settings.ts'
 import { wholeNumber } from './options.ts'
 
 type StreamName = (typeof STREAM_NAMES)[number]
 type TailFlags = { readonly stream?: StreamName; readonly task?: string; readonly follow?: true; readonly limit: number }
+
+type ExportFlags = { readonly stream: StreamName; readonly log?: string }
 
 /** How long one question waits for the next event. */
 const WAIT_SECONDS = 20
@@ -31,8 +33,18 @@ export function define(command: Command, run: Run): void {
     .action((flags: TailFlags, own: Command) => run(async () => tail(await startOf(own), flags)))
   command.command('export').description("the whole log and its key, for `writ verify`")
     .addOption(streamOption())
+    .option('--log <origin>', 'a log of the stream that ended with a restore; `writ audit logs` names them')
     .argument('<file>', 'where it goes; the key goes to FILE.key')
-    .action((path: string, flags: { readonly stream: StreamName }, own: Command) => run(async () => exportTo(await startOf(own), flags.stream, path)))
+    .action((path: string, flags: ExportFlags, own: Command) => run(async () => exportTo(await startOf(own), flags, path)))
+  command.command('logs').description('the two logs, and those before them that ended with a restore').action((_flags: object, own: Command) => run(async () => {
+    const start = await startOf(own)
+    const { logs } = await call(anyoneConnection(start), listLogs)
+    const rows = logs.flatMap((log) => [...log.past.map((one) => ({ ...one, stream: log.stream, state: 'past' as const })), { ...log, state: 'current' as const }])
+    await printList(start.settings, rows, [
+      { head: 'stream', of: (row) => row.stream }, { head: 'log', of: (row) => row.origin }, { head: 'leaves', of: (row) => row.size }, { head: 'state', of: (row) => row.state },
+      { head: 'lost', of: (row) => (row.state === 'current' ? null : row.leaves_lost ?? 'not evaluated') },
+    ])
+  }))
   command.command('checkpoint').description('the newest checkpoint: keep it where Writ can not change it')
     .addOption(streamOption())
     .action((flags: { readonly stream: StreamName }, own: Command) => run(async () => {
@@ -79,12 +91,19 @@ async function logOf(start: Start, stream: StreamName): Promise<LogReply> {
   return log
 }
 
+function pastLogOf(log: LogReply, origin: string): Pick<LogReply, 'vkey'> {
+  const found = [log, ...log.past].find((one) => one.origin === origin)
+  if (found === undefined) throw new CommandFailure(EXIT.not_found, `there is no ${log.stream} log \`${origin}\``, { hints: ['`writ audit logs` names them'] })
+  return found
+}
+
 /** Written beside and renamed, so that a broken export never looks whole. */
-async function exportTo(start: Start, stream: StreamName, path: string): Promise<void> {
-  const { vkey } = await logOf(start, stream)
+async function exportTo(start: Start, { stream, log: origin }: ExportFlags, path: string): Promise<void> {
+  const current = await logOf(start, stream)
+  const { vkey } = origin === undefined ? current : pastLogOf(current, origin)
   const beside = `${path}.${randomBytes(6).toString('hex')}`
   try {
-    const body = await open(operatorConnection(start), exportLog, { parameters: { stream }, timeoutMs: EXPORT_MS })
+    const body = await open(operatorConnection(start), exportLog, { parameters: { stream }, query: { origin }, timeoutMs: EXPORT_MS })
     await pipeline(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), createWriteStream(beside, { flags: 'wx' }))
     await rename(beside, path)
   } catch (fault) {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { listBackends } from '@writ/contract/backends'
-import { listLogs, type LogReply } from '@writ/contract/events'
+import { listLogs, type LogReply, type PastLogReply } from '@writ/contract/events'
 import { listFindings, listIncidents, ready, whoAmI } from '@writ/contract/registry'
 import { openCheckpoint } from '@writ/ledger/checkpoint'
 import { inert } from '@writ/ledger/inert'
@@ -94,7 +94,7 @@ async function examineServer(asking: Asking): Promise<readonly Check[]> {
 }
 
 async function examineLogs(asking: Asking): Promise<readonly Check[]> {
-  return examined('log', async () => (await call(asking, listLogs)).logs.map((log) => checkLog(log, Date.now())))
+  return examined('log', async () => (await call(asking, listLogs)).logs.flatMap((log) => [checkLog(log, Date.now()), ...log.past.map((past) => checkRestore(log.stream, past))]))
 }
 
 /** Whether the newest checkpoint is signed by the key that the log says it has, and how old it is. */
@@ -107,6 +107,14 @@ export function checkLog(log: LogReply, now: number): Check {
   const age = now - Date.parse(log.checkpoint_at)
   const waiting = log.unsealed > 0 && age > CHECKPOINT_WARNING_MS
   return { name, state: waiting ? 'warning' : 'good', says: `${log.stream}: checkpoint ${opened.value.size} verified, ${lengthOf(Math.max(0, age))} old, ${log.unsealed} unsealed`, ...(waiting ? { fix: 'the sealer is behind: look at the server\'s log' } : {}) }
+}
+
+/** A restore stays to be seen: what came between the backup and it is not in the record. */
+export function checkRestore(stream: string, past: PastLogReply): Check {
+  const says = `${stream}: restored at ${past.restored_at} from the backup of ${past.backup_at}; the log before had ${past.size} leaves`
+  if (past.leaves_lost === null) return { name: 'restore', state: 'not_evaluated', says: `${says}; how many more are lost: not evaluated, no newer checkpoint was given` }
+  if (past.leaves_lost === 0) return { name: 'restore', state: 'good', says: `${says}, and no more that is known of` }
+  return { name: 'restore', state: 'warning', says: `${says}; at least ${past.leaves_lost} more are lost`, fix: 'what people changed since the backup has to be done again' }
 }
 
 async function examineEstate(operator: Asking): Promise<readonly Check[]> {

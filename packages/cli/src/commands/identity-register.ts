@@ -15,7 +15,7 @@ type RegisterFlags = {
   readonly id?: string; readonly kind?: string; readonly class?: string; readonly purpose?: string
   readonly technicalOwner?: string; readonly businessOwner?: string; readonly scope?: readonly string[]; readonly environment?: string
   readonly authority?: readonly string[]; readonly ends?: string; readonly trigger?: Registration['trigger']
-  readonly because?: string; readonly declinedBecause?: string; readonly publicKey?: string; readonly keyOut?: string
+  readonly because?: string; readonly declinedBecause?: string; readonly publicKey?: string; readonly keyOut?: string; readonly key?: false | true
 }
 
 export function defineRegister(command: Command, run: Run): void {
@@ -35,6 +35,7 @@ export function defineRegister(command: Command, run: Run): void {
     .option('--declined-because <text>', 'why there should be none: only the answer is recorded')
     .option('--public-key <file>', 'register this public JWK; no key is made here')
     .option('--key-out <file>', 'where the private key is written')
+    .option('--no-key', 'make no key: workloads of an issuer come by `writ identity bind`')
     .action((flags: RegisterFlags, own: Command) => run(async () => {
       const start = await startOf(own)
       const asked = await registrationOf(start, flags)
@@ -73,7 +74,8 @@ function flagsValue(flags: RegisterFlags, flag: string): unknown {
 
 async function register(start: Start, asked: Registration, flags: RegisterFlags): Promise<void> {
   const connection = operatorConnection(start)
-  const key = asked.admission.answer === 'identity' ? await keyFor(start, asked, flags) : undefined
+  if (flags.key === false && (flags.publicKey !== undefined || flags.keyOut !== undefined)) throw usage('--no-key and a key exclude each other')
+  const key = asked.admission.answer === 'identity' && flags.key !== false ? await keyFor(start, asked, flags) : undefined
   let reply: Registered
   try {
     reply = await call(connection, registerIdentity, { body: key === undefined ? asked : { ...asked, key: key.publicKey } })

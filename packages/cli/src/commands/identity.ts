@@ -7,6 +7,7 @@ import { rememberKey } from '../config.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { usage, type Run } from '../exit.ts'
 import { printList, printThing, say, whenOf } from '../output.ts'
+import { bindingLines, defineBind } from './identity-bind.ts'
 import { defineRegister } from './identity-register.ts'
 import { wholeNumber } from './options.ts'
 
@@ -22,6 +23,7 @@ export function define(command: Command, run: Run): void {
   defineChange(command, run, { verb: 'retire', summary: 'stop an identity for ever', endpoint: retireIdentity })
   defineTransfer(command, run)
   defineKey(command.command('key').description('add, revoke'), run)
+  defineBind(command, run, { idOf, print: printIdentity })
 }
 
 /** The id that the server knows: a short name stands for the one SPIFFE ID that is known here by it. */
@@ -49,6 +51,7 @@ function defineList(command: Command, run: Run): void {
         { head: 'ends', of: (row) => whenOf(start.settings, row.ends_at) },
         { head: 'last used', of: (row) => whenOf(start.settings, row.last_used_at) },
         { head: 'keys', of: (row) => row.credentials.filter((credential) => credential.state === 'live').length },
+        { head: 'bindings', of: (row) => row.bindings.filter((binding) => binding.state === 'live').length },
       ])
       if (reply.next !== null) say(start.settings, `more: --cursor ${reply.next}`)
     }))
@@ -142,6 +145,7 @@ export async function printIdentity({ settings }: Pick<Start, 'settings'>, ident
     ['trigger', triggerText(identity.trigger)],
     ['last used', whenOf(settings, identity.last_used_at)],
     ...identity.credentials.map((credential) => ['key', `${credential.id}  ${credential.alg}  ${credential.thumbprint}  ${credential.state}`] as const),
+    ...bindingLines(identity),
   ])
 }
 

@@ -41,22 +41,26 @@ export type TaskFlags = {
   readonly as?: string; readonly key?: string
 }
 
+export const grantOption = (command: Command): Command => command.requiredOption('--grant <grant>', 'TYPE:RESOURCE:ACTION; may be repeated', oneMoreGrant)
+
 /** What `task open` and `run` ask for. */
 export function taskOptions(command: Command): Command {
-  return holderOptions(command)
-    .requiredOption('--for <purpose>', 'what the task is for, in words')
-    .requiredOption('--grant <grant>', 'TYPE:RESOURCE:ACTION; may be repeated', oneMoreGrant)
+  return grantOption(holderOptions(command).requiredOption('--for <purpose>', 'what the task is for, in words'))
     .option('--ttl <length>', 'from opening to deadline', lengthInSeconds)
     .option('--budget <calls>', 'how many calls the task may make', wholeNumber)
     .option('--idle <length>', 'the task ends when it makes no call for this long', lengthInSeconds)
     .option('--heartbeat <length>', 'the task ends when nothing is heard of its holder for this long', lengthInSeconds)
 }
 
+export const authorizationDetailsOf = (grant: TaskFlags['grant']) => grant.map((detail) => (
+  { type: detail.type, locations: [...detail.locations], actions: [...detail.actions], ...(detail.limits === undefined ? {} : { limits: { ...detail.limits } }) }
+))
+
 /** The body of `POST /v1/tasks`; what is not said is the server's default. */
 export function openTaskBodyOf(flags: TaskFlags) {
   return {
     purpose: flags.for,
-    authorization_details: flags.grant.map((detail) => ({ type: detail.type, locations: [...detail.locations], actions: [...detail.actions], ...(detail.limits === undefined ? {} : { limits: { ...detail.limits } }) })),
+    authorization_details: authorizationDetailsOf(flags.grant),
     ...(flags.ttl === undefined ? {} : { ttl_seconds: flags.ttl }),
     ...(flags.budget === undefined ? {} : { budget: { calls: flags.budget } }),
     ...(flags.idle === undefined ? {} : { idle_timeout_seconds: flags.idle }),

@@ -1,4 +1,4 @@
-import { completeTask, endTask, listTasks, openTask, showTask, type TaskReply } from '@writ/contract/tasks'
+import { completeTask, delegateTask, endTask, listTasks, openTask, showTask, widenTask, type TaskReply } from '@writ/contract/tasks'
 import { Option, type Command } from 'commander'
 import { textFor } from '../ask.ts'
 import { call } from '../client.ts'
@@ -7,21 +7,20 @@ import { usage, type Run } from '../exit.ts'
 import type { HolderFlags } from '../holder.ts'
 import { printLine, printList, printThing, say, tableOf, whenOf } from '../output.ts'
 import { inert } from '@writ/ledger/inert'
-import { holderOptions, openTaskBodyOf, taskOptions, wholeNumber, type TaskFlags } from './options.ts'
+import { authorizationDetailsOf, grantOption, holderOptions, openTaskBodyOf, taskOptions, wholeNumber, type TaskFlags } from './options.ts'
 
 export function define(command: Command, run: Run): void {
   taskOptions(command.command('open').description('open a task and print its id')).action((flags: TaskFlags, own: Command) => run(async () => {
     const start = await startOf(own)
-    const task = await call(await identityConnection(start, flags), openTask, { body: openTaskBodyOf(flags) })
-    if (start.settings.format === 'human' || start.settings.format === 'plain') printLine(inert(task.id))
-    else await printTask(start, task)
-    say(start.settings, `ends by itself ${whenOf(start.settings, task.deadline)}, and when nothing is heard of it for ${task.heartbeat_seconds} s`)
+    await printOpened(start, await call(await identityConnection(start, flags), openTask, { body: openTaskBodyOf(flags) }))
   }))
   defineList(command, run)
   holderOptions(command.command('show <task>').description('one task and its leases')).action((id: string, flags: HolderFlags, own: Command) => run(async () => {
     const start = await startOf(own)
     await printTask(start, await call(await eitherConnection(start, flags), showTask, { parameters: { id } }))
   }))
+  defineDelegate(command, run)
+  defineWiden(command, run)
   defineEnd(command, run)
   holderOptions(command.command('certificate <task> <file>').description("wait for the closure certificate, check it, and keep it with the log's key in FILE.key"))
     .action((id: string, file: string, flags: HolderFlags, own: Command) => run(async () => {
@@ -54,6 +53,29 @@ function defineList(command: Command, run: Run): void {
     }))
 }
 
+function defineDelegate(command: Command, run: Run): void {
+  taskOptions(command.command('delegate <task>').description('open a task below an open one for another identity, and print its id; its holder goes on with that id'))
+    .requiredOption('--to <identity>', 'the identity that is to hold it: its SPIFFE ID or its id')
+    .action((id: string, flags: TaskFlags & { readonly to: string }, own: Command) => run(async () => {
+      const start = await startOf(own)
+      const task = await call(await identityConnection(start, flags), delegateTask, { parameters: { id }, body: { ...openTaskBodyOf(flags), identity: flags.to } })
+      await printOpened(start, task)
+    }))
+}
+
+type WidenFlags = HolderFlags & Pick<TaskFlags, 'grant'> & { readonly reason?: string }
+
+function defineWiden(command: Command, run: Run): void {
+  grantOption(holderOptions(command.command('widen <task>').description('ask for more in an open task, as its identity')))
+    .option('--reason <text>', 'why; it is recorded')
+    .action((id: string, flags: WidenFlags, own: Command) => run(async () => {
+      const start = await startOf(own)
+      const reason = await textFor(start.settings, '--reason', flags.reason, 'why?')
+      const body = { authorization_details: authorizationDetailsOf(flags.grant), reason }
+      await printTask(start, await call(await identityConnection(start, flags), widenTask, { parameters: { id }, body }))
+    }))
+}
+
 type EndFlags = HolderFlags & { readonly reason?: string; readonly complete?: true }
 
 function defineEnd(command: Command, run: Run): void {
@@ -70,6 +92,13 @@ function defineEnd(command: Command, run: Run): void {
     }))
 }
 
+/** The id alone, for whoever takes it from the output. */
+async function printOpened(start: Start, task: TaskReply): Promise<void> {
+  if (start.settings.format === 'human' || start.settings.format === 'plain') printLine(inert(task.id))
+  else await printTask(start, task)
+  say(start.settings, `ends by itself ${whenOf(start.settings, task.deadline)}, and when nothing is heard of it for ${task.heartbeat_seconds} s`)
+}
+
 async function printTask({ settings }: Start, task: TaskReply): Promise<void> {
   await printThing(settings, task, [
     ['task', task.id],
@@ -77,6 +106,7 @@ async function printTask({ settings }: Start, task: TaskReply): Promise<void> {
     ['purpose (as said)', task.purpose],
     ['state', task.end_reason === null ? task.state : `${task.state}: ${task.end_reason}`],
     ['grant', task.authorization_details.map((detail) => `${detail.type}:${detail.locations.join(',')}:${detail.actions.join(',')}`).join('  ')],
+    ['widened', task.widenings === 0 ? null : `${task.widenings} ${task.widenings === 1 ? 'time' : 'times'}`],
     ['opened', task.opened_at],
     ['deadline', `${task.deadline}${task.state === 'open' ? ` (${whenOf(settings, task.deadline)})` : ''}`],
     ['budget', `${task.budget.used} of ${task.budget.calls} calls`],
@@ -85,6 +115,6 @@ async function printTask({ settings }: Start, task: TaskReply): Promise<void> {
   ])
   if (settings.format !== 'human' || task.leases.length === 0) return
   printLine('')
-  printLine(await tableOf(settings, ['lease', 'back end', 'template', 'user', 'state', 'outcome', 'incident'],
-    task.leases.map((lease) => [lease.id, lease.backend, lease.template, lease.user, lease.state, lease.outcome ?? '-', lease.incident ?? '-'].map(inert))))
+  printLine(await tableOf(settings, ['lease', 'back end', 'template', 'user or audience', 'state', 'outcome', 'incident'],
+    task.leases.map((lease) => [lease.id, lease.kind === 'access_token' ? 'access token' : lease.backend, lease.template ?? '-', lease.user ?? lease.audience ?? '-', lease.state, lease.outcome ?? '-', lease.incident ?? '-'].map(inert))))
 }

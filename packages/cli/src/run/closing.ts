@@ -45,7 +45,7 @@ export async function stillOpen(connection: Connection, task: string, keep: stri
   if (now === undefined) return []
   const open = now.leases.filter((lease) => lease.state !== 'ended')
   return [
-    ...open.map((lease) => `lease ${lease.id} (${lease.user} on ${lease.backend}) is not proved dead yet: ${lease.state}${lease.incident === null ? '' : `, incident ${lease.incident}`}`),
+    ...open.map((lease) => `lease ${lease.id} (${lease.kind === 'access_token' ? `access token for ${lease.audience}` : `${lease.user} on ${lease.backend}`}) is not proved dead yet: ${lease.state}${lease.incident === null ? '' : `, incident ${lease.incident}`}`),
     `the server goes on; once it is done: writ task certificate ${task} ${keep ?? 'FILE'}`,
   ].map(inert)
 }

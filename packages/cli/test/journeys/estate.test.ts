@@ -29,6 +29,24 @@ test('a task is opened, listed, shown and ended by hand', async () => {
   assert.equal((await writ(stage, ['task', 'show', 'tsk_00000000000000000000000000'])).code, 5)
 })
 
+test('a task asks for more than it was opened with, gets it within what its identity may, and the certificate says so', async () => {
+  const { stage } = estate()
+  const id = (await writ(stage, ['task', 'open', ...OPEN])).out.trim()
+  const beyond = await writ(stage, ['task', 'widen', id, '--grant', 'postgres:shop:drop', '--reason', 'x'])
+  assert.equal(beyond.code, 6)
+  assert.match(beyond.err, /the grant goes beyond what the identity may/)
+  const widened = await writ(stage, ['task', 'widen', id, '--grant', 'postgres:shop:read', '--reason', 'look\u001b[2J again'])
+  assert.equal(widened.code, 0, widened.err)
+  assert.match((await writ(stage, ['task', 'show', id])).out, /^grant +postgres:shop:ddl {2}postgres:shop:read\nwidened +1 time$/m)
+  assert.equal((await writ(stage, ['task', 'end', id, '--complete'])).code, 0)
+  assert.equal((await writ(stage, ['task', 'widen', id, '--grant', 'postgres:shop:read', '--reason', 'x'])).code, 6)
+  const kept = await writ(stage, ['task', 'certificate', id, 'widened.json'])
+  assert.equal(kept.code, 0, kept.err)
+  const read = await writ(stage, ['verify', '--key', 'widened.json.key', 'widened.json'])
+  assert.equal(read.code, 0, read.err)
+  assert.match(read.out, /^ {2}widened: \S+, by postgres:shop:read, because \(said by the agent, not verified\): "look\\u\{1b\}\[2J again"$/m)
+})
+
 test('an identity completes its own task, and twice is once', async () => {
   const { stage } = estate()
   const id = (await writ(stage, ['task', 'open', ...OPEN])).out.trim()

@@ -35,7 +35,7 @@ async function assertProved(reason = 'completed'): Promise<void> {
     return newest.state === 'closed' && newest
   })
   assert.deepEqual([task.end_reason, task.leases.map(({ outcome }) => outcome)], [reason, ['proved']])
-  assert.deepEqual(await estate().shop.rolesNamed(task.leases[0]!.user), [])
+  assert.deepEqual(await estate().shop.rolesNamed(task.leases[0]!.user!), [])
 }
 
 test('the hero line: a login that did not exist before, a table that stays, and a certificate that says that the login is refused', async () => {

@@ -8,6 +8,8 @@ import { algOf, type SignatureAlg } from './registered-key.ts'
 export type ClaimedJws = {
   readonly alg: SignatureAlg
   readonly claimedKid: string | undefined
+  /** Only where a token may bring its own key: a DPoP proof. */
+  readonly claimedJwk: unknown
   readonly claims: Readonly<Record<string, unknown>>
 }
 
@@ -20,11 +22,24 @@ export const LONGEST_TOKEN = 8192
  */
 const FORBIDDEN_MEMBERS = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'cty', 'enc', 'zip', 'epk', 'p2c', 'p2s'] as const
 
+type Types = ReadonlySet<string | undefined>
+
+const FORBIDDEN_MEMBERS_OF_PROOF = FORBIDDEN_MEMBERS.filter((member) => member !== 'jwk')
+
 /**
  * Reads an RFC 7515 §7.1 compact token. It has one spelling only: strict base64url and strict JSON, so that two readers never see two tokens,
  * nor one reader one token twice. `types` are the values of `typ` that mean this use; undefined stands for no `typ` (RFC 8725 §3.11).
  */
-export function readCompactJws(token: string, types: ReadonlySet<string | undefined>): Outcome<ClaimedJws, AuthenticateRefusal> {
+export function readCompactJws(token: string, types: Types): Outcome<ClaimedJws, AuthenticateRefusal> {
+  return readJws(token, types, FORBIDDEN_MEMBERS)
+}
+
+/** RFC 9449 §4.2: the one kind of token that brings its own key, since all that it proves is that its maker holds that key. */
+export function readProofJws(token: string, types: Types): Outcome<ClaimedJws, AuthenticateRefusal> {
+  return readJws(token, types, FORBIDDEN_MEMBERS_OF_PROOF)
+}
+
+function readJws(token: string, types: Types, forbiddenMembers: readonly string[]): Outcome<ClaimedJws, AuthenticateRefusal> {
   if (token.length > LONGEST_TOKEN) return refuse({ kind: 'token_too_long', most: LONGEST_TOKEN })
   const [headerText = '', payloadText = '', signatureText = '', ...more] = token.split('.')
   const signature = fromBase64url(signatureText)
@@ -32,9 +47,9 @@ export function readCompactJws(token: string, types: ReadonlySet<string | undefi
 
   const header = objectOf(headerText)
   if (header === undefined) return refuse({ kind: 'malformed_token', part: 'header' })
-  const forbidden = FORBIDDEN_MEMBERS.find((member) => Object.hasOwn(header, member))
+  const forbidden = forbiddenMembers.find((member) => Object.hasOwn(header, member))
   if (forbidden !== undefined) return refuse({ kind: 'header_not_allowed', member: forbidden })
-  const { alg: headerAlg, typ, kid: claimedKid } = header
+  const { alg: headerAlg, typ, kid: claimedKid, jwk: claimedJwk } = header
   const alg = typeof headerAlg === 'string' ? algOf(headerAlg) : undefined
   if (alg === undefined) return refuse({ kind: 'alg_not_allowed' })
   if ((typ !== undefined && typeof typ !== 'string') || !types.has(typ)) return refuse({ kind: 'typ_not_allowed' })
@@ -42,7 +57,27 @@ export function readCompactJws(token: string, types: ReadonlySet<string | undefi
 
   const claims = objectOf(payloadText)
   if (claims === undefined) return refuse({ kind: 'malformed_token', part: 'payload' })
-  return ok({ alg, claimedKid, claims })
+  return ok({ alg, claimedKid, claimedJwk, claims })
+}
+
+/**
+ * Claims of tokens for other uses that may wear the plain type: a sign-in of a person at a browser (OpenID Connect Core 1.0 §2, §3.1.3.6,
+ * §3.3.2.11), a security event (RFC 8417 §2.2), a DPoP proof (RFC 9449 §4.2).
+ */
+const OTHER_USES = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events', 'htm', 'htu', 'ath'] as const
+
+/** The claim by which a token shows that it was made for something else than to say who its subject is. */
+export const claimOfAnotherUse = (claims: ClaimedJws['claims']): string | undefined => OTHER_USES.find((claim) => Object.hasOwn(claims, claim))
+
+/** What a token says of its kind and of whose it is, to choose who reads it: nothing that is believed. */
+export type ClaimedKind = { readonly typ: unknown; readonly iss: unknown; readonly sub: unknown }
+
+/** Undefined for what is no compact token at all. */
+export function claimedKindOf(token: string): ClaimedKind | undefined {
+  if (token.length > LONGEST_TOKEN) return undefined
+  const [headerText = '', payloadText = ''] = token.split('.', 2)
+  const [header, claims] = [objectOf(headerText), objectOf(payloadText)]
+  return header && claims && { typ: header.typ, iss: claims.iss, sub: claims.sub }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -15,7 +15,7 @@ function storeWith(key: string): OperatorKeyNeeds & { readonly asked: string[] }
     asked,
     async operatorOf(keyHash) {
       asked.push(Buffer.from(keyHash).toString('hex'))
-      return asked.at(-1) === hash ? MAYA : undefined
+      return asked.at(-1) === hash ? { id: MAYA, name: 'maya' } : undefined
     },
   }
 }
@@ -23,7 +23,7 @@ function storeWith(key: string): OperatorKeyNeeds & { readonly asked: string[] }
 test('an operator is known by the key, and the store sees its hash alone', async () => {
   const key = newKey()
   const store = storeWith(key)
-  assert.deepEqual(await authenticateOperator(key, store), { ok: true, value: { kind: 'operator', operator: MAYA } })
+  assert.deepEqual(await authenticateOperator(key, store), { ok: true, value: { kind: 'operator', operator: MAYA, name: 'maya' } })
   assert.deepEqual(store.asked, [Buffer.from(operatorKeyHash(key)).toString('hex')])
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { seconds } from '@writ/domain/time'
+import { epochMs, seconds } from '@writ/domain/time'
 import fc from 'fast-check'
 import { authenticatorFor, DEPLOY_BOT, ISSUER, signToken, workload, type Members } from '../../test/fakes/workload.ts'
 import { privateKeyJwt } from './private-key-jwt.ts'
@@ -27,8 +27,8 @@ for (const alg of SIGNATURE_ALGS) {
       assert.deepEqual(await server.authenticator.authenticate(signToken(one, header, claims)), {
         ok: true,
         value: {
-          kind: 'identity', identity, credential, thumbprint,
-          spiffeId: DEPLOY_BOT, jti: claims.jti, expiresAt: server.clock.now() + 60_000,
+          kind: 'identity', identity, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: null,
+          evidence: { kind: 'private_key_jwt', issuer: null, subject: DEPLOY_BOT, credential, expiresAt: server.clock.now() + 60_000 },
         },
       })
     })
@@ -247,9 +247,20 @@ test('an assertion with any one character changed is refused, and throws nothing
 test('when the store can not be asked, the fault goes up and nobody is let in', async () => {
   const server = authenticatorFor([bot])
   const token = signToken(bot, HEADER, server.claims())
-  const needs = { clock: server.clock, issuer: ISSUER, keysOf: async () => [bot.registered], useOnce: async () => true }
-  const down = async () => Promise.reject(new Error('the store is down'))
-  for (const broken of [{ ...needs, keysOf: down }, { ...needs, useOnce: down }]) {
-    await assert.rejects(privateKeyJwt(broken).authenticate(token), /the store is down/)
+  const keysOf = async () => Promise.reject(new Error('the store is down'))
+  const broken = privateKeyJwt({ clock: server.clock, issuer: ISSUER, notBefore: null, keysOf })
+  await assert.rejects(broken.authenticate(token, { thumbprint: null }), /the store is down/)
+})
+
+test('an assertion from before a restore is refused, since the store may have forgotten its use', async () => {
+  const server = authenticatorFor([bot])
+  const claims = server.claims()
+  const at = server.clock.now()
+  const kindOf = async (notBefore: number) => {
+    const restored = privateKeyJwt({ clock: server.clock, issuer: ISSUER, notBefore: epochMs(notBefore), keysOf: async () => [bot.registered] })
+    const answer = await restored.authenticate(signToken(bot, HEADER, claims), { thumbprint: null })
+    return answer.ok ? 'accepted' : answer.refusal.kind
   }
+  assert.equal(await kindOf(at + 1), 'from_before_restore')
+  assert.equal(await kindOf(at), 'accepted')
 })

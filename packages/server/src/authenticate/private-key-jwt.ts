@@ -2,17 +2,19 @@ import { createHash } from 'node:crypto'
 import type { CredentialId, IdentityId } from '@writ/domain/id'
 import type { IdentityState } from '@writ/domain/identity'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import type { IdentityClass } from '@writ/domain/profile'
 import { parseSpiffeId, type SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs, plus, seconds, type EpochMs } from '@writ/domain/time'
 import type { Clock } from '../platform/clock.ts'
-import type { AuthenticateRefusal, Authenticator } from './authenticator.ts'
-import { readCompactJws, type ClaimedJws } from './compact-jws.ts'
+import { isFromBeforeRestore, type AuthenticateRefusal, type Authenticator } from './authenticator.ts'
+import { claimOfAnotherUse, readCompactJws, type ClaimedJws } from './compact-jws.ts'
 import type { VerificationKey } from './registered-key.ts'
 import { signatureCheck, type SignatureCheck } from './signature.ts'
 
 /** A key that an identity may sign with: registered, and not revoked since. */
 export type RegisteredKey = VerificationKey & {
   readonly identity: IdentityId
+  readonly class: IdentityClass
   readonly state: IdentityState
   readonly credential: CredentialId
 }
@@ -21,10 +23,10 @@ export type PrivateKeyJwtNeeds = {
   readonly clock: Clock
   /** The server's issuer, exactly as clients are told it. */
   readonly issuer: string
+  /** What was made before is refused; see `isFromBeforeRestore`. */
+  readonly notBefore: EpochMs | null
   /** The keys that are not revoked; none for a name that nobody has. */
   keysOf(spiffeId: SpiffeId): Promise<readonly RegisteredKey[]>
-  /** Remembers the hash until the instant; false when it was there already. Two calls at once get one true. */
-  useOnce(jtiHash: Uint8Array, until: EpochMs): Promise<boolean>
 }
 
 /** R33: how far a client's clock may be off. Ten seconds pass, a minute does not. */
@@ -45,29 +47,33 @@ const TYPES: ReadonlySet<string | undefined> = new Set([undefined, 'JWT', 'clien
 /**
  * RFC 7523 §3 client assertions, `private_key_jwt` in OpenID Connect Core 1.0 §9: the workload signs with the key that was registered for
  * its identity. Stricter than both: the audience is one string, the issuer of this server, so that an assertion made for another server is
- * worth nothing here; and `jti` is required and works once.
+ * worth nothing here; and `jti` is required and works once. That makes it a proof of possession by itself; one that came with it is the
+ * workload's word on which key its token should be bound to.
  */
 export function privateKeyJwt(needs: PrivateKeyJwtNeeds): Authenticator {
   const isSignedBy = signatureCheck()
   return {
     kind: 'private_key_jwt',
-    async authenticate(evidence) {
-      const read = readCompactJws(evidence, TYPES)
+    async authenticate(token, shown) {
+      const read = readCompactJws(token, TYPES)
       if (!read.ok) return read
-      const signed = await findSigner(needs, isSignedBy, evidence, read.value)
+      const signed = await findSigner(needs, isSignedBy, token, read.value)
       if (!signed.ok) return signed
       const { signer, spiffeId } = signed.value
 
-      const checked = checkClaims(read.value.claims, needs.issuer, needs.clock.now())
+      const checked = checkClaims(read.value.claims, needs, needs.clock.now())
       if (!checked.ok) return checked
       const { jti, expiresAt } = checked.value
       if (signer.state !== 'active') return refuse({ kind: 'identity_not_active', state: signer.state })
-      // INVARIANT: the last step. A `jti` is used up only by a token that everything else is right with.
-      const isFirst = await needs.useOnce(hashOf(spiffeId, jti), plus(expiresAt, CLOCK_TOLERANCE))
-      if (!isFirst) return refuse({ kind: 'replayed' })
 
-      const { identity, credential, thumbprint } = signer
-      return ok({ kind: 'identity', identity, spiffeId, credential, thumbprint, jti, expiresAt })
+      const { identity, credential } = signer
+      return ok({
+        caller: {
+          kind: 'identity', identity, spiffeId, class: signer.class, task: null, thumbprint: shown.thumbprint ?? signer.thumbprint,
+          evidence: { kind: 'private_key_jwt', issuer: null, subject: spiffeId, credential, expiresAt },
+        },
+        uses: [{ of: 'evidence', hash: hashOf(spiffeId, jti), until: plus(expiresAt, CLOCK_TOLERANCE) }],
+      })
     },
   }
 }
@@ -99,7 +105,11 @@ async function findSigner(
 
 type CheckedClaims = { readonly jti: string; readonly expiresAt: EpochMs }
 
-function checkClaims(claims: ClaimedJws['claims'], issuer: string, now: EpochMs): Outcome<CheckedClaims, AuthenticateRefusal> {
+function checkClaims(
+  claims: ClaimedJws['claims'], { issuer, notBefore: openSince }: Pick<PrivateKeyJwtNeeds, 'issuer' | 'notBefore'>, now: EpochMs,
+): Outcome<CheckedClaims, AuthenticateRefusal> {
+  const other = claimOfAnotherUse(claims)
+  if (other !== undefined) return refuse({ kind: 'claim_not_allowed', claim: other })
   const { aud, jti } = claims
   if (typeof jti !== 'string' || jti.length < SHORTEST_JTI || jti.length > LONGEST_JTI) return refuse({ kind: 'malformed_claim', claim: 'jti' })
   if (aud !== issuer) return refuse({ kind: 'wrong_audience' })
@@ -111,11 +121,12 @@ function checkClaims(claims: ClaimedJws['claims'], issuer: string, now: EpochMs)
   if (now >= plus(expiresAt, CLOCK_TOLERANCE)) return refuse({ kind: 'expired' })
   if (Math.max(issuedAt, notBefore) > plus(now, CLOCK_TOLERANCE)) return refuse({ kind: 'not_yet_valid' })
   if (expiresAt > plus(issuedAt, LONGEST_ASSERTION)) return refuse({ kind: 'lives_too_long', mostMs: LONGEST_ASSERTION })
+  if (isFromBeforeRestore(issuedAt, openSince)) return refuse({ kind: 'from_before_restore' })
   return ok({ jti, expiresAt })
 }
 
 /** RFC 7519 §2 NumericDate; a fraction of a second is allowed there, and is cut to milliseconds. */
-function instantOf(claim: unknown): EpochMs | undefined {
+export function instantOf(claim: unknown): EpochMs | undefined {
   const at = typeof claim === 'number' ? Math.floor(claim * 1000) : Number.NaN
   return Number.isSafeInteger(at) && at >= 0 ? epochMs(at) : undefined
 }

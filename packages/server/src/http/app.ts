@@ -1,33 +1,60 @@
 import fastify, { type FastifyInstance, type FastifyError, type FastifyRequest } from 'fastify'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { BackendFault } from '../connectors/connector.ts'
 import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
 import type { Route } from './call.ts'
-import { problem, type ProblemAnswer } from './problem.ts'
+import type { Listeners } from './listener.ts'
+import { allowedMethods, type ServedAddress } from './methods.ts'
+import { observe, type ObserveNeeds } from './observe.ts'
+import { problem, toProblem, type ProblemAnswer } from './problem.ts'
+import { serveForms, type FormRoute } from './serve-form.ts'
 import { sendProblem, serve, type ServeNeeds } from './serve.ts'
 
 /** R46: no body of ours is larger. */
 const MOST_BODY_BYTES = 1_048_576
-const LONGEST_REQUEST_MS = 120_000
-const LONGEST_HEADERS_MS = 10_000
+
+export type AppNeeds = ServeNeeds & {
+  readonly listeners: Listeners
+  /** Once it is aborted, whoever still comes is sent away. */
+  readonly stopping: AbortSignal
+  /** Whether its callers come by TLS. */
+  readonly isHttps: boolean
+  readonly observed: Omit<ObserveNeeds, 'log'>
+}
+
+export type App = { readonly app: FastifyInstance; /** Complete once it listens. */ readonly served: readonly ServedAddress[] }
 
 /** The HTTP surface: routes from the contract, bodies as text that `serve` reads once, and one shape for everything that goes wrong. */
-export function makeApp(needs: ServeNeeds, routes: readonly Route[], log: Logger): FastifyInstance {
+export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, forms: readonly FormRoute[] = []): App {
+  const traceId = (): string => Buffer.from(needs.entropy.bytes(8)).toString('hex')
+  const headersOf = (request: FastifyRequest) => ({
+    'x-content-type-options': 'nosniff', 'x-request-id': request.id,
+    ...(needs.isHttps ? { 'strict-transport-security': HSTS } : {}), ...(needs.stopping.aborted ? { connection: 'close' } : {}),
+  })
   const app = fastify({
     logger: false,
     bodyLimit: MOST_BODY_BYTES,
-    requestTimeout: LONGEST_REQUEST_MS,
-    connectionTimeout: LONGEST_REQUEST_MS,
+    serverFactory: (handler) => needs.listeners.make(handler),
     routerOptions: { maxParamLength: 2100, caseSensitive: true },
-    genReqId: () => Buffer.from(needs.entropy.bytes(8)).toString('hex'),
+    genReqId: traceId,
     forceCloseConnections: 'idle',
+    // We say it in our own words, and to every request.
+    return503OnClosing: false,
+    clientErrorHandler: (error, socket) => { answerUnread(error, socket, traceId()) },
     // An address that can not be read comes to no route, and so to no hook and no error handler.
     frameworkErrors: (error, request, reply) => {
       void reply.headers(headersOf(request))
       void sendProblem(reply, answerOf(error))
     },
   })
-  app.server.headersTimeout = LONGEST_HEADERS_MS
+  observe(app, { ...needs.observed, log })
+  const served: ServedAddress[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) served.push({ method: one, path: url.replaceAll(/:(\w+)/g, '{$1}') })
+  })
+  const methodsOf = lazily(() => allowedMethods(served))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
@@ -36,10 +63,18 @@ export function makeApp(needs: ServeNeeds, routes: readonly Route[], log: Logger
       done(Object.assign(new Error('the body is not UTF-8'), { code: 'WRIT_NOT_UTF8' }))
     }
   })
+  app.addHook('onRequest', async (_request, reply) => {
+    if (needs.stopping.aborted) return sendProblem(reply, problem('stopping', { hint: 'ask again: another server, or this one once it is back' }))
+  })
   app.addHook('onSend', async (request, reply) => {
     void reply.headers(headersOf(request))
   })
-  app.setNotFoundHandler((request, reply) => sendProblem(reply, problem('not-found', { detail: `there is nothing at ${request.method} ${request.url.split('?', 1)[0]}`, code: 'no_such_address' })))
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]!
+    const allowed = methodsOf()(path)
+    if (allowed.length === 0) return sendProblem(reply, problem('not-found', { detail: `there is nothing at ${request.method} ${path}`, code: 'no_such_address' }))
+    return sendProblem(reply, { ...problem('method-not-allowed', { detail: `this address takes ${allowed.join(', ')}` }), headers: { allow: allowed.join(', ') } })
+  })
   app.setErrorHandler((error, request, reply) => {
     const answer = answerOf(error as FastifyError)
     if (answer.problem === 'internal') log.error({ trace_id: request.id, route: request.routeOptions.url, err: error }, 'request failed')
@@ -47,10 +82,33 @@ export function makeApp(needs: ServeNeeds, routes: readonly Route[], log: Logger
     return sendProblem(reply, answer)
   })
   for (const route of routes) serve(app, needs, route)
-  return app
+  serveForms(app, needs, { routes: forms, log })
+  return { app, served }
 }
 
-const headersOf = (request: FastifyRequest) => ({ 'x-content-type-options': 'nosniff', 'x-request-id': request.id })
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+/** RFC 6797 §6.1.1: a year. */
+const HSTS = 'max-age=31536000'
+
+/** What comes before there is a request: no HTTP, a head that is too large, nothing for too long. */
+function answerUnread(error: Error & { readonly code?: string }, socket: Socket, traceId: string): void {
+  const isHttp = error.code?.startsWith('HPE_') === true || error.code?.startsWith('ERR_HTTP_') === true
+  if (!isHttp || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const answer = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? problem('too-slow')
+    : error.code === 'HPE_HEADER_OVERFLOW' ? problem('too-large', { detail: 'the head of a request is too large' })
+      : problem('malformed-request', { code: 'not_http' })
+  const body = toProblem(answer, traceId)
+  const text = JSON.stringify(body)
+  const head = ['content-type: application/problem+json; charset=utf-8', `content-length: ${Buffer.byteLength(text)}`, 'cache-control: no-store', 'x-content-type-options: nosniff', `x-request-id: ${traceId}`, 'connection: close']
+  socket.end(`HTTP/1.1 ${body.status} ${STATUS_CODES[body.status]}\r\n${head.join('\r\n')}\r\n\r\n${text}`)
+}
 
 /** What went wrong, in as much as a stranger may know. */
 function answerOf(error: FastifyError): ProblemAnswer {

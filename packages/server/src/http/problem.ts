@@ -7,17 +7,21 @@ export type ProblemDetails = {
   readonly detail?: string
   readonly hint?: string
   readonly errors?: readonly { readonly field: string; readonly message: string }[]
+  /** Why the task is over, for its holder. */
+  readonly endReason?: string | null
 }
 
 /** An answer that is a problem; routes return it, and `serve` sends it. */
-export type ProblemAnswer = { readonly problem: ProblemType; readonly details: ProblemDetails }
+export type ProblemAnswer = { readonly problem: ProblemType; readonly details: ProblemDetails; readonly headers?: Readonly<Record<string, string>> }
 
 export const problem = (type: ProblemType, details: ProblemDetails = {}): ProblemAnswer => ({ problem: type, details })
+
+export const NO_TASK = problem('not-found', { code: 'task_not_found', detail: 'there is no such task, or it is not yours' })
 
 /** RFC 9457 §3 problem details. */
 export function toProblem(answer: ProblemAnswer, traceId: string): Problem {
   const { status, title, retryable } = PROBLEMS[answer.problem]
-  const { code, detail, hint, errors } = answer.details
+  const { code, detail, hint, errors, endReason } = answer.details
   return {
     type: PROBLEM_BASE + answer.problem,
     title,
@@ -26,6 +30,7 @@ export function toProblem(answer: ProblemAnswer, traceId: string): Problem {
     ...(detail === undefined ? {} : { detail }),
     ...(hint === undefined ? {} : { hint }),
     ...(errors === undefined ? {} : { errors: [...errors] }),
+    ...(endReason === undefined || endReason === null ? {} : { end_reason: endReason }),
     retryable,
     trace_id: traceId,
   }

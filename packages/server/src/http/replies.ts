@@ -8,12 +8,15 @@ import type { EventReply } from '@writ/contract/events'
 import type { IdentityReply } from '@writ/contract/registry'
 import type { LeaseReply, TaskReply } from '@writ/contract/tasks'
 import type { Backend } from '../store/backends.ts'
+import type { ShownBinding } from '../store/bindings.ts'
 import type { Said, StoredEvent } from '../store/events.ts'
 import type { Credential } from '../store/identities.ts'
 import type { StoredLease } from '../store/leases.ts'
+import type { ShownToken } from '../store/tokens.ts'
+import type { ReadableLog } from '../prove/logs-of-stream.ts'
 
 /** Domain values as the contract shows them. A secret has no way into any of these. */
-export function identityReply(identity: Identity, credentials: readonly Credential[]): IdentityReply {
+export function identityReply(identity: Identity, credentials: readonly Credential[], bindings: readonly ShownBinding[]): IdentityReply {
   return {
     id: identity.id,
     spiffe_id: identity.spiffeId,
@@ -32,13 +35,26 @@ export function identityReply(identity: Identity, credentials: readonly Credenti
     last_used_at: identity.lastUsedAt === null ? null : toIso(identity.lastUsedAt),
     credentials: credentials.filter((one) => one.identity === identity.id)
       .map(({ id, thumbprint, alg, state, registeredAt }) => ({ id, thumbprint, alg, state, registered_at: toIso(registeredAt) })),
+    bindings: bindings.filter((one) => one.identity === identity.id).map(({ id, issuerUrl, audience, claims, state, registeredAt }) => ({
+      id, issuer: issuerUrl, audience, claims: Object.fromEntries(Object.entries(claims).map(([claim, matcher]) => [claim, typeof matcher === 'string' ? matcher : [...matcher]])),
+      state, registered_at: toIso(registeredAt),
+    })),
   }
 }
 
-export function leaseReply(lease: StoredLease, backendName: string): LeaseReply {
+export function leaseReply(lease: StoredLease, backendName: string): LeaseReply & { readonly kind: 'login'; readonly template: string; readonly user: string } {
   return {
-    id: lease.id, task: lease.task, backend: backendName, template: lease.template, user: lease.handle, state: lease.state, outcome: lease.outcome,
-    expires_at: toIso(lease.expiresAt), incident: lease.incident,
+    kind: 'login', id: lease.id, task: lease.task, backend: backendName, template: lease.template, user: lease.handle, audience: null, state: lease.state,
+    outcome: lease.outcome, expires_at: toIso(lease.expiresAt), incident: lease.incident,
+  }
+}
+
+/** An access token, in the words of a lease: one that has stopped is being withdrawn until its end is in the record. */
+export function tokenReply(token: ShownToken): LeaseReply {
+  const stopped = token.incident === null ? 'withdrawing' : 'stuck'
+  return {
+    kind: 'access_token', id: token.id, task: token.task, backend: 'writ', template: null, user: null, audience: token.audience,
+    state: token.state === 'stopped' ? stopped : token.state, outcome: token.outcome, expires_at: toIso(token.expiresAt), incident: token.incident,
   }
 }
 
@@ -52,6 +68,7 @@ export function taskReply(task: Task, spiffeId: string, leases: readonly LeaseRe
     authorization_details: toAuthorizationDetails(task.authority).map((detail) => ({
       type: detail.type, locations: [...detail.locations], actions: [...detail.actions], ...(detail.limits === undefined ? {} : { limits: { ...detail.limits } }),
     })),
+    widenings: task.widenings,
     state: task.state,
     opened_at: toIso(task.openedAt),
     deadline: toIso(task.deadline),
@@ -81,7 +98,7 @@ export function backendReply(backend: Backend): BackendReply {
 }
 
 /** The leaf as the record holds it, with its place in OCSF 1.x: `type_uid` = `class_uid` x 100 + `activity_id`. */
-export function eventReply(event: StoredEvent, said: readonly Said[]): EventReply {
+export function eventReply(event: StoredEvent, said: readonly Said[], log: Pick<ReadableLog, 'origin' | 'firstLeaf'> | undefined): EventReply {
   const leaf = JSON.parse(event.text) as EventLeaf
   const { classUid, activityId } = EVENT_TYPES[leaf.type]
   const actor: EventActor = leaf.actor
@@ -96,7 +113,8 @@ export function eventReply(event: StoredEvent, said: readonly Said[]): EventRepl
     lease: leaf.lease,
     facts: leaf.facts,
     said: Object.fromEntries(said.map((one) => [one.field, one.value])),
-    leaf_index: event.leafIndex,
+    leaf_index: event.leafIndex === null || log === undefined ? null : event.leafIndex - log.firstLeaf,
+    log: log?.origin ?? null,
     ocsf: { class_uid: classUid, activity_id: activityId, type_uid: classUid * 100 + activityId, time: leaf.at },
   }
 }

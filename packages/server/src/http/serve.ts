@@ -9,12 +9,16 @@ import type { Clock } from '../platform/clock.ts'
 import type { Entropy } from '../platform/entropy.ts'
 import type { EventMac } from '../keys/mac.ts'
 import type { Once } from '../store/store.ts'
-import type { AnyCaller, Answer, Call, Route } from './call.ts'
+import type { Presented } from '../authenticate/authenticate.ts'
+import { outsideTask, type AnyCaller, type Answer, type Call, type Route } from './call.ts'
+import { challenge, nonceChallenge, presentedIn } from './evidence.ts'
 import { problem, toProblem, type ProblemAnswer } from './problem.ts'
 
 export type ServeNeeds = {
-  /** Who presents this bearer value; undefined for every kind of no. */
-  readonly authenticate: (bearer: string, traceId: string) => Promise<AnyCaller | undefined>
+  /** Who presents this. There is one kind of no, but for a proof that lacks nothing except the nonce to put into the next one. */
+  readonly authenticate: (presented: Presented, traceId: string) => Promise<Outcome<AnyCaller, { readonly nonce: string | undefined }>>
+  /** RFC 9449 §8.2: the nonce for a client's next proof, where proofs need one. */
+  readonly nextNonce: () => string | undefined
   readonly eventMac: EventMac
   readonly clock: Clock
   readonly entropy: Entropy
@@ -28,6 +32,8 @@ export function serve(app: FastifyInstance, needs: ServeNeeds, { endpoint, handl
     method: endpoint.method,
     url: endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     handler: async (request, reply) => {
+      const nonce = request.headers.dpop === undefined ? undefined : needs.nextNonce()
+      if (nonce !== undefined) void reply.header('dpop-nonce', nonce)
       const call = await readCall(needs, endpoint, request)
       const answer = call.ok ? await handle(call.value as never) : call.refusal
       return send(reply, endpoint, answer)
@@ -56,18 +62,23 @@ async function readCall(needs: ServeNeeds, endpoint: Endpoint, request: FastifyR
 
 async function readCaller(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest): Promise<Outcome<AnyCaller | null, ProblemAnswer>> {
   if (endpoint.who === 'anyone' || endpoint.who === 'webhook') return ok(null)
-  const bearer = bearerOf(request)
-  const caller = bearer === undefined ? undefined : await needs.authenticate(bearer, request.id)
-  if (caller === undefined) return refuse(problem('unauthenticated', { hint: 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`' }))
+  const presented = presentedIn(request)
+  const found = presented === undefined ? refuse({ nonce: undefined }) : await needs.authenticate(presented, request.id)
+  if (!found.ok) return refuse(unauthenticated(presented, found.refusal.nonce))
+  const caller = found.value
   const fits = endpoint.who === 'identity_or_operator' || endpoint.who === caller.kind
-  return fits ? ok(caller) : refuse(problem('not-allowed', { detail: endpoint.who === 'operator' ? 'this is for operators' : 'this is for identities: only the holder of a task acts in it' }))
+  if (!fits) return refuse(problem('not-allowed', { detail: endpoint.who === 'operator' ? 'this is for operators' : 'this is for identities: only the holder of a task acts in it' }))
+  const outside = caller.kind === 'identity' ? outsideTask(caller, endpoint, request.params as Record<string, string>) : undefined
+  return outside === undefined ? ok(caller) : refuse(outside)
 }
 
-/** RFC 6750 §2.1. Two `Authorization` headers are nobody's: which of them counts would depend on who reads. */
-function bearerOf(request: FastifyRequest): string | undefined {
-  const count = request.raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length
-  const found = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')
-  return count === 1 ? found?.[1] : undefined
+const EVIDENCE_HINT = 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`, '
+  + 'or an access token as `Authorization: DPoP` with a fresh proof'
+
+/** One answer for every reason there is. */
+function unauthenticated(presented: Presented | undefined, nonce: string | undefined): ProblemAnswer {
+  const headers = nonce === undefined ? { 'www-authenticate': challenge(presented?.scheme) } : nonceChallenge(nonce)
+  return { ...problem('unauthenticated', { hint: EVIDENCE_HINT }), headers }
 }
 
 function readBody(schema: z.ZodType, rawBody: string): Outcome<unknown, ProblemAnswer> {
@@ -122,13 +133,14 @@ function send(reply: FastifyReply, endpoint: Endpoint, answer: Answer<Endpoint>)
   return reply.status(endpoint.status ?? 200).type('application/json; charset=utf-8').send(JSON.stringify(answer.reply))
 }
 
-const isText = (raw: string | Uint8Array | AsyncIterable<string>): raw is string => typeof raw === 'string'
-const streamOf = (raw: Uint8Array | AsyncIterable<string>): Uint8Array | ReadableStream => (raw instanceof Uint8Array ? Buffer.from(raw) : ReadableStream.from(raw))
+const isText = (raw: string | Uint8Array | AsyncIterable<string | Uint8Array>): raw is string => typeof raw === 'string'
+const streamOf = (raw: Uint8Array | AsyncIterable<string | Uint8Array>): Uint8Array | ReadableStream => (raw instanceof Uint8Array ? Buffer.from(raw) : ReadableStream.from(raw))
 
 export function sendProblem(reply: FastifyReply, answer: ProblemAnswer): FastifyReply {
   const body = toProblem(answer, reply.request.id)
   void reply.header('cache-control', 'no-store')
-  if (body.status === 401) void reply.header('www-authenticate', 'Bearer')
+  if (body.status === 401) void reply.header('www-authenticate', challenge())
   if (body.status === 503 || body.status === 502) void reply.header('retry-after', '1')
+  void reply.headers({ ...answer.headers })
   return reply.status(body.status).type('application/problem+json; charset=utf-8').send(JSON.stringify(body))
 }

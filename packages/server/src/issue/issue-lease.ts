@@ -12,6 +12,7 @@ import type { Entropy } from '../platform/entropy.ts'
 import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Store, type Tx } from '../record/tx.ts'
+import { MOST_BENEATH } from '../revoke/close-task.ts'
 import { endTask, LONGEST_MINT } from '../revoke/end-task.ts'
 import { revokeOnItsOwn } from '../revoke/lease-changes.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
@@ -57,9 +58,6 @@ type IntendInput = AskedLease & { readonly id: LeaseId; readonly backend: Backen
 
 /** A stored reply that holds a secret can be repeated for this long. */
 const REPLY_SHOWN_MS = 60_000
-
-/** The closing of a task names each lease and each child in some 100 bytes of one entry of the log, which has 65,535 at most. */
-const MOST_BENEATH = 600
 
 /** A login is made in some 20 ms. */
 const LOOK_AGAIN_MS = 10

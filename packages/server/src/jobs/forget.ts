@@ -1,13 +1,18 @@
 import { ok } from '@writ/domain/outcome'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import { change, type Tx } from '../record/tx.ts'
+import { forgetEvidenceKeys } from '../store/evidence-keys.ts'
 import { forgetExpired } from '../store/installation.ts'
 
 /** A repeat of a request is recognised for a day. */
 const REPLIES_KEPT_MS = 86_400_000
 
-/** Proofs that would be refused by their age anyway, and old idempotency keys. */
+/** A busy server uses up thousands of proofs a second, and all of them expire within minutes (R32). */
+const MOST_AT_ONCE = 2000
+
+/** Proofs that would be refused by their age anyway, and old idempotency keys; answers whether there are more. */
 export const forget = change('store.forget', async (tx: Tx, input: { readonly now: EpochMs }) => {
-  await forgetExpired(tx.db, input.now, epochMs(input.now - REPLIES_KEPT_MS))
-  return ok(null)
+  const isMore = await forgetExpired(tx.db, input.now, epochMs(input.now - REPLIES_KEPT_MS), MOST_AT_ONCE)
+  await forgetEvidenceKeys(tx.db, input.now)
+  return ok(isMore)
 })

@@ -3,6 +3,7 @@ import { milliseconds, plus } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
 import type { ResyncedClock } from '../platform/clock.ts'
+import { within } from '../platform/within.ts'
 import { sealOnce, type SealNeeds } from '../record/seal.ts'
 import type { Store } from '../record/tx.ts'
 import { retireDueIdentities } from '../registry/change-identity.ts'
@@ -11,9 +12,11 @@ import { endDueTasks } from '../tasks/keep-task.ts'
 import { forget } from './forget.ts'
 import { startLoop, type Loop } from './loop.ts'
 import { orphanRound, type OrphanNeeds } from './orphans.ts'
+import { signingKeyRound, type SigningKeyJobNeeds } from './signing-keys.ts'
+import { tokenRound } from './tokens.ts'
 import { withdrawals } from './withdrawals.ts'
 
-export type JobNeeds = SealNeeds & WithdrawNeeds & Omit<OrphanNeeds, 'reach'> & {
+export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & Omit<OrphanNeeds, 'reach'> & {
   readonly backends: OrphanNeeds['reach']
   readonly store: Store
   readonly clock: ResyncedClock
@@ -33,20 +36,22 @@ const BRIEF_CLAIM = milliseconds(30_000)
 const MOST_DUE = 200
 
 /** Everything that runs on its own: what is due ends, what was recorded is sealed, what is left over is found. */
-export function startJobs(needs: JobNeeds): { readonly loops: readonly Loop[]; readonly stop: () => Promise<void> } {
+export function startJobs(needs: JobNeeds): { readonly loops: readonly Loop[]; readonly stop: (mostMs: number) => Promise<boolean> } {
   const { store, clock } = needs
   const about = { clock, log: needs.log }
   const withdrawing = withdrawals({ ...needs, ended: needs.recorded })
   const loops = [
     startLoop({ name: 'end-due', paceMs: 250, wokenBy: needs.due, ...about, round: () => endWhatIsDue(needs) }),
     startLoop({ name: 'withdraw', paceMs: 250, wokenBy: needs.due, ...about, round: withdrawing.round }),
+    startLoop({ name: 'end-tokens', paceMs: 250, wokenBy: needs.due, ...about, round: tokenRound(needs) }),
     startLoop({ name: 'seal', paceMs: 200, wokenBy: needs.recorded, ...about, round: () => sealAll(needs) }),
+    startLoop({ name: 'signing-keys', paceMs: 1000, ...about, round: signingKeyRound(needs) }),
     startLoop({ name: 'orphans', paceMs: 30_000, ...about, round: orphanRound({ ...needs, reach: needs.backends }) }),
     startLoop({
-      name: 'forget', paceMs: 300_000, ...about,
+      name: 'forget', paceMs: 15_000, ...about,
       round: async () => {
-        await store.change(forget, { now: clock.now() })
-        return false
+        const forgotten = await store.change(forget, { now: clock.now() })
+        return forgotten.ok && forgotten.value
       },
     }),
     startLoop({
@@ -59,11 +64,13 @@ export function startJobs(needs: JobNeeds): { readonly loops: readonly Loop[]; r
   ]
   return {
     loops,
-    async stop() {
-      await Promise.all(loops.filter((loop) => loop.name !== 'seal').map((loop) => loop.stop()))
-      await withdrawing.settled()
+    async stop(mostMs) {
+      const others = Promise.all(loops.filter((loop) => loop.name !== 'seal').map((loop) => loop.stop()))
+      // A back end that hangs holds up nobody's end: what is not withdrawn by then is due again at the next start.
+      const isSettled = await within(others.then(() => withdrawing.settled()), mostMs)
       await loops.find((loop) => loop.name === 'seal')!.stop()
       await sealAll(needs)
+      return isSettled
     },
   }
 }

@@ -1,14 +1,15 @@
 import type { BackendId, LeaseId } from '@writ/domain/id'
-import { milliseconds, plus } from '@writ/domain/time'
+import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
 import { turns } from '../platform/turns.ts'
-import { claimLeases } from '../revoke/lease-changes.ts'
+import { claimLeases, holdLeases } from '../revoke/lease-changes.ts'
 import { withdrawLease, type WithdrawNeeds } from '../revoke/withdraw.ts'
 import type { StoredLease } from '../store/leases.ts'
 
 /** Claimed leases are ours for this long; should this server die, another takes them after it. */
 const CLAIM = milliseconds(20_000)
+const HALF_A_CLAIM = milliseconds(CLAIM / 2)
 const MOST_CLAIMED = 256
 
 /**
@@ -30,18 +31,18 @@ type Needs = WithdrawNeeds & { readonly log: Logger; readonly ended: Bell }
  * still running.
  */
 export function withdrawals(needs: Needs): { readonly round: () => Promise<boolean>; readonly settled: () => Promise<void> } {
-  const running = new Map<LeaseId, { readonly backend: BackendId; readonly done: Promise<void> }>()
+  const running = new Map<LeaseId, { readonly backend: BackendId; until: EpochMs; readonly done: Promise<void> }>()
   const inTurn = turns(MOST_RECORDED_AT_ONCE)
   const store: WithdrawNeeds['store'] = { change: (change, input) => inTurn(() => needs.store.change(change, input)) }
 
-  const begin = (lease: StoredLease): void => {
+  const begin = (lease: StoredLease, until: EpochMs): void => {
     const done = withdrawLease({ ...needs, store }, lease)
       .catch((error: unknown) => needs.log.error({ lease: lease.id, err: error }, 'a withdrawal failed outside of its back end and will be tried again'))
       .finally(() => {
         running.delete(lease.id)
         needs.ended.ring()
       })
-    running.set(lease.id, { backend: lease.backend, done })
+    running.set(lease.id, { backend: lease.backend, until, done })
   }
 
   const fullBackends = (): readonly BackendId[] => {
@@ -49,13 +50,25 @@ export function withdrawals(needs: Needs): { readonly round: () => Promise<boole
     return [...counts].filter(([, held]) => held.length >= MOST_PER_BACKEND).map(([backend]) => backend)
   }
 
+  /** A back end that is slower than a claim lasts keeps its leases here. */
+  const holdOn = async (now: EpochMs): Promise<void> => {
+    const ending = [...running].filter(([, one]) => one.until <= plus(now, HALF_A_CLAIM))
+    for (const [held, leases] of Map.groupBy(ending, ([, one]) => one.until)) {
+      const until = plus(now, CLAIM)
+      await needs.store.change(holdLeases, { leases: leases.map(([id]) => id), held, until })
+      for (const [, one] of leases) one.until = until
+    }
+  }
+
   return {
     async round() {
       const now = needs.clock.now()
-      const claimed = await needs.store.change(claimLeases, { now, until: plus(now, CLAIM), limit: MOST_CLAIMED, except: fullBackends() })
+      const until = plus(now, CLAIM)
+      await holdOn(now)
+      const claimed = await needs.store.change(claimLeases, { now, until, limit: MOST_CLAIMED, except: fullBackends() })
       if (!claimed.ok) return false
-      // A back end that is slower than a claim lasts: its lease falls due again while it is still being withdrawn here.
-      for (const lease of claimed.value) if (!running.has(lease.id)) begin(lease)
+      // A server that stood still for longer than its claims lasted finds its own leases due, and has them in hand.
+      for (const lease of claimed.value) if (!running.has(lease.id)) begin(lease, until)
       return claimed.value.length === MOST_CLAIMED
     },
     async settled() {

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { Entropy } from '../platform/entropy.ts'
+import { failpoint } from '../platform/failpoint.ts'
 import { MASTER_KEY_BYTES, masterKeyOf, type MasterKey } from './master-key.ts'
 
 export type KeyFileRefusal =
@@ -75,6 +76,7 @@ export function createKeys(directory: string, entropy: Entropy): Outcome<{ reado
     const master = readdirSync(dir).find((name) => MASTER_FILE.test(name))
     if (master !== undefined) return refuse({ kind: 'already_exists', path: join(dir, master) })
     for (const stream of STREAMS) writeNew(join(dir, logFile(stream)), newLogKey(entropy), entropy)
+    failpoint('keys.logs.before_master')
     const path = join(dir, FIRST_MASTER)
     if (!writeNew(path, newMasterKey(entropy), entropy)) return refuse({ kind: 'already_exists', path })
     return ok({ directory: dir })
@@ -169,6 +171,7 @@ function writeNew(path: string, text: string, entropy: Entropy): boolean {
   try {
     writeFileSync(file, text)
     fsyncSync(file)
+    failpoint('keys.file.before_link')
     linkSync(draft, path)
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false

@@ -18,12 +18,16 @@ export type Keys = {
   readonly eventMac: EventMac
   /** The same keys for a thread that builds its own `EventMac`: a `KeyObject` can be posted to a worker. */
   readonly eventMacKeys: readonly KeyObject[]
+  /** For the nonces of DPoP proofs, the newest first; the same on every server that has this key directory. */
+  readonly nonceKeys: readonly KeyObject[]
   /** Which key signs which log. */
   readonly signers: Readonly<Record<Stream, Signer>>
   /** The text that the store keeps: written when the store is new, and again when `checkKey` answers that it is of an older key. */
   keyCheck(): string
   /** Whether the store was sealed under a master key that is here. */
   checkKey(stored: string): Outcome<{ readonly isNewest: boolean }, KeyCheckRefusal>
+  /** What vouches for a backup of the store with this key check. */
+  backupKey(keyCheck: string): Outcome<KeyObject, KeyCheckRefusal>
 }
 
 export function openKeys(directory: string, entropy: Entropy): Outcome<Keys, KeyFileRefusal> {
@@ -36,11 +40,16 @@ export function openKeys(directory: string, entropy: Entropy): Outcome<Keys, Key
     replies: sealerOf(masters, 'reply', entropy),
     eventMac: eventMacOf(eventMacKeys),
     eventMacKeys,
+    nonceKeys: masters.map(({ bytes }) => createSecretKey(derive(bytes, 'dpop-nonce'))),
     signers: { 'non-human': signerOf(logs['non-human']), human: signerOf(logs.human) },
     keyCheck: () => keyCheckOf(masters[0]),
     checkKey: (stored) => {
       const checked = checkKey(masters, stored)
       return checked.ok ? ok({ isNewest: checked.value.id === masters[0].id }) : checked
+    },
+    backupKey: (keyCheck) => {
+      const checked = checkKey(masters, keyCheck)
+      return checked.ok ? ok(createSecretKey(derive(checked.value.bytes, 'backup'))) : checked
     },
   })
 }

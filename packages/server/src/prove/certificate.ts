@@ -6,23 +6,32 @@ import type { EventId, TaskId } from '@writ/domain/id'
 import type { Task } from '@writ/domain/task'
 import { sha256 } from '../record/append.ts'
 import type { Db } from '../record/tx.ts'
-import { listEventsOfTask, listSaid, type Said, type StoredEvent } from '../store/events.ts'
-import { findLog, readTile, type LogHead } from '../store/logs.ts'
+import { listEventsOfTask, listLeaves, listSaid, type Said, type StoredEvent } from '../store/events.ts'
 import { listChildren } from '../store/tasks.ts'
+import { logHolding, logsOf, tileOfLog, type ReadableLog } from './logs-of-stream.ts'
 
 /** What a certificate is made of: see `@writ/ledger/certificate`. */
-const TASK_EVENTS: ReadonlySet<string> = new Set(['task.opened', 'task.ended', 'task.closed', 'lease.intended', 'lease.minted', 'lease.ended', 'incident.opened'])
+const TASK_EVENTS: ReadonlySet<string> = new Set(['task.opened', 'task.widened', 'task.ended', 'task.closed', 'lease.intended', 'lease.minted', 'lease.ended', 'incident.opened'])
 
 /** The closure certificate's text, or undefined while the task is not closed, or its closing not yet below a checkpoint. */
 export async function certificateOf(db: Db, task: Task): Promise<string | undefined> {
   if (task.state !== 'closed') return undefined
   const events = await eventsFor(db, task.id)
-  const head = await findLog(db, 'non-human')
-  if (head === undefined || events.some((event) => event.leafIndex === null || event.leafIndex < 0 || event.leafIndex >= head.size)) return undefined
-  const said = await listSaid(db, events.map((event) => event.id))
+  const logs = await logsOf(db, 'non-human')
+  const held = events.map((event) => logHolding(logs, event.leafIndex))
+  if (held.includes(undefined)) return undefined
+  // The newest log that any of them stands in; what stands in one before it hangs on the restores in between.
+  const indexes = held.map((log) => logs.indexOf(log!))
+  const [oldest, newest] = [Math.min(...indexes), Math.max(...indexes)]
+  const all = [...events, ...await firstLeaves(db, logs.slice(oldest + 1, newest + 1))]
+  const said = await listSaid(db, all.map((event) => event.id))
   const receipts: Receipt[] = []
-  for (const event of events.toSorted((a, b) => a.leafIndex! - b.leafIndex!)) receipts.push(await receiptOf(db, head, event, said))
-  const printed = printCertificate(sha256, head.note, receipts)
+  for (const event of all.toSorted((a, b) => a.leafIndex! - b.leafIndex!)) {
+    const log = logHolding(logs, event.leafIndex)!
+    const receipt = await receiptOf(db, log, event, said)
+    receipts.push(log === logs[newest] ? receipt : { ...receipt, log: log.origin })
+  }
+  const printed = printCertificate(sha256, logs[newest]!.note, receipts)
   if (!printed.ok) throw new Error(`the certificate of ${task.id} does not hold: ${printed.refusal.kind}: ${printed.refusal.detail}`)
   return printed.value
 }
@@ -43,20 +52,26 @@ async function eventsFor(db: Db, task: TaskId): Promise<readonly StoredEvent[]> 
 
 const leaseOf = (event: StoredEvent): string | null => (JSON.parse(event.text) as EventLeaf).lease
 
-async function receiptOf(db: Db, head: LogHead, event: StoredEvent, said: ReadonlyMap<EventId, readonly Said[]>): Promise<Receipt> {
-  const proof = await inclusionOf(db, head, event.leafIndex!)
+/** What each of these logs says of the one before it: the first leaf of every log but the very first. */
+async function firstLeaves(db: Db, logs: readonly ReadableLog[]): Promise<readonly StoredEvent[]> {
+  return (await Promise.all(logs.map(({ stream, firstLeaf }) => listLeaves(db, stream, { from: firstLeaf, count: 1 })))).flat()
+}
+
+async function receiptOf(db: Db, log: ReadableLog, event: StoredEvent, said: ReadonlyMap<EventId, readonly Said[]>): Promise<Receipt> {
+  const index = event.leafIndex! - log.firstLeaf
+  const proof = await inclusionOf(db, log, index)
   const disclosures = Object.fromEntries((said.get(event.id) ?? []).map((one): [string, Disclosure] => [
     one.field, { salt: Buffer.from(one.salt).toString('base64url'), value: one.value },
   ]))
-  return { leaf: event.text, index: event.leafIndex!, proof: proof.map((hash) => Buffer.from(hash).toString('base64')), ...(Object.keys(disclosures).length === 0 ? {} : { disclosures }) }
+  return { leaf: event.text, index, proof: proof.map((hash) => Buffer.from(hash).toString('base64')), ...(Object.keys(disclosures).length === 0 ? {} : { disclosures }) }
 }
 
-async function inclusionOf(db: Db, head: LogHead, index: number): Promise<readonly Uint8Array[]> {
+async function inclusionOf(db: Db, log: ReadableLog, index: number): Promise<readonly Uint8Array[]> {
   const tiles = new Map<string, Uint8Array>()
   const nameOf = (tile: TileId): string => `${tile.level}/${tile.index}`
-  for (const tile of tilesForInclusion(index, head.size)) {
-    const hashes = await readTile(db, head.stream, tile.level, tile.index)
+  for (const tile of tilesForInclusion(index, log.size)) {
+    const hashes = await tileOfLog(db, log, tile.level, tile.index)
     if (hashes !== undefined) tiles.set(nameOf(tile), hashes)
   }
-  return inclusionFromTiles(sha256, (tile) => tiles.get(nameOf(tile)), index, head.size)
+  return inclusionFromTiles(sha256, (tile) => tiles.get(nameOf(tile)), index, log.size)
 }

@@ -6,8 +6,8 @@ import { canonical } from '@writ/ledger/canonical'
 import { commit } from '@writ/ledger/commitment'
 import { MOST_ENTRY_BYTES } from '@writ/ledger/entries'
 import { leafHash } from '@writ/ledger/hash'
-import { insertEvent, insertEventSaid } from '../store/events.ts'
-import type { Tx } from './tx.ts'
+import { insertEvents, insertEventSaid, type NewEvent, type Said } from '../store/events.ts'
+import type { ChangeContext, Tx } from './tx.ts'
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
 
@@ -19,12 +19,24 @@ export type Appended = { readonly id: EventId; readonly leafHash: Uint8Array }
  * event its place in the log later.
  */
 export async function append(tx: Tx, now: EpochMs, draft: EventDraft): Promise<Appended> {
-  const { entropy, eventMac } = tx.context
+  return (await appendAll(tx, now, [draft]))[0]!
+}
+
+/** The same of several, in their order and in one statement. */
+export async function appendAll(tx: Tx, now: EpochMs, drafts: readonly EventDraft[]): Promise<readonly Appended[]> {
+  if (drafts.length === 0) return []
+  const events = drafts.map((draft) => eventOf(tx.context, now, draft))
+  await insertEvents(tx.db, events)
+  for (const { leaf, said } of events) if (said.length > 0) await insertEventSaid(tx.db, leaf.id, said)
+  return events.map(({ leaf, leafHash: hashed }) => ({ id: leaf.id, leafHash: hashed }))
+}
+
+function eventOf({ entropy, eventMac }: ChangeContext, now: EpochMs, draft: EventDraft): NewEvent & { readonly said: readonly Said[] } {
   const said = Object.entries(draft.said ?? {}).map(([field, value]) => ({ field, value, salt: entropy.bytes(32) }))
   const leaf: EventLeaf = {
     v: 1,
     id: mintId('event', now, entropy.bytes(10)),
-    stream: EVENT_TYPES[draft.type].stream,
+    stream: draft.stream ?? EVENT_TYPES[draft.type].stream,
     type: draft.type,
     at: now,
     actor: draft.actor,
@@ -38,8 +50,5 @@ export async function append(tx: Tx, now: EpochMs, draft: EventDraft): Promise<A
   const bytes = Buffer.from(text, 'utf8')
   // INVARIANT: one leaf that is too long would keep its whole bundle from ever being served.
   if (bytes.length > MOST_ENTRY_BYTES) throw new RangeError(`a \`${draft.type}\` event of ${bytes.length} bytes does not fit an entry of the log`)
-  const hashed = leafHash(sha256, bytes)
-  await insertEvent(tx.db, { leaf, text, leafHash: hashed, mac: eventMac.macOf(bytes) })
-  if (said.length > 0) await insertEventSaid(tx.db, leaf.id, said)
-  return { id: leaf.id, leafHash: hashed }
+  return { leaf, text, leafHash: leafHash(sha256, bytes), mac: eventMac.macOf(bytes), said }
 }

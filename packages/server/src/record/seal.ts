@@ -47,7 +47,7 @@ type SealRefusal = { readonly kind: 'head_moved' | 'already_placed' }
  */
 export const sealBatch = change('log.seal', async (tx: Tx, input: SealInput) => {
   if (!(await moveLog(tx.db, input.from, input.to))) return refuse<SealRefusal>({ kind: 'head_moved' })
-  const placed = await placeEvents(tx.db, input.from.stream, input.from.size, input.seqs)
+  const placed = await placeEvents(tx.db, input.from.stream, input.from.firstLeaf + input.from.size, input.seqs)
   if (placed !== input.seqs.length) return refuse<SealRefusal>({ kind: 'already_placed' })
   await writeTiles(tx.db, input.from.stream, input.tiles)
   await insertCheckpoint(tx.db, input.from.stream, input.to)
@@ -56,10 +56,7 @@ export const sealBatch = change('log.seal', async (tx: Tx, input: SealInput) => 
 })
 
 export const startLog = change('log.start', async (tx: Tx, head: LogHead) => {
-  if ((await findLog(tx.db, head.stream)) === undefined) {
-    await insertLog(tx.db, head)
-    await insertCheckpoint(tx.db, head.stream, head)
-  }
+  if (await insertLog(tx.db, head)) await insertCheckpoint(tx.db, head.stream, head)
   return ok(null)
 })
 
@@ -90,7 +87,9 @@ export async function isKeyOfLog(needs: Pick<SealNeeds, 'store' | 'signers'>, st
 export async function openLog(needs: SealNeeds, stream: Stream, origin: string): Promise<void> {
   const key = toVerifierKey(sha256, origin, needs.signers[stream].publicKey())
   const root = appendToTiles(sha256, EMPTY_EDGE, []).root
-  await needs.store.change(startLog, { stream, origin, vkey: printVerifierKey(key), size: 0, note: sign(needs, stream, key, { origin, size: 0, root }), signedAt: needs.clock.now() })
+  await needs.store.change(startLog, {
+    stream, origin, vkey: printVerifierKey(key), size: 0, note: signCheckpoint(needs.signers[stream], key, { origin, size: 0, root }), signedAt: needs.clock.now(), firstLeaf: 0,
+  })
   if (!(await isKeyOfLog(needs, stream))) throw new Error(`the ${stream} log was opened by a server with another key`)
 }
 
@@ -108,7 +107,7 @@ export async function sealOnce(needs: SealNeeds, stream: Stream): Promise<number
   const key = parseVerifierKey(sha256, head.vkey)
   if (!key.ok) throw new Error(`the ${stream} log has no readable key`)
   const size = head.size + events.length
-  const to = { size, note: sign(needs, stream, key.value, { origin: head.origin, size, root: appended.root }), signedAt: needs.clock.now() }
+  const to = { size, note: signCheckpoint(needs.signers[stream], key.value, { origin: head.origin, size, root: appended.root }), signedAt: needs.clock.now() }
   failpoint('log.seal.before_commit')
   const sealed = await needs.store.change(sealBatch, { from: head, to, seqs: events.map((event) => event.seq), tiles: appended.changed.map(toStored) })
   failpoint('log.seal.after_commit')
@@ -141,9 +140,9 @@ async function readEdge(db: Db, head: LogHead): Promise<TileEdge | undefined> {
   return { size: head.size, tiles }
 }
 
-function sign(needs: SealNeeds, stream: Stream, key: VerifierKey, at: { readonly origin: string; readonly size: number; readonly root: Uint8Array }): string {
+export function signCheckpoint(signer: Signer, key: VerifierKey, at: { readonly origin: string; readonly size: number; readonly root: Uint8Array }): string {
   const text = printCheckpoint({ ...at, extensions: [] })
-  return signedBy(key, text, needs.signers[stream].sign(Buffer.from(text, 'utf8')))
+  return signedBy(key, text, signer.sign(Buffer.from(text, 'utf8')))
 }
 
 const toStored = (tile: Tile): StoredTile => ({ level: tile.level, index: tile.index, hashes: tile.hashes })

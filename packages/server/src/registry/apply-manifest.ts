@@ -6,8 +6,9 @@ import { PROFILES } from '@writ/domain/profile'
 import { toIso, type EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { findCredentialByThumbprint, listCredentials, lockIdentity, updateIdentity } from '../store/identities.ts'
+import { findCredentialByThumbprint, lockIdentity, updateIdentity } from '../store/identities.ts'
 import { findTriggerHook, insertTriggerHook } from '../store/installation.ts'
+import { liveEvidence, settleBindings, textOfBindings } from './bindings.ts'
 import type { IdentityDraft } from './draft.ts'
 import { describe, registerIn, triggerWatches, type RegisterInput, type RegisterRefusal } from './register.ts'
 
@@ -25,7 +26,6 @@ export type ManifestRefusal =
   | { readonly kind: 'retired'; readonly at: string }
   | { readonly kind: 'named_twice'; readonly at: string }
   | { readonly kind: 'key_not_registered'; readonly at: string }
-  | { readonly kind: 'identity_may_not_be_shared'; readonly at: string }
   /** Not a failure: everything was tried, and is now undone. */
   | { readonly kind: 'dry_run'; readonly changes: readonly ManifestChange[] }
 
@@ -55,7 +55,8 @@ async function applyOne(tx: Tx, input: RegisterInput): Promise<Outcome<ManifestC
   const registered = await registerIn(tx, input)
   if (!registered.ok) return refuse({ ...registered.refusal, at })
   const isDeclined = registered.value.outcome === 'declined'
-  const fields = isDeclined ? [] : fieldsOf(draft).map(([field, to]) => ({ field, from: null, to }))
+  const fields: FieldChange[] = isDeclined ? [] : fieldsOf(draft).map(([field, to]) => ({ field, from: null, to }))
+  if (!isDeclined && draft.bindings !== null) fields.push({ field: 'bindings', from: null, to: textOfBindings((await liveEvidence(tx, input.ids.identity)).bindings) })
   return ok({ spiffeId: at, action: isDeclined ? 'decline' : 'register', fields, hookOf: isDeclined || input.sealedHook === null ? null : input.ids.identity })
 }
 
@@ -64,33 +65,41 @@ async function changeOne(tx: Tx, existing: Identity, input: RegisterInput): Prom
   const at = draft.spiffeId
   if (draft.admission.answer === 'delegated_token') return refuse({ kind: 'already_registered', spiffeId: at, at })
   const before = new Map(fieldsOf(existing))
-  const fields = fieldsOf(draft).filter(([field, to]) => before.get(field) !== to).map(([field, to]) => ({ field, from: before.get(field) ?? null, to }))
+  const fields: FieldChange[] = fieldsOf(draft).filter(([field, to]) => before.get(field) !== to).map(([field, to]) => ({ field, from: before.get(field) ?? null, to }))
   const registeredTo = draft.key === null ? undefined : await findCredentialByThumbprint(tx.db, draft.key.thumbprint)
   if (draft.key !== null && registeredTo?.identity !== existing.id) return refuse({ kind: 'key_not_registered', at })
+  if (draft.bindings !== null) {
+    const settled = await settleBindings(tx, { id: existing.id, class: draft.class }, draft.bindings, input.by, input.now)
+    if (!settled.ok) return refuse({ ...settled.refusal, at })
+    if (settled.value.from !== settled.value.to) fields.push({ field: 'bindings', ...settled.value })
+  }
   if (fields.length === 0) return ok({ spiffeId: at, action: 'none', fields, hookOf: null })
   if (existing.state === 'retired') return refuse({ kind: 'retired', at })
   if (draft.endsAt <= input.now) return refuse({ kind: 'ends_in_the_past', at })
   const watched = await triggerWatches(tx, draft.trigger)
   if (!watched.ok) return refuse({ ...watched.refusal, at })
-  if (!PROFILES[draft.class].mayBeShared && (await countLiveKeys(tx, existing)) > 1) return refuse({ kind: 'identity_may_not_be_shared', at })
+  if (!PROFILES[draft.class].mayBeShared && (await countEvidence(tx, existing)) > 1) return refuse({ kind: 'identity_may_not_be_shared', at })
   const newHook = draft.trigger.kind === 'webhook' && (await findTriggerHook(tx.db, existing.id)) === undefined ? input.sealedHook : null
   // Sealed for the identity that the caller saw: one that was registered since then has another id.
   if (newHook !== null && input.ids.identity !== existing.id) return refuse({ kind: 'already_registered', spiffeId: at, at })
   if (newHook !== null) await insertTriggerHook(tx.db, existing.id, newHook, input.now)
-  const { admission: _answer, key: _key, ...terms } = draft
+  const { admission: _answer, key: _key, bindings: _bindings, ...terms } = draft
   await updateIdentity(tx.db, { ...existing, ...terms })
   await append(tx, input.now, { type: 'identity.changed', actor: input.by, identity: existing.id, ...describe(draft) })
   return ok({ spiffeId: at, action: 'change', fields, hookOf: newHook === null ? null : existing.id })
 }
 
-const countLiveKeys = async (tx: Tx, { id }: Identity): Promise<number> => (await listCredentials(tx.db, [id])).filter((one) => one.state === 'live').length
+async function countEvidence(tx: Tx, { id }: Identity): Promise<number> {
+  const { keys, bindings } = await liveEvidence(tx, id)
+  return keys.length + bindings.length
+}
 
 async function wasDeclined(tx: Tx, spiffeId: string): Promise<boolean> {
   return (await tx.db.selectFrom('admission').select('id').where('spiffe_id', '=', spiffeId).where('answer', '=', 'delegated_token').executeTakeFirst()) !== undefined
 }
 
 /** The fields as people write them in a manifest, in the order in which a difference is shown. */
-function fieldsOf(of: Omit<IdentityDraft, 'admission' | 'key'>): readonly (readonly [string, string])[] {
+function fieldsOf(of: Omit<IdentityDraft, 'admission' | 'key' | 'bindings'>): readonly (readonly [string, string])[] {
   return [
     ['kind', of.kind],
     ['class', of.class],

@@ -6,11 +6,14 @@ import type { SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs } from '@writ/domain/time'
 import type { Registration } from '@writ/contract/registry'
 import { parseRegisteredKey, type VerificationKey } from '../authenticate/registered-key.ts'
+import type { AskedBinding } from './bindings.ts'
 
 /** What a registration asks for, read once: plain data that crosses to the change. */
 export type IdentityDraft = Omit<Identity, 'id' | 'admission' | 'state' | 'stateReason' | 'registeredAt' | 'lastUsedAt'> & {
   readonly admission: { readonly answer: 'identity' | 'delegated_token'; readonly reason: string }
   readonly key: VerificationKey | null
+  /** Null where nothing was said of bindings. */
+  readonly bindings: readonly AskedBinding[] | null
 }
 
 export type DraftRefusal = { readonly kind: 'bad_field'; readonly field: string; readonly message: string }
@@ -35,6 +38,7 @@ export function toDraft(registration: Registration): Outcome<IdentityDraft, Draf
     endsAt: epochMs(Date.parse(registration.ends_at)),
     trigger: registration.trigger,
     key: key === null ? null : key.value,
+    bindings: registration.bindings ?? null,
   })
 }
 

@@ -8,10 +8,13 @@ import type { EpochMs } from '@writ/domain/time'
 import type { VerificationKey } from '../authenticate/registered-key.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { findBackend, findIssuer } from '../store/backends.ts'
+import { revokeEvidence } from '../revoke/revoke-evidence.ts'
+import { findBackend } from '../store/backends.ts'
 import { findIdentity, insertCredential, insertIdentity, listCredentials, lockIdentity, revokeCredential } from '../store/identities.ts'
 import { insertTriggerHook } from '../store/installation.ts'
-import { findOpenFinding, insertFinding } from '../store/watches.ts'
+import { findIssuer } from '../store/issuers.ts'
+import { raiseSecondWorkload } from '../watch/second-workload.ts'
+import { liveEvidence, settleBindings, type SettleRefusal } from './bindings.ts'
 import type { IdentityDraft } from './draft.ts'
 
 /** Ids and secrets are minted by the caller, so that the change is a function of its input. */
@@ -29,6 +32,7 @@ export type RegisterRefusal =
   | { readonly kind: 'ends_in_the_past' }
   | { readonly kind: 'trigger_watches_nothing'; readonly what: 'backend' | 'issuer'; readonly name: string }
   | { readonly kind: 'key_in_use' }
+  | SettleRefusal
 
 export type Registered = { readonly outcome: 'registered' | 'declined'; readonly admission: AdmissionId; readonly identity: IdentityId | null }
 
@@ -56,16 +60,18 @@ export async function registerIn(tx: Tx, input: RegisterInput): Promise<Outcome<
     const added = await addKeyIn(tx, { identity: ids.identity, credential: ids.credential, key: draft.key, by: input.by, now })
     if (!added.ok) return added
   }
+  const bound = draft.bindings === null ? ok(null) : await settleBindings(tx, { id: ids.identity, class: draft.class }, draft.bindings, input.by, now)
+  if (!bound.ok) return bound
   return ok({ outcome: 'registered', admission: ids.admission, identity: ids.identity })
 }
 
 function identityOf({ draft, ids, now }: RegisterInput): Identity {
-  const { admission: _answer, key: _key, ...fields } = draft
+  const { admission: _answer, key: _key, bindings: _bindings, ...fields } = draft
   return { ...fields, id: ids.identity, admission: ids.admission, state: 'active', stateReason: 'registered', registeredAt: now, lastUsedAt: null }
 }
 
 /** The facts of an identity as events tell them; who owns it is personal, what it is for is free text. */
-export function describe(draft: Omit<IdentityDraft, 'admission' | 'key'>, more: Readonly<Record<string, string>> = {}) {
+export function describe(draft: Omit<IdentityDraft, 'admission' | 'key' | 'bindings'>, more: Readonly<Record<string, string>> = {}) {
   return {
     facts: {
       spiffe_id: draft.spiffeId, kind: draft.kind, class: draft.class, environment: draft.environment, system_scope: draft.systemScope,
@@ -96,7 +102,7 @@ async function addKeyIn(tx: Tx, input: NewKey): Promise<Outcome<null, { readonly
   return ok(null)
 }
 
-export type AddKeyInput = NewKey & { readonly replace: boolean; readonly finding: FindingId }
+export type AddKeyInput = NewKey & { readonly replace: boolean }
 export type AddKeyRefusal = { readonly kind: 'no_such_identity' } | { readonly kind: 'identity_retired' } | { readonly kind: 'key_in_use' }
 
 /** `shared`: refused, and kept as a finding (WID-2); it is a value and not a refusal so that the finding is kept. */
@@ -106,29 +112,14 @@ export const addKey = change('credential.add', async (tx: Tx, input: AddKeyInput
   const identity = await lockIdentity(tx, input.identity)
   if (identity === undefined) return refuse<AddKeyRefusal>({ kind: 'no_such_identity' })
   if (identity.state === 'retired') return refuse<AddKeyRefusal>({ kind: 'identity_retired' })
-  const live = (await listCredentials(tx.db, [identity.id])).filter((one) => one.state === 'live')
-  if (input.replace) {
-    for (const one of live) {
-      await revokeCredential(tx.db, one.id, input.now)
-      await append(tx, input.now, { type: 'credential.revoked', actor: input.by, identity: identity.id, facts: { credential: one.id, thumbprint: one.thumbprint, because: 'replaced' } })
-    }
-  } else if (live.length > 0 && !PROFILES[identity.class].mayBeShared) {
-    return ok<AddedKey>({ outcome: 'shared', finding: await raiseShared(tx, identity, input) })
+  if (input.replace) await revokeEvidence(tx, identity.id, { by: input.by, now: input.now, because: 'replaced' })
+  const { keys, bindings } = await liveEvidence(tx, identity.id)
+  if (keys.length + bindings.length > 0 && !PROFILES[identity.class].mayBeShared) {
+    return ok<AddedKey>({ outcome: 'shared', finding: await raiseSecondWorkload(tx, identity, { second_key: input.key.thumbprint }, input.now) })
   }
   const added = await addKeyIn(tx, input)
   return added.ok ? ok<AddedKey>({ outcome: 'added' }) : refuse<AddKeyRefusal>(added.refusal)
 })
-
-async function raiseShared(tx: Tx, identity: Identity, input: AddKeyInput): Promise<FindingId> {
-  const open = await findOpenFinding(tx.db, 'shared_identity', identity.id)
-  if (open !== undefined) return open
-  const evidence = { second_key: input.key.thumbprint, class: identity.class }
-  await insertFinding(tx.db, { id: input.finding, kind: 'shared_identity', subject: identity.id, identity: identity.id, evidence, state: 'open', raisedAt: input.now })
-  await append(tx, input.now, {
-    type: 'finding.raised', actor: { kind: 'writ', id: 'writ' }, identity: identity.id, facts: { finding: input.finding, kind: 'shared_identity', ...evidence },
-  })
-  return input.finding
-}
 
 type RevokeKeyInput = { readonly identity: IdentityId; readonly credential: string; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
 

@@ -1,11 +1,11 @@
 import type { EventActor } from '@writ/domain/event'
-import type { BackendId, IssuerId } from '@writ/domain/id'
+import type { BackendId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { changeIdentityState } from '../revoke/stop-identity.ts'
-import { countOpenLeases, findBackend, findIssuer, insertBackend, insertIssuer, markBackendRemoved, markIssuerRemoved, setNextBackendSecret, takeNextBackendSecret, type Backend } from '../store/backends.ts'
+import { countOpenLeases, findBackend, insertBackend, markBackendRemoved, setNextBackendSecret, takeNextBackendSecret, type Backend } from '../store/backends.ts'
 import { listTriggeredBy } from '../store/identities.ts'
 
 /** Back ends and trusted issuers: what identities hang from, and whose removal retires them (INV-5). */
@@ -15,7 +15,7 @@ export type WatchedRefusal =
   | { readonly kind: 'already_removed' }
   | { readonly kind: 'leases_open'; readonly count: number }
 
-type Removal = { readonly reference: string; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
+export type Removal = { readonly reference: string; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
 
 export const addBackend = change('backend.add', async (tx: Tx, input: { readonly backend: Backend; readonly by: EventActor; readonly cycleMs: number }) => {
   const { backend } = input
@@ -59,24 +59,8 @@ export const removeBackend = change('backend.remove', async (tx: Tx, input: Remo
   return ok(backend.id)
 })
 
-export const trustIssuer = change('issuer.trust', async (tx: Tx, input: { readonly id: IssuerId; readonly url: string; readonly by: EventActor; readonly now: EpochMs }) => {
-  if ((await findIssuer(tx.db, input.url)) !== undefined) return refuse<WatchedRefusal>({ kind: 'already_exists' })
-  await insertIssuer(tx.db, { id: input.id, url: input.url, state: 'trusted', trustedAt: input.now })
-  await append(tx, input.now, { type: 'issuer.trusted', actor: input.by, facts: { issuer: input.id, url: input.url } })
-  return ok(input.id)
-})
-
-export const removeIssuer = change('issuer.remove', async (tx: Tx, input: Removal) => {
-  const issuer = await findIssuer(tx.db, input.reference)
-  if (issuer === undefined) return refuse<WatchedRefusal>({ kind: 'no_such_thing' })
-  if (issuer.state === 'removed') return refuse<WatchedRefusal>({ kind: 'already_removed' })
-  await markIssuerRemoved(tx.db, issuer.id, input.now)
-  await append(tx, input.now, { type: 'issuer.removed', actor: input.by, facts: { issuer: issuer.id, url: issuer.url }, said: { reason: input.reason } })
-  await fireTriggers(tx, 'issuer_removed', issuer.url, input.now)
-  return ok(issuer.id)
-})
-
-async function fireTriggers(tx: Tx, kind: 'backend_removed' | 'issuer_removed', on: string, now: EpochMs): Promise<void> {
+/** Retires the identities whose trigger watches this thing. */
+export async function fireTriggers(tx: Tx, kind: 'backend_removed' | 'issuer_removed', on: string, now: EpochMs): Promise<void> {
   for (const identity of await listTriggeredBy(tx.db, kind, on)) {
     await changeIdentityState(tx, identity, { change: 'retire', event: 'identity.trigger_fired', by: { kind: 'writ', id: 'writ' }, reason: `${kind} ${on}`, now })
   }

@@ -3,10 +3,12 @@ import type { IdentityId, TaskId } from '@writ/domain/id'
 import { dueReason, type EndReason } from '@writ/domain/task'
 import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
 import { ok, refuse } from '@writ/domain/outcome'
+import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { listLeasesOf, markLeaseWithdrawing } from '../store/leases.ts'
 import { findTask, listChildIds, listOpenTaskIds, lockTask, markTaskEnding, setCallsUsed } from '../store/tasks.ts'
+import { stopTokensOf } from '../store/tokens.ts'
 import { closeTaskIfDone } from './close-task.ts'
 
 /** A mint that has not come back by then never will: its connection has timed out long before. */
@@ -16,8 +18,8 @@ export const LONGEST_MINT = milliseconds(15_000)
 export type Ending = { readonly because: EndReason; readonly by: EventActor; readonly now: EpochMs; readonly why?: string }
 
 /**
- * Ends an open task: from the commit on it may do nothing, and every lease beneath, listed or not, is due for withdrawal (law 7).
- * Children first, so that no descendant outlives its parent by a crash in between. False when it was not open.
+ * Ends an open task: from the commit on it may do nothing, its access tokens are refused, and every lease beneath, listed or not, is due for
+ * withdrawal (law 7). Children first, so that no descendant outlives its parent by a crash in between. False when it was not open.
  */
 export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boolean> {
   const task = await lockTask(tx, id)
@@ -29,7 +31,7 @@ export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boo
   await markTaskEnding(tx.db, id, ending.because, ending.now)
   await append(tx, ending.now, {
     type: 'task.ended', actor: ending.by, task: id, identity: task.identity,
-    facts: { reason: ending.because, calls_used: task.callsUsed, by: ending.by.kind },
+    facts: { reason: ending.because, calls_used: task.callsUsed, by: ending.by.kind, widened: task.widenings },
     ...(ending.why === undefined ? {} : { said: { why: ending.why } }),
   })
   for (const lease of await listLeasesOf(tx.db, [id])) {
@@ -38,7 +40,9 @@ export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boo
     const dueAt = lease.state === 'live' ? ending.now : plus(lease.intendedAt, LONGEST_MINT)
     await markLeaseWithdrawing(tx.db, lease.id, ending.now, dueAt)
   }
+  await stopTokensOf(tx.db, id, ending.now)
   await closeTaskIfDone(tx, id, ending.now)
+  failpoint('task.ended.before_commit')
   return true
 }
 

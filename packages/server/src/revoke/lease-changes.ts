@@ -7,7 +7,7 @@ import { sql, type SqlBool } from 'kysely'
 import type { Withdrawal } from '../connectors/connector.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { keepSurvey, lockLease, markLeaseEnded, markLeaseStuck, markLeaseWithdrawing, markWithdrawalFailed, parseLeaseRow, type StoredLease } from '../store/leases.ts'
+import { keepSurvey, lockLease, moveClaims, markLeaseEnded, markLeaseStuck, markLeaseWithdrawing, markWithdrawalFailed, parseLeaseRow, type StoredLease } from '../store/leases.ts'
 import { lockIdentity } from '../store/identities.ts'
 import { claimDue } from '../store/row-locks.ts'
 import { lockTask } from '../store/tasks.ts'
@@ -47,6 +47,14 @@ export const claimLeases = change('lease.claim', async (tx: Tx, input: ClaimInpu
     claimed.push({ ...lease, stopAt: lease.stopAt ?? input.now })
   }
   return ok(claimed)
+})
+
+type HoldInput = { readonly leases: readonly LeaseId[]; readonly held: EpochMs; readonly until: EpochMs }
+
+/** Keeps leases, claimed until `held`, that a slow back end still has in hand, from other servers. What was recorded of one meanwhile stands. */
+export const holdLeases = change('lease.hold', async (tx: Tx, input: HoldInput) => {
+  await moveClaims(tx.db, input.leases, input.held, input.until)
+  return ok(null)
 })
 
 type OnItsOwn = { readonly now: EpochMs; readonly until: EpochMs }

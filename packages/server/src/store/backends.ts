@@ -1,9 +1,9 @@
-import type { BackendId, IssuerId } from '@writ/domain/id'
+import type { BackendId } from '@writ/domain/id'
 import type { BackendSettings, Template } from '@writ/domain/template'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import { fromJsonText, toJsonText } from './json.ts'
-import type { BackendRow, IssuerRow, Tables } from './tables.ts'
+import type { BackendRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
 
@@ -84,25 +84,4 @@ export async function takeNextBackendSecret(db: Db, id: BackendId, now: EpochMs)
   const taken = await db.updateTable('backend').set((eb) => ({ sealed_secret: eb.ref('next_sealed_secret').$notNull(), next_sealed_secret: null, secret_rotated_at: now }))
     .where('id', '=', id).where('next_sealed_secret', 'is not', null).returning('id').execute()
   return taken.length > 0
-}
-
-export type Issuer = { readonly id: IssuerId; readonly url: string; readonly state: 'trusted' | 'removed'; readonly trustedAt: EpochMs }
-
-const parseIssuerRow = (row: IssuerRow): Issuer => ({ id: row.id as IssuerId, url: row.url, state: row.state as 'trusted' | 'removed', trustedAt: epochMs(row.trusted_at) })
-
-export async function insertIssuer(db: Db, issuer: Issuer): Promise<void> {
-  await db.insertInto('issuer').values({ id: issuer.id, url: issuer.url, state: issuer.state, trusted_at: issuer.trustedAt, removed_at: null }).execute()
-}
-
-export async function findIssuer(db: Db, reference: string): Promise<Issuer | undefined> {
-  const row = await db.selectFrom('issuer').selectAll().where((eb) => eb.or([eb('id', '=', reference), eb('url', '=', reference)])).executeTakeFirst()
-  return row && parseIssuerRow(row)
-}
-
-export async function listIssuers(db: Db): Promise<readonly Issuer[]> {
-  return (await db.selectFrom('issuer').selectAll().orderBy('url').execute()).map(parseIssuerRow)
-}
-
-export async function markIssuerRemoved(db: Db, id: IssuerId, now: EpochMs): Promise<void> {
-  await db.updateTable('issuer').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
 }

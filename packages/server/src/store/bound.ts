@@ -1,9 +1,11 @@
 import {
-  Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdapter, SqliteQueryCompiler, type CompiledQuery, type DatabaseConnection, type QueryResult,
+  InsertQueryNode, Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdapter, SqliteQueryCompiler, ValuesNode,
+  type CompiledQuery, type DatabaseConnection, type QueryResult, type RootOperationNode,
 } from 'kysely'
 import type { Dialect } from './dialect.ts'
 
-export type Execute = (sql: string, parameters: readonly unknown[]) => Promise<QueryResult<unknown>>
+/** `rows`: how many rows the statement writes unless it fails, where that is all that its answer can say. */
+export type Execute = (sql: string, parameters: readonly unknown[], rows?: number) => Promise<QueryResult<unknown>>
 
 export type Bound<DB> = {
   readonly db: Kysely<DB>
@@ -29,7 +31,7 @@ export function bind<DB>(dialect: Dialect['name'], execute: Execute): Bound<DB> 
   const connection: DatabaseConnection = {
     executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
       if (ended) throw new Error('a statement after the end of its change: an await is missing')
-      return await execute(query.sql, checkedParameters(query.parameters)) as QueryResult<R>
+      return await execute(query.sql, checkedParameters(query.parameters), rowsWritten(query.query)) as QueryResult<R>
     },
     streamQuery: () => { throw new Error('rows are not streamed') },
   }
@@ -52,6 +54,12 @@ export function bind<DB>(dialect: Dialect['name'], execute: Execute): Bound<DB> 
     },
   })
   return { db, end: () => { ended = true } }
+}
+
+/** A plain `insert ... values`: it returns nothing and leaves no row out. */
+function rowsWritten(query: RootOperationNode): number | undefined {
+  if (!InsertQueryNode.is(query) || query.returning !== undefined || query.onConflict !== undefined) return undefined
+  return query.values !== undefined && ValuesNode.is(query.values) ? query.values.values.length : undefined
 }
 
 /** What both databases take and give back alike; anything else would be stored differently by one of them. */

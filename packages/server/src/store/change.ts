@@ -16,6 +16,9 @@ export type TxOf<DB, Context> = {
  * A named function from plain data to an outcome, run in one transaction. It awaits nothing but `tx.db`, and its input and value survive
  * a structured clone: on SQLite it runs in another thread. On PostgreSQL it may run again after a deadlock, so all that it does is
  * a function of its input and the tables. A refusal or a thrown error leaves nothing of it behind.
+ *
+ * A guard that refuses ends the change: on PostgreSQL it may be heard of only at a later statement, or at the commit, so nothing catches
+ * `RuleBroken`. Who wants to know whether a row is there asks, or inserts with `on conflict do nothing`.
  */
 export type Change<Tx, Input, Value, Refusal> = {
   readonly name: string

@@ -1,4 +1,4 @@
-import { anyTransition, checkedName, quoted, type Dialect } from './dialect.ts'
+import { anyTransition, checkedName, oneUp, quoted, type Dialect } from './dialect.ts'
 
 /** Carries the rule's name in the error's `constraint` field, as a check constraint does (SQLSTATE 23514). */
 const REFUSE_FUNCTION = `
@@ -50,4 +50,10 @@ export const postgresDialect: Dialect = {
     refuseWhen(rule, beforeUpdate, table,
       `new.${checkedName(column)} is distinct from old.${column} and not (${anyTransition(column, transitions)})`),
   ],
+  onlyCounted: (table, counted, rule) => {
+    const [column, counter] = [checkedName(counted.column), checkedName(counted.counter)]
+    const changes = `new.${column} is distinct from old.${column}`
+    return [refuseWhen(rule, beforeUpdate, table, `(${changes} or new.${counter} <> old.${counter}) and not (${changes} and ${oneUp(counted)})`)]
+  },
+  dropGuard: (table, rule) => [`drop trigger ${checkedName(rule)} on ${checkedName(table)}`],
 }

@@ -1,4 +1,4 @@
-import { anyTransition, checkedName, quoted, type Dialect } from './dialect.ts'
+import { anyTransition, checkedName, oneUp, quoted, type Dialect } from './dialect.ts'
 
 /** `is not` is SQLite's null-safe inequality; `raise(abort)` undoes the statement and leaves the transaction open. */
 const refuseWhen = (rule: string, moment: string, table: string, condition: string | null): string => [
@@ -35,4 +35,10 @@ export const sqliteDialect: Dialect = {
   onlyTransitions: (table, column, transitions, rule) => [
     refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} is not old.${column} and not (${anyTransition(column, transitions)})`),
   ],
+  onlyCounted: (table, counted, rule) => {
+    const { column, counter } = counted
+    const changes = `new.${column} is not old.${column}`
+    return [refuseWhen(rule, beforeUpdateOf([column, counter]), table, `(${changes} or new.${counter} <> old.${counter}) and not (${changes} and ${oneUp(counted)})`)]
+  },
+  dropGuard: (_table, rule) => [`drop trigger ${checkedName(rule)}`],
 }

@@ -1,6 +1,9 @@
 /** Allowed moves of a state column, as `[from, to]`. */
 export type Transition = readonly [from: string, to: string]
 
+/** A column whose changes another one counts, and the state in which it may change. */
+export type Counted = { readonly column: string; readonly counter: string; readonly state: string; readonly while: string }
+
 /**
  * What differs between the two databases, and nothing else: types and guards for migrations, and the words that lock rows.
  * There is one object of this type per database, in `dialect-sqlite.ts` and `dialect-postgres.ts`.
@@ -38,6 +41,10 @@ export type Dialect = {
   readonly bornNull: (table: string, columns: readonly string[], rule: string) => readonly string[]
   /** The column changes only along these transitions; to stay as it is, is always allowed. */
   readonly onlyTransitions: (table: string, column: string, transitions: readonly Transition[], rule: string) => readonly string[]
+  /** The column changes only while the state is this one, and its counter with it, one up. */
+  readonly onlyCounted: (table: string, counted: Counted, rule: string) => readonly string[]
+  /** Takes away a guard made by one function above as one trigger, so that a later migration can put another in its place. */
+  readonly dropGuard: (table: string, rule: string) => readonly string[]
 }
 
 const NAME = /^[a-z][a-z0-9_]{0,62}$/
@@ -55,3 +62,7 @@ export function anyTransition(column: string, transitions: readonly Transition[]
   const moves = transitions.map(([from, to]) => `(old.${column} = ${quoted(from)} and new.${column} = ${quoted(to)})`)
   return moves.length === 0 ? '1 = 0' : moves.join(' or ')
 }
+
+/** Whether the counter went one up, in the right state; the same in both databases. */
+export const oneUp = ({ counter, state, while: during }: Counted): string =>
+  `new.${counter} = old.${counter} + 1 and old.${state} = ${quoted(during)} and new.${state} = ${quoted(during)}`

@@ -11,20 +11,20 @@ export type NewEvent = { readonly leaf: EventLeaf; readonly text: string; readon
 /** One field of personal or free text, to which a leaf commits. */
 export type Said = { readonly field: string; readonly salt: Uint8Array; readonly value: string }
 
-export async function insertEvent(db: Db, event: NewEvent): Promise<void> {
-  const { leaf } = event
-  await db.insertInto('event').values({
+/** In the order in which they are given. */
+export async function insertEvents(db: Db, events: readonly NewEvent[]): Promise<void> {
+  await db.insertInto('event').values(events.map(({ leaf, text, leafHash, mac }) => ({
     id: leaf.id,
     stream: leaf.stream,
     type: leaf.type,
     at: leaf.at,
     task_id: leaf.task,
     identity_id: leaf.identity,
-    leaf: event.text,
-    leaf_hash: event.leafHash,
-    mac: event.mac,
+    leaf: text,
+    leaf_hash: leafHash,
+    mac,
     leaf_index: null,
-  }).execute()
+  }))).execute()
 }
 
 export async function insertEventSaid(db: Db, event: EventId, said: readonly Said[]): Promise<void> {
@@ -65,12 +65,13 @@ function parseEventRow(row: EventRow & { readonly seq: number }): StoredEvent {
 
 const isNotRefused = sql<SqlBool>`(leaf_index is null or leaf_index >= 0)`
 
-export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string }
+export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly upToSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string }
 
 /** In the order of writing; with `newest`, the last ones instead of the first. */
 export async function listEvents(db: Db, page: EventPage): Promise<readonly StoredEvent[]> {
   let query = db.selectFrom('event').selectAll().where(isNotRefused).orderBy('seq', page.newest ? 'desc' : 'asc').limit(page.limit)
   if (page.afterSeq !== undefined) query = query.where('seq', '>', page.afterSeq)
+  if (page.upToSeq !== undefined) query = query.where('seq', '<=', page.upToSeq)
   if (page.stream !== undefined) query = query.where('stream', '=', page.stream)
   if (page.task !== undefined) query = query.where('task_id', '=', page.task)
   const events = (await query.execute()).map((row) => parseEventRow(row as EventRow & { seq: number }))

@@ -156,6 +156,19 @@ export async function listCredentials(db: Db, identities: readonly IdentityId[])
   }))
 }
 
+export type LiveKey = Pick<Credential, 'id' | 'identity' | 'thumbprint' | 'alg' | 'jwk'> & Pick<Identity, 'class' | 'state'>
+
+/** The keys of this name that are not revoked, with what is asked of their identity at every request: in one question. */
+export async function listLiveKeys(db: Db, spiffeId: SpiffeId): Promise<readonly LiveKey[]> {
+  const rows = await db.selectFrom('credential').innerJoin('identity', 'identity.id', 'credential.identity_id')
+    .select(['credential.id', 'credential.identity_id', 'credential.thumbprint', 'credential.alg', 'credential.jwk', 'identity.class', 'identity.state'])
+    .where('identity.spiffe_id', '=', spiffeId).where('credential.state', '=', 'live').orderBy('credential.id').execute()
+  return rows.map((row) => ({
+    id: row.id as CredentialId, identity: row.identity_id as IdentityId, thumbprint: row.thumbprint, alg: row.alg,
+    jwk: fromJsonText<Record<string, unknown>>(row.jwk), class: row.class as Identity['class'], state: row.state as IdentityState,
+  }))
+}
+
 export async function findCredentialByThumbprint(db: Db, thumbprint: string): Promise<{ readonly identity: string } | undefined> {
   return db.selectFrom('credential').select('identity_id as identity').where('thumbprint', '=', thumbprint).executeTakeFirst()
 }

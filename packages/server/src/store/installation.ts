@@ -13,12 +13,26 @@ export async function findInstallation(db: Db): Promise<Installation | undefined
   return row && { id: row.id, keyCheck: row.key_check }
 }
 
-export async function insertInstallation(db: Db, installation: Installation, now: EpochMs): Promise<void> {
-  await db.insertInto('installation').values({ id: installation.id, singleton: 1, created_at: now, key_check: installation.keyCheck }).execute()
+/** False when another server was first. */
+export async function insertInstallation(db: Db, installation: Installation, now: EpochMs): Promise<boolean> {
+  const inserted = await db.insertInto('installation')
+    .values({ id: installation.id, singleton: 1, created_at: now, key_check: installation.keyCheck, not_before: null })
+    .onConflict((conflict) => conflict.doNothing()).executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n
 }
 
 export async function setKeyCheck(db: Db, keyCheck: string): Promise<void> {
   await db.updateTable('installation').set({ key_check: keyCheck }).execute()
+}
+
+/** Evidence that was made before this instant is refused: a restored store does not know what of it was used. Null without a restore. */
+export async function findNotBefore(db: Db): Promise<EpochMs | null> {
+  const row = await db.selectFrom('installation').select('not_before').executeTakeFirst()
+  return row === undefined || row.not_before === null ? null : epochMs(row.not_before)
+}
+
+export async function setNotBefore(db: Db, notBefore: EpochMs): Promise<void> {
+  await db.updateTable('installation').set({ not_before: notBefore }).execute()
 }
 
 export async function insertOperator(db: Db, operator: { readonly id: OperatorId; readonly name: string; readonly keyHash: Uint8Array }, now: EpochMs): Promise<void> {
@@ -54,15 +68,25 @@ export async function takeProof(db: Db, hash: Uint8Array, expiresAt: EpochMs): P
   return taken.numInsertedOrUpdatedRows === 1n
 }
 
+/** How many are remembered, counted no further than one beyond `most`. */
+export async function countProofs(db: Db, most: number): Promise<number> {
+  const row = await db.selectFrom(db.selectFrom('proof_used').select('hash').limit(most + 1).as('some'))
+    .select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
 /** One row that only a trial of the store writes, in place of the one before. */
 export async function keepTrial(db: Db, filling: string, now: EpochMs): Promise<void> {
   await db.insertInto('idempotency').values({ caller: 'writ', key: 'trial', request_hash: '', change: 'store.try', result: filling, created_at: now })
     .onConflict((conflict) => conflict.columns(['caller', 'key']).doUpdateSet({ result: filling, created_at: now })).execute()
 }
 
-export async function forgetExpired(db: Db, now: EpochMs, replyAge: EpochMs): Promise<void> {
-  await db.deleteFrom('proof_used').where('expires_at', '<', now).execute()
+/** At most so many proofs at once, so that nobody waits long behind it; answers whether there are more. */
+export async function forgetExpired(db: Db, now: EpochMs, replyAge: EpochMs, most: number): Promise<boolean> {
+  const expired = db.selectFrom('proof_used').select('hash').where('expires_at', '<', now).orderBy('expires_at').limit(most)
+  const forgotten = await db.deleteFrom('proof_used').where('hash', 'in', expired).executeTakeFirst()
   await db.deleteFrom('idempotency').where('created_at', '<', replyAge).execute()
+  return forgotten.numDeletedRows >= BigInt(most)
 }
 
 export async function insertTriggerHook(db: Db, identity: string, sealedSecret: string, now: EpochMs): Promise<void> {

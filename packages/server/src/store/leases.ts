@@ -80,12 +80,6 @@ export async function listLeasesOf(db: Db, tasks: readonly TaskId[]): Promise<re
   return rows.map(parseLeaseRow)
 }
 
-/** Whether a lease of the task has no recorded end yet. */
-export async function hasUnendedLease(db: Db, task: TaskId): Promise<boolean> {
-  const row = await db.selectFrom('lease').select('id').where('task_id', '=', task).where('state', 'not in', ['ended', 'stuck']).limit(1).executeTakeFirst()
-  return row !== undefined
-}
-
 export async function markLeaseLive(db: Db, id: LeaseId, control: ControlLogin, now: EpochMs): Promise<void> {
   await db.updateTable('lease')
     .set((eb) => ({ state: 'live', minted_at: now, control: toJsonText(control), due_at: eb.ref('expires_at') })).where('id', '=', id).execute()
@@ -100,6 +94,11 @@ export async function markLeaseWithdrawing(db: Db, id: LeaseId, now: EpochMs, du
 
 export async function setLeaseDue(db: Db, id: LeaseId, dueAt: EpochMs): Promise<void> {
   await db.updateTable('lease').set({ due_at: dueAt }).where('id', '=', id).where('state', '<>', 'ended').execute()
+}
+
+/** Only of those that are still claimed until `held`: a later claim, and the time of the next attempt, are left alone. */
+export async function moveClaims(db: Db, ids: readonly LeaseId[], held: EpochMs, until: EpochMs): Promise<void> {
+  await db.updateTable('lease').set({ due_at: until }).where('id', 'in', ids).where('due_at', '=', held).execute()
 }
 
 export async function markWithdrawalFailed(db: Db, id: LeaseId, failed: { readonly attempts: number; readonly dueAt: EpochMs }): Promise<void> {
@@ -120,6 +119,11 @@ export async function markLeaseEnded(db: Db, id: LeaseId, outcome: LeaseOutcome,
 export async function listOpenHandles(db: Db, backend: BackendId): Promise<ReadonlySet<string>> {
   const rows = await db.selectFrom('lease').select('handle').where('backend_id', '=', backend).where('state', '<>', 'ended').execute()
   return new Set(rows.map((row) => row.handle))
+}
+
+/** Whether any lease, live or ended, has had this handle. */
+export async function isHandleKnown(db: Db, handle: string): Promise<boolean> {
+  return (await db.selectFrom('lease').select('id').where('handle', '=', handle).executeTakeFirst()) !== undefined
 }
 
 export async function keepSurvey(db: Db, id: LeaseId, survey: Survey): Promise<void> {

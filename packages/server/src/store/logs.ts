@@ -5,16 +5,28 @@ import type { Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
 
-/** Where a log stands: its newest checkpoint as a C2SP signed note. */
-export type LogHead = { readonly stream: Stream; readonly origin: string; readonly vkey: string; readonly size: number; readonly note: string; readonly signedAt: EpochMs }
+/** Where a log stands: its newest checkpoint as a C2SP signed note. Its leaf i is the stream's event at `firstLeaf + i`. */
+export type LogHead = {
+  readonly stream: Stream
+  readonly origin: string
+  readonly vkey: string
+  readonly size: number
+  readonly note: string
+  readonly signedAt: EpochMs
+  readonly firstLeaf: number
+}
 
 export async function findLog(db: Db, stream: Stream): Promise<LogHead | undefined> {
   const row = await db.selectFrom('log').selectAll().where('stream', '=', stream).executeTakeFirst()
-  return row && { stream, origin: row.origin, vkey: row.vkey, size: row.size, note: row.note, signedAt: epochMs(row.signed_at) }
+  return row && { stream, origin: row.origin, vkey: row.vkey, size: row.size, note: row.note, signedAt: epochMs(row.signed_at), firstLeaf: row.first_leaf }
 }
 
-export async function insertLog(db: Db, log: LogHead): Promise<void> {
-  await db.insertInto('log').values({ stream: log.stream, origin: log.origin, vkey: log.vkey, size: log.size, note: log.note, signed_at: log.signedAt }).execute()
+/** False when the stream has its log already, also from a server that opened it this moment. */
+export async function insertLog(db: Db, log: LogHead): Promise<boolean> {
+  const inserted = await db.insertInto('log').values({
+    stream: log.stream, origin: log.origin, vkey: log.vkey, size: log.size, note: log.note, signed_at: log.signedAt, first_leaf: log.firstLeaf,
+  }).onConflict((conflict) => conflict.doNothing()).executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n
 }
 
 /** Compare and swap: false when another sealer has moved the head since it was read. */

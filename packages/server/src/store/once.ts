@@ -1,5 +1,6 @@
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { sql, type Kysely } from 'kysely'
+import { failpoint } from '../platform/failpoint.ts'
 import type { Change, TxOf } from './change.ts'
 import type { Done, KeyReused, Once } from './store.ts'
 
@@ -35,6 +36,7 @@ async function runWithKey<DB, Context, Input, Value, Refusal>(
   if (!outcome.ok) return outcome
   const result = JSON.stringify(outcome.value ?? null)
   await storeResult(tx.db, once, result)
+  failpoint('once.kept.before_commit')
   // Read back from its text, so that the first answer and its repeat are the same.
   return ok({ value: JSON.parse(result) as Value, repeated: false })
 }

@@ -14,7 +14,7 @@ const CHECKED = ['fsync', 'full_page_writes', 'synchronous_commit', 'synchronous
 
 /** Throws `UnusableStore` for a server that may lose what it has acknowledged (R8). */
 export async function checkDatabase(ask: Ask, order: CheckOrder): Promise<void> {
-  const rows = await ask('select name, setting from pg_settings where name = any($1)', [CHECKED]) as readonly { name: string; setting: string }[]
+  const rows = await ask('select name, setting from pg_settings where name = any(string_to_array($1, \',\'))', [CHECKED.join(',')]) as readonly { name: string; setting: string }[]
   const unsafe = firstUnsafe(Object.fromEntries(rows.map((row) => [row.name, row.setting])), order.allowMissingChecksums ?? false)
   if (unsafe === undefined) return
   const { setting, found, danger, wayOut } = unsafe

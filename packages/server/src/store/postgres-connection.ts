@@ -1,7 +1,7 @@
-import type { QueryResult } from 'kysely'
-import { Pool, types, type PoolClient, type PoolConfig } from 'pg'
+import { DatabaseError, Pool, types, type PoolClient, type PoolConfig } from 'pg'
 import { StorageUnavailable, type Left } from './faults.ts'
-import { toFault } from './postgres-errors.ts'
+import { StalePlan, toFault } from './postgres-errors.ts'
+import { Flight, type Answer, type ParserOf, type Plans, type Statement } from './postgres-flight.ts'
 import { pulseOf, type Pulse } from './postgres-pulse.ts'
 
 /** R12 answers within 1 s: who waits longer for a connection, new or free, is told that there is none. */
@@ -11,14 +11,15 @@ const LOCK_TIMEOUT_MS = 2000
 const STATEMENT_TIMEOUT_MS = 5000
 const KEEPALIVE_AFTER_MS = 10_000
 
-export type Answer = QueryResult<unknown> & { readonly command: string }
-
-/** Asks on one connection. `left`: what is left of the change should the connection break now; `nothing`, when left out. */
-export type AskOne = (text: string, parameters?: readonly unknown[], left?: Left) => Promise<Answer>
+/**
+ * Asks on one connection, all statements in one round trip. `left`: what is left of the change should the connection break before the
+ * last one is answered; `nothing`, when left out.
+ */
+export type AskAll = (statements: readonly Statement[], left?: Left) => Promise<readonly Answer[]>
 
 export type Connections = {
   /** Lends a connection for as long as the work takes. Throws `StorageUnavailable` when there is none in time. */
-  use<T>(work: (ask: AskOne) => Promise<T>): Promise<T>
+  use<T>(work: (ask: AskAll) => Promise<T>): Promise<T>
   end(): Promise<void>
 }
 
@@ -29,10 +30,9 @@ export function openConnections(url: string, most: number, purpose: Purpose): Co
   const pool = new Pool(configOf(url, most, purpose))
   // An idle connection that the server has ended; the pool has already let go of it.
   pool.on('error', () => {})
-  const pulse = pulseOf(url)
+  const way = { pulse: pulseOf(url), plans: { epoch: 0 } }
   return {
-    use: (work) => lend(pool, (client) =>
-      work((text, parameters = [], left = 'nothing') => ask(client, pulse, { text, parameters, left }))),
+    use: (work) => lend(pool, (client) => work((statements, left = 'nothing') => ask(client, way, statements, left))),
     end: () => pool.end(),
   }
 }
@@ -44,23 +44,28 @@ function configOf(url: string, most: number, purpose: Purpose): PoolConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
     application_name: 'writ',
-    types: { getTypeParser },
   }
   if (purpose === 'migrates') return { ...always, connectionString: url }
   return {
     ...always,
-    connectionString: purpose === 'reads' ? readOnly(url) : url,
+    connectionString: withOptions(url, purpose === 'reads' ? [PLANNED_WITH_VALUES, READ_ONLY] : [PLANNED_WITH_VALUES]),
     lock_timeout: LOCK_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
   }
 }
 
-function readOnly(url: string): string {
-  const reading = new URL(url)
-  const options = reading.searchParams.get('options') ?? ''
-  reading.searchParams.set('options', `${options} -c default_transaction_read_only=on`.trim())
-  return reading.href
+/**
+ * A statement is parsed once on each connection, and planned each time with its values, as if it had no name. A plan for any value would
+ * be made while a table is small and would serve when it is large, and could use no index `where state = 'open'`.
+ */
+const PLANNED_WITH_VALUES = '-c plan_cache_mode=force_custom_plan'
+const READ_ONLY = '-c default_transaction_read_only=on'
+
+function withOptions(url: string, options: readonly string[]): string {
+  const asked = new URL(url)
+  asked.searchParams.set('options', [asked.searchParams.get('options') ?? '', ...options].join(' ').trim())
+  return asked.href
 }
 
 async function lend<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
@@ -89,24 +94,29 @@ async function connect(pool: Pool): Promise<PoolClient> {
   }
 }
 
-type Question = { readonly text: string; readonly parameters: readonly unknown[]; readonly left: Left }
+type Way = { readonly pulse: Pulse; readonly plans: Plans }
 
-async function ask(client: PoolClient, pulse: Pulse, { text, parameters, left }: Question): Promise<Answer> {
+async function ask(client: PoolClient, { pulse, plans }: Way, statements: readonly Statement[], left: Left): Promise<readonly Answer[]> {
+  const flight = new Flight(statements, plans, parserOf)
   try {
-    const { rows, rowCount, command } = await pulse.watch(client, client.query(text, [...parameters]))
-    return { rows, numAffectedRows: BigInt(rowCount ?? 0), command }
+    client.query(flight)
+    return await pulse.watch(client, flight.answered)
   } catch (cause) {
-    throw toFault(cause, left)
+    // A server that says which statement failed has done nothing behind it; one that says nothing may have done them all.
+    const isBeforeLast = cause instanceof DatabaseError && flight.at < statements.length - 1
+    const fault = toFault(cause, isBeforeLast ? 'nothing' : left)
+    if (fault instanceof StalePlan) plans.epoch++
+    throw fault
   }
 }
 
 const OID = { bytea: 17, int8: 20, numeric: 1700 } as const
 
 /** The same values as from SQLite: whole numbers as numbers, bytes as plain bytes. For these connections only; pg's own table is global. */
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+const parserOf: ParserOf = (oid) => {
   if (oid === OID.int8 || oid === OID.numeric) return toNumber
   if (oid === OID.bytea) return toBytes
-  return types.getTypeParser(oid, format as 'text') as (text: string) => unknown
+  return types.getTypeParser(oid, 'text') as (text: string) => unknown
 }
 
 function toNumber(text: string): number {

@@ -4,6 +4,12 @@ import { RuleBroken, StatementFault, StorageUnavailable, type Left } from './fau
 /** Lost to a deadlock or to a serialisation conflict: the same change may pass when it is tried again. */
 export class Conflict extends StatementFault {}
 
+/**
+ * Another server has migrated meanwhile, and what a connection had parsed before gives other columns now (0A000); or the statement is
+ * gone (26000). Parsed anew, the same change passes.
+ */
+export class StalePlan extends Conflict {}
+
 /** SQLSTATE classes and codes (PostgreSQL, Appendix A) that say: not now. */
 const NOT_NOW = [/^08/, /^28/, /^53/, /^57/, /^58/, /^XX/, /^3D000$/, /^55P03$/, /^25006$/]
 const RULE = /^23/
@@ -21,8 +27,12 @@ export function toFault(cause: unknown, left: Left): Error {
   if (NOT_NOW.some((one) => one.test(code))) return new StorageUnavailable(code, leftNow, { cause: withoutRows(cause, code) })
   if (RULE.test(code)) return new RuleBroken(cause.constraint ?? cause.column ?? code)
   if (CONFLICT.includes(code)) return new Conflict('the database ended a conflict between two changes', code)
+  if (isStale(cause)) return new StalePlan('a statement was parsed before the schema changed', code)
   return withoutRows(cause, code)
 }
+
+/** Of the many things that are not supported, the one that is about a plan; its message may be in any language. */
+const isStale = ({ code, routine }: DatabaseError): boolean => code === '26000' || (code === '0A000' && routine === 'RevalidateCachedQuery')
 
 /** `detail` and `where` of an error quote rows, and the message of class 22 the value that could not be read. */
 function withoutRows(cause: DatabaseError, code: string): StatementFault {

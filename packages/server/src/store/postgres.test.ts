@@ -8,8 +8,8 @@ import { inspect } from 'node:util'
 import { epochMs } from '@writ/domain/time'
 import { findBinaries, runAs } from '../../../../scripts/postgres-binaries.ts'
 import { ask, startCluster, type Cluster } from '../../../../scripts/postgres-cluster.ts'
-import { addJar, makeSmallContext, moveMarbles, runText, smallMigrations, type SmallContext, type SmallTables } from '../../test/small/world.ts'
-import { ChangeFault, StorageUnavailable, UnusableStore, type Left } from './faults.ts'
+import { addJar, makeSmallContext, moveMarbles, runText, smallMigrations, takeMarbles, type SmallContext, type SmallTables } from '../../test/small/world.ts'
+import { ChangeFault, RuleBroken, StorageUnavailable, UnusableStore, type Left } from './faults.ts'
 import { checkDatabase } from './postgres-check.ts'
 import { openPostgres, type PostgresOrder } from './postgres.ts'
 import type { Store } from './store.ts'
@@ -24,8 +24,8 @@ const open = (more: Partial<PostgresOrder<SmallContext>> = {}): Promise<SmallSto
   url: cluster.url(), context: makeSmallContext(''), migrations: smallMigrations, now: epochMs(1), mostConnections: 4, ...more,
 })
 
-async function withStore(use: (store: SmallStore) => Promise<void>): Promise<void> {
-  const store = await open()
+async function withStore(use: (store: SmallStore) => Promise<void>, more?: Partial<PostgresOrder<SmallContext>>): Promise<void> {
+  const store = await open(more)
   try {
     await use(store)
   } finally {
@@ -147,14 +147,16 @@ test('while the server is down every caller is told within a second, and when it
 
 test('a server that is frozen is told from a slow statement: callers are answered, and it recovers', async () => {
   await withStore(async (store) => {
-    await store.change(addJar, { id: 'f1', marbles: 1 })
+    await Promise.all([store.change(addJar, { id: 'f1', marbles: 1 }), store.change(addJar, { id: 'g0', marbles: 1 })])
     await jarIds(store)
     const frozen = await serverProcesses()
     for (const pid of frozen) process.kill(pid, 'SIGSTOP')
     try {
       const started = performance.now()
       await Promise.all([
-        assert.rejects(store.change(addJar, { id: 'f2', marbles: 1 }), unavailable('nothing')),
+        assert.rejects(store.change(takeMarbles, { id: 'f1', count: 1 }), unavailable('nothing')),
+        // One that only writes went out together with its commit.
+        assert.rejects(store.change(addJar, { id: 'g1', marbles: 1 }), unavailable('unknown')),
         assert.rejects(jarIds(store), unavailable('nothing')),
       ])
       assert.ok(performance.now() - started < 1500)
@@ -162,9 +164,46 @@ test('a server that is frozen is told from a slow statement: callers are answere
       for (const pid of frozen) process.kill(pid, 'SIGCONT')
     }
     assert.ok((await store.change(addJar, { id: 'f3', marbles: 1 })).ok)
-    assert.deepEqual((await jarIds(store)).filter((id) => id.startsWith('f')), ['f1', 'f3'])
+    const jars = await store.read((db) => db.selectFrom('jar').select(['id', 'marbles']).where('id', 'like', 'f%').orderBy('id').execute())
+    assert.deepEqual(jars, [{ id: 'f1', marbles: 1 }, { id: 'f3', marbles: 1 }])
   })
 })
+
+test('what was parsed before another server migrated is parsed anew: no caller notices', async () => {
+  await withStore(async (store) => {
+    const all = (): Promise<unknown> => Promise.all(Array.from({ length: 8 }, async (_, i) => {
+      assert.ok((await store.change(takeMarbles, { id: 'm1', count: i % 2 })).ok)
+      assert.equal((await store.read((db) => db.selectFrom('jar').selectAll().where('id', '=', 'm1').execute())).length, 1)
+    }))
+    await store.change(addJar, { id: 'm1', marbles: 100 })
+    await all()
+    await ask(cluster.url(), 'alter table jar add column shelf text')
+    await all()
+    await ask(cluster.url(), 'alter table jar drop column shelf')
+    await all()
+    assert.deepEqual(await store.read((db) => db.selectFrom('jar').select('marbles').where('id', '=', 'm1').execute()), [{ marbles: 88 }])
+  })
+})
+
+test('a connection keeps a few hundred statements parsed, however many different ones it is asked, and goes on after one that fails', async () => {
+  await withStore(async (store) => {
+    const before = await parsed(store)
+    for (let i = 0; i < 320; i++) {
+      assert.deepEqual(await store.change(runText, { text: `select ${i} as n` }), { ok: true, value: [{ n: i }] })
+      if (i % 10 === 0) await assert.rejects(store.change(runText, { text: `select ${i} / 0 as n` }), ChangeFault)
+    }
+    const now = await parsed(store)
+    assert.ok(before < 20 && now >= 290 && now <= 301, `${before}, ${now}`)
+    await assert.rejects(store.change(addJar, { id: 'p', marbles: -1 }), RuleBroken)
+    await assert.rejects(store.change(addJar, { id: 'p', marbles: -2 }), RuleBroken)
+    assert.ok((await store.change(addJar, { id: 'p', marbles: 2 })).ok)
+  }, { mostConnections: 1 })
+})
+
+async function parsed(store: SmallStore): Promise<number> {
+  const counted = await store.change(runText, { text: 'select count(*) as n from pg_prepared_statements' })
+  return counted.ok ? (counted.value as { n: number }[])[0]!.n : Number.NaN
+}
 
 /** The postmaster and the sessions of our store. */
 async function serverProcesses(): Promise<readonly number[]> {

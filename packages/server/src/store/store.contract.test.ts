@@ -51,7 +51,7 @@ onBothStores<SmallTables, SmallContext>(smallWorld, (name, open) => {
     assert.deepEqual(await marks(store), [])
   })
 
-  test(`${name}: a change may answer a broken rule with a refusal`, async (t) => {
+  test(`${name}: a change may answer what is there already with a refusal`, async (t) => {
     const store = await open(t)
     assert.deepEqual(await store.change(addOnce, { id: 'a' }), { ok: true, value: null })
     assert.deepEqual(await store.change(addOnce, { id: 'a' }), { ok: false, refusal: { kind: 'exists' } })

@@ -13,6 +13,8 @@ export type Tables = {
   credential: CredentialRow
   trigger_hook: TriggerHookRow
   issuer: IssuerRow
+  binding: BindingRow
+  evidence_key: EvidenceKeyRow
   backend: BackendRow
   task: TaskRow
   lease: LeaseRow
@@ -25,9 +27,15 @@ export type Tables = {
   tile: TileRow
   proof_used: ProofUsedRow
   idempotency: IdempotencyRow
+  signing_key: SigningKeyRow
+  access_token: AccessTokenRow
+  restore: RestoreRow
+  past_log: PastLogRow
+  past_checkpoint: PastCheckpointRow
+  past_tile: PastTileRow
 }
 
-export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string }
+export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string; not_before: number | null }
 export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number }
 export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null }
 export type AdmissionRow = { id: string; spiffe_id: string; answer: string; reason: string; decided_by: string; decided_at: number }
@@ -59,7 +67,39 @@ export type IdentityRow = {
 
 export type CredentialRow = { id: string; identity_id: string; thumbprint: string; alg: string; jwk: string; state: string; registered_at: number; revoked_at: number | null }
 export type TriggerHookRow = { identity_id: string; sealed_secret: string; created_at: number }
-export type IssuerRow = { id: string; url: string; state: string; trusted_at: number; removed_at: number | null }
+
+export type IssuerRow = {
+  id: string
+  url: string
+  state: string
+  trusted_at: number
+  removed_at: number | null
+  kind: string
+  key_source: string
+  keys_url: string | null
+  /** JSON of the keys that the operator gave. */
+  keys: string | null
+  /** PEM. */
+  ca: string | null
+  changed_at: number | null
+}
+
+export type BindingRow = {
+  id: string
+  identity_id: string
+  issuer_id: string
+  audience: string
+  /** JSON of the matchers. */
+  claims: string
+  /** Where they name one text for `sub`, so that it is found by it. */
+  subject: string | null
+  state: string
+  registered_at: number
+  revoked_at: number | null
+}
+
+export type EvidenceKeyRow = { hash: Uint8Array; thumbprint: string; expires_at: number }
+
 
 export type BackendRow = {
   id: string
@@ -90,6 +130,9 @@ export type TaskRow = {
   deadline: number
   budget_calls: number
   calls_used: number
+  widenings: number
+  /** Who opened it, as its evidence said; null of a child, whose holder is not known when it opens. */
+  workload: string | null
   idle_timeout: number
   heartbeat: number
   last_heard_at: number
@@ -157,13 +200,64 @@ export type EventRow = {
   leaf_hash: Uint8Array
   /** HMAC of the leaf under a key outside the database (decision 13). */
   mac: Uint8Array
-  /** Null until sealed; -1 when the sealer refused the row as forged. */
+  /** Null until sealed; -1 when the sealer refused the row as forged. Counted over all logs of the stream: see `log.first_leaf`. */
   leaf_index: number | null
 }
 
 export type EventSaidRow = { event_id: string; field: string; salt: Uint8Array; value: string }
-export type LogRow = { stream: string; origin: string; vkey: string; size: number; note: string; signed_at: number }
+export type LogRow = { stream: string; origin: string; vkey: string; size: number; note: string; signed_at: number; first_leaf: number }
 export type CheckpointRow = { stream: string; size: number; note: string; signed_at: number }
 export type TileRow = { stream: string; level: number; tile_index: number; hashes: Uint8Array }
 export type ProofUsedRow = { hash: Uint8Array; expires_at: number }
 export type IdempotencyRow = { caller: string; key: string; request_hash: string; change: string; result: string; created_at: number }
+
+export type SigningKeyRow = {
+  /** Its `kid`: the RFC 7638 thumbprint. */
+  id: string
+  jwk: string
+  sealed_private: string | null
+  state: string
+  published_at: number
+  activated_at: number | null
+  retired_at: number | null
+  revoked_at: number | null
+}
+
+export type AccessTokenRow = {
+  /** Its `jti`. */
+  id: string
+  task_id: string
+  identity_id: string
+  kid: string
+  audience: string
+  jkt: string | null
+  authority: string
+  subject: string
+  subject_issuer: string | null
+  /** SPIFFE IDs, the one that acts first; empty where the subject acts itself. */
+  actors: string
+  issued_at: number
+  expires_at: number
+  state: string
+  outcome: string | null
+  stop_at: number | null
+  due_at: number | null
+  incident_id: string | null
+  /** Leaf hash of `lease.ended` or of the incident, for `task.closed`. */
+  end_leaf: Uint8Array | null
+}
+
+export type RestoreRow = {
+  id: string
+  state: string
+  backup_id: string
+  backup_at: number
+  begun_at: number
+  done_at: number | null
+  trusts_identities: string
+}
+
+/** A log that ended with a restore. `known_note`: the newest checkpoint of it that was known outside. */
+export type PastLogRow = LogRow & { restore_id: string; known_note: string | null; known_size: number | null }
+export type PastCheckpointRow = { origin: string; size: number; note: string; signed_at: number }
+export type PastTileRow = { origin: string; level: number; tile_index: number; hashes: Uint8Array }

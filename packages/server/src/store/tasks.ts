@@ -3,7 +3,7 @@ import type { IdentityId, TaskId } from '@writ/domain/id'
 import { nextDueAt, type EndReason, type OnBehalfOf, type Task, type TaskState } from '@writ/domain/task'
 import { epochMs, milliseconds, type EpochMs } from '@writ/domain/time'
 import type { TaskOutcome } from '@writ/ledger/lease-closure'
-import type { Kysely } from 'kysely'
+import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
@@ -28,6 +28,7 @@ export function parseTaskRow(row: TaskRow): Task {
     deadline: epochMs(row.deadline),
     budgetCalls: row.budget_calls,
     callsUsed: row.calls_used,
+    widenings: row.widenings,
     idleTimeout: milliseconds(row.idle_timeout),
     heartbeat: milliseconds(row.heartbeat),
     lastHeardAt: epochMs(row.last_heard_at),
@@ -39,7 +40,8 @@ export function parseTaskRow(row: TaskRow): Task {
   }
 }
 
-export async function insertTask(db: Db, task: Task): Promise<void> {
+/** `workload` is the mark of whoever opened it; null where that is not known. */
+export async function insertTask(db: Db, task: Task, workload: string | null): Promise<void> {
   await db.insertInto('task').values({
     id: task.id,
     identity_id: task.identity,
@@ -54,6 +56,8 @@ export async function insertTask(db: Db, task: Task): Promise<void> {
     deadline: task.deadline,
     budget_calls: task.budgetCalls,
     calls_used: task.callsUsed,
+    widenings: task.widenings,
+    workload,
     idle_timeout: task.idleTimeout,
     heartbeat: task.heartbeat,
     last_heard_at: task.lastHeardAt,
@@ -87,6 +91,22 @@ export async function lockFreeTask<Context>(tx: TxOf<Tables, Context>, id: strin
   return ownRow(await forUpdateOfFree(tx, withRoot(tx.db, id)).execute(), id)
 }
 
+/** A task that is to be locked, and the top of its tree. */
+export type RootedTask = { readonly id: TaskId; readonly root: TaskId }
+
+/** The same of several: those whose trees no other change holds. */
+export async function lockFreeTasks<Context>(tx: TxOf<Tables, Context>, tasks: readonly RootedTask[]): Promise<ReadonlySet<TaskId>> {
+  const lockFree = async (ids: readonly TaskId[]): Promise<readonly TaskId[]> => {
+    if (ids.length === 0) return []
+    const rows = await forUpdateOfFree(tx, tx.db.selectFrom('task').select('id').where('id', 'in', [...new Set(ids)])).execute()
+    return rows.map((row) => row.id as TaskId)
+  }
+  // INVARIANT: the roots first. Who held a task without its root would hold up whoever holds the root, and could be held up by them.
+  const roots = new Set(await lockFree(tasks.map((task) => task.root)))
+  const below = new Set(await lockFree(tasks.filter((task) => task.id !== task.root && roots.has(task.root)).map((task) => task.id)))
+  return new Set(tasks.filter((task) => (task.id === task.root ? roots : below).has(task.id)).map((task) => task.id))
+}
+
 const withRoot = (db: Db, id: string) => db.selectFrom('task').selectAll()
   .where((eb) => eb('id', 'in', eb.selectFrom('task as own').select('own.root_id').where('own.id', '=', id)).or('id', '=', id)).orderBy('depth')
 
@@ -112,6 +132,17 @@ export async function listTasks(db: Db, page: TaskPage): Promise<readonly Task[]
   return (await query.execute()).map(parseTaskRow)
 }
 
+/** An open task of the identity that another workload opened: one look at each end of an index, however many are open. */
+export async function findOtherWorkload(db: Db, identity: IdentityId, workload: string): Promise<{ readonly task: TaskId; readonly workload: string } | undefined> {
+  const found = await sql<{ id: string; workload: string }>`
+    select id, workload from (select id, workload from task where identity_id = ${identity} and state = 'open' and workload < ${workload} order by workload limit 1) as below
+     union all
+    select id, workload from (select id, workload from task where identity_id = ${identity} and state = 'open' and workload > ${workload} order by workload limit 1) as above
+     limit 1`.execute(db)
+  const [row] = found.rows
+  return row && { task: row.id as TaskId, workload: row.workload }
+}
+
 export async function listOpenTaskIds(db: Db, identity: IdentityId): Promise<readonly TaskId[]> {
   const rows = await db.selectFrom('task').select('id').where('identity_id', '=', identity).where('state', '=', 'open').orderBy('root_id').orderBy('id').execute()
   return rows.map((row) => row.id as TaskId)
@@ -129,11 +160,14 @@ export async function listChildren(db: Db, parent: TaskId): Promise<readonly Chi
   return rows.map((row) => ({ id: row.id as TaskId, state: row.state as TaskState, closedLeaf: row.closed_leaf, closedOutcome: row.closed_outcome as TaskOutcome | null }))
 }
 
-/** How many leases and children hang from the task, ended ones included. */
+/** How many leases, access tokens and children hang from the task, ended ones included. */
 export async function countBeneath(db: Db, task: TaskId): Promise<number> {
-  const leases = await db.selectFrom('lease').select((eb) => eb.fn.countAll<number>().as('count')).where('task_id', '=', task).executeTakeFirstOrThrow()
-  const children = await db.selectFrom('task').select((eb) => eb.fn.countAll<number>().as('count')).where('parent_id', '=', task).executeTakeFirstOrThrow()
-  return Number(leases.count) + Number(children.count)
+  const row = await db.selectNoFrom((eb) => [
+    eb.selectFrom('lease').select((of) => of.fn.countAll<number>().as('count')).where('task_id', '=', task).as('leases'),
+    eb.selectFrom('access_token').select((of) => of.fn.countAll<number>().as('count')).where('task_id', '=', task).as('tokens'),
+    eb.selectFrom('task').select((of) => of.fn.countAll<number>().as('count')).where('parent_id', '=', task).as('children'),
+  ]).executeTakeFirstOrThrow()
+  return Number(row.leases) + Number(row.tokens) + Number(row.children)
 }
 
 /** Moves the task's clocks and its used budget; the caller has checked both. */
@@ -145,6 +179,11 @@ export async function touchTask(db: Db, task: Task): Promise<void> {
 
 export async function setCallsUsed(db: Db, task: TaskId, callsUsed: number): Promise<void> {
   await db.updateTable('task').set({ calls_used: callsUsed }).where('id', '=', task).execute()
+}
+
+/** The caller has checked that the authority covers the one before, and that the task is open. */
+export async function setAuthority(db: Db, task: TaskId, authority: Authority, widenings: number): Promise<void> {
+  await db.updateTable('task').set({ authority: toJsonText(authority), widenings }).where('id', '=', task).execute()
 }
 
 export async function markTaskEnding(db: Db, id: TaskId, because: EndReason, now: EpochMs): Promise<void> {

@@ -2,7 +2,9 @@ import type { FindingKind, FindingState, IncidentKind, IncidentState } from '@wr
 import type { FindingId, IdentityId, IncidentId, LeaseId, TaskId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
+import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { forUpdate } from './row-locks.ts'
 import type { Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -24,10 +26,28 @@ export async function findOpenFinding(db: Db, kind: FindingKind, subject: string
 }
 
 export async function insertFinding(db: Db, finding: Finding): Promise<void> {
-  await db.insertInto('finding').values({
-    id: finding.id, kind: finding.kind, subject: finding.subject, identity_id: finding.identity, evidence: toJsonText(finding.evidence),
-    state: finding.state, raised_at: finding.raisedAt, resolved_at: null,
-  }).execute()
+  await db.insertInto('finding').values(findingRow(finding)).execute()
+}
+
+/** False when one of its kind and subject is open already, also from a server that has raised it this moment. */
+export async function insertFindingOnce(db: Db, finding: Finding): Promise<boolean> {
+  const inserted = await db.insertInto('finding').values(findingRow(finding)).onConflict((conflict) => conflict.doNothing()).executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n
+}
+
+const findingRow = (finding: Finding) => ({
+  id: finding.id, kind: finding.kind, subject: finding.subject, identity_id: finding.identity, evidence: toJsonText(finding.evidence),
+  state: finding.state, raised_at: finding.raisedAt, resolved_at: null,
+})
+
+/** The open finding, locked until the end of the change. */
+export async function lockOpenFinding<Context>(tx: TxOf<Tables, Context>, kind: FindingKind, subject: string): Promise<{ readonly id: FindingId; readonly evidence: Finding['evidence'] } | undefined> {
+  const row = await forUpdate(tx, tx.db.selectFrom('finding').selectAll().where('kind', '=', kind).where('subject', '=', subject).where('state', '=', 'open')).executeTakeFirst()
+  return row && { id: row.id as FindingId, evidence: fromJsonText<Finding['evidence']>(row.evidence) }
+}
+
+export async function setEvidence(db: Db, id: FindingId, evidence: Finding['evidence']): Promise<void> {
+  await db.updateTable('finding').set({ evidence: toJsonText(evidence) }).where('id', '=', id).execute()
 }
 
 export type WatchPage = { readonly limit: number; readonly before?: string }

@@ -2,6 +2,7 @@ import type { IdentityId, TaskId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import { dueReason, type EndReason, type Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
+import { failpoint } from '../platform/failpoint.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { endTaskIn } from '../revoke/end-task.ts'
 import { findTask, listDueTaskIds, lockFreeTask, lockTask, touchTask } from '../store/tasks.ts'
@@ -31,6 +32,7 @@ export async function takeCalls(tx: Tx, task: Task, calls: number, now: EpochMs)
   }
   const touched: Task = { ...task, callsUsed: task.callsUsed + calls, lastHeardAt: now, lastCallAt: calls > 0 ? now : task.lastCallAt }
   await touchTask(tx.db, touched)
+  failpoint('task.heard.before_commit')
   return { kind: 'open', task: touched }
 }
 

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto'
 import type { CredentialId, IdentityId } from '@writ/domain/id'
 import type { IdentityState } from '@writ/domain/identity'
+import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
 import { toNumericDate } from '@writ/domain/time'
+import type { AuthenticateRefusal, Caller } from '../../src/authenticate/authenticator.ts'
 import { privateKeyJwt, type RegisteredKey } from '../../src/authenticate/private-key-jwt.ts'
 import { parseRegisteredKey, type SignatureAlg } from '../../src/authenticate/registered-key.ts'
 import { fixedClock } from './clock.ts'
@@ -32,7 +34,7 @@ export function workload(alg: SignatureAlg = 'ES256', state: IdentityState = 'ac
   const { privateKey, publicKey } = NEW_PAIR[alg]()
   const parsed = parseRegisteredKey({ ...publicKey.export({ format: 'jwk' }), alg })
   if (!parsed.ok) return assert.fail(`the key was refused: ${parsed.refusal.kind}`)
-  const registered = { ...parsed.value, identity: 'nhi_of_the_test' as IdentityId, state, credential: 'crd_of_the_test' as CredentialId }
+  const registered = { ...parsed.value, identity: 'nhi_of_the_test' as IdentityId, class: 'autonomous' as const, state, credential: 'crd_of_the_test' as CredentialId }
   return { alg, privateKey, publicKey, registered }
 }
 
@@ -59,20 +61,29 @@ export function authenticatorFor(workloads: readonly Workload[]) {
   const clock = fixedClock()
   const used = new Map<string, number>()
   const asked: string[] = []
-  const authenticator = privateKeyJwt({
+  const plain = privateKeyJwt({
     clock,
     issuer: ISSUER,
+    notBefore: null,
     async keysOf(spiffeId) {
       asked.push(spiffeId)
       return spiffeId === DEPLOY_BOT ? workloads.map(({ registered }) => registered) : []
     },
-    async useOnce(jtiHash, until) {
-      const hash = Buffer.from(jtiHash).toString('hex')
-      if (used.has(hash)) return false
-      used.set(hash, until)
-      return true
-    },
   })
+  /** With its last step: what works once is used up. */
+  const authenticator = {
+    kind: plain.kind,
+    async authenticate(token: string, shown: { readonly thumbprint: string | null } = { thumbprint: null }): Promise<Outcome<Caller, AuthenticateRefusal>> {
+      const proved = await plain.authenticate(token, shown)
+      if (!proved.ok) return proved
+      for (const use of proved.value.uses) {
+        const hash = Buffer.from(use.hash).toString('hex')
+        if (used.has(hash)) return refuse({ kind: 'replayed' })
+        used.set(hash, use.until)
+      }
+      return ok(proved.value.caller)
+    },
+  }
   /** What an honest client says now; a test takes away from it or adds to it. */
   const claims = (changes: Members = {}): Members => {
     const now = toNumericDate(clock.now())

@@ -64,7 +64,7 @@ function searching({ of, backend, connector }: FakeShop): OrphanNeeds {
     id: backend, name: 'shop', templates: [FAKE_TEMPLATE], connector, templateOf: () => FAKE_TEMPLATE, addressOf: () => assert.fail(),
   }
   return {
-    store: of.store, clock: of.clock, entropy: hostEntropy, handlePrefix: 'writ_test_', log: quiet, settle: async () => {},
+    store: of.store, clock: of.clock, entropy: hostEntropy, handlePrefix: 'writ_test_', restoredAt: null, log: quiet, settle: async () => {},
     reach: { reach: async () => reached, forget: async () => {}, close: async () => {} },
   }
 }
@@ -113,7 +113,21 @@ for (const store of STORES) {
       await round()
       await round()
       assert.deepEqual([...connector.logins.keys()].toSorted(), ['somebody_else', live.handle].toSorted())
-      assert.deepEqual((await eventsOf(of, 'orphan.withdrawn', 'finding.raised')).map((event) => event.type), ['orphan.withdrawn', 'finding.raised'])
+      assert.deepEqual((await eventsOf(of, 'orphan.withdrawn', 'finding.raised')).map((event) => event.type), ['finding.raised', 'orphan.withdrawn'])
+    })
+
+    test('a login with our mark that can not be withdrawn is one finding however often it is tried, and withdrawn once it can be', async (t) => {
+      const shop = await fakeShop(await storeOfWrit(store, t), { withdraw: '55000' })
+      const { of, connector } = shop
+      connector.logins.set('writ_test_left_over', 'x')
+      const round = orphanRound(searching(shop))
+      for (let i = 0; i < 4; i++) await round()
+      assert.equal(connector.calls.length, 2)
+      assert.deepEqual((await eventsOf(of, 'orphan.withdrawn', 'finding.raised')).map((event) => event.type), ['finding.raised'])
+      connector.mood.withdraw = 'works'
+      for (let i = 0; i < 2; i++) await round()
+      assert.equal(connector.logins.size, 0)
+      assert.deepEqual((await eventsOf(of, 'orphan.withdrawn', 'finding.raised')).map((event) => event.type), ['finding.raised', 'orphan.withdrawn'])
     })
 
     test('a login that a slow back end makes after its lease was given up is found and withdrawn, and its secret was never shown', async (t) => {
@@ -138,7 +152,7 @@ for (const store of STORES) {
       const of = await storeOfWrit(store, t)
       const { back, connect } = withAdministrator('the first')
       const id = await addBackendTo(of, 'rotating', 'the first')
-      const about = { store: of.store, secrets: of.keys.secrets, clock: of.clock, entropy: hostEntropy, handlePrefix: 'writ_test_', connect }
+      const about = { store: of.store, secrets: of.keys.secrets, clock: of.clock, entropy: hostEntropy, handlePrefix: 'writ_test_', restoredAt: null, connect }
       const reach = reachBackends(about)
       t.after(() => reach.close())
       const needs: BackendNeeds = { ...about, reach }

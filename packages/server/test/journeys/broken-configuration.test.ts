@@ -56,10 +56,11 @@ const SETTINGS = [
   { what: 'is a port below zero', env: { WRIT_PORT: '-1' }, says: /WRIT_PORT `-1`/ },
   { what: 'is half a port', env: { WRIT_PORT: '74.5' }, says: /WRIT_PORT `74\.5`/ },
   { what: 'is a port in another notation', env: { WRIT_PORT: '0x1ce8' }, says: /WRIT_PORT `0x1ce8`/ },
-  { what: 'opens plain HTTP to the network', env: { WRIT_HOST: '0.0.0.0' }, says: /WRIT_HOST must be a loopback address.*TLS/ },
+  { what: 'opens plain HTTP to the network', env: { WRIT_HOST: '0.0.0.0' }, says: /WRIT_HOST must be a loopback address, or be protected: set WRIT_TLS_CERT and WRIT_TLS_KEY, or name in WRIT_TRUSTED_PROXY/ },
   { what: 'opens plain HTTP to the network of six', env: { WRIT_HOST: '::' }, says: /WRIT_HOST must be a loopback address/ },
   { what: 'is no address', env: { WRIT_HOST: 'writ.acme.example' }, says: /WRIT_HOST must be an address/ },
   { what: 'is no level', env: { WRIT_LOG: 'loud' }, says: /WRIT_LOG `loud` is no level.*warn/ },
+  { what: 'is no word on nonces', env: { WRIT_DPOP_NONCE: 'yes' }, says: /WRIT_DPOP_NONCE must be `required`, or be left out/ },
   { what: 'is no length', env: { WRIT_RETRY_BASE: '10' }, says: /WRIT_RETRY_BASE must be a length such as `10s`/ },
   { what: 'is a length of zero', env: { WRIT_RETRY_BASE: '0s' }, says: /WRIT_RETRY_BASE/ },
   { what: 'is no origin', env: { WRIT_ISSUER: 'writ.acme.example' }, says: /WRIT_ISSUER must be an origin/ },
@@ -70,6 +71,8 @@ const SETTINGS = [
   { what: 'is no URL', env: { WRIT_DATABASE_URL: 'hunter2' }, says: /WRIT_DATABASE_URL must be/ },
   { what: 'asks for missing checksums with another word', env: { WRIT_DATABASE_WITHOUT_CHECKSUMS: 'yes' },
     says: /WRIT_DATABASE_WITHOUT_CHECKSUMS must be `accepted`/ },
+  { what: 'opens the metrics with another word', env: { WRIT_METRICS: 'yes' }, says: /WRIT_METRICS must be `open`/ },
+  { what: 'is near a new setting', env: { WRIT_TRUSTED_PROXIES: '10.0.0.5' }, says: /WRIT_TRUSTED_PROXIES is no setting/ },
 ] as const satisfies readonly { readonly what: string; readonly env: NodeJS.ProcessEnv; readonly says: RegExp }[]
 
 /** All faults are told at once, so that one start can have a fault in each setting: the first of each, then the second of each. */
@@ -90,6 +93,13 @@ describe('a setting that can not be used', () => {
       assert.deepEqual(snapshot(folder), [])
     })
   }
+
+  test('ends the server when the key of its certificate would lie in the data', async () => {
+    const folder = newFolder()
+    const got = await start({ WRIT_DATA: join(folder, 'data'), WRIT_TLS_CERT: join(folder, 'data', 'x.crt'), WRIT_TLS_KEY: join(folder, 'data', 'x.key') })
+    assert.deepEqual([got.code, snapshot(folder)], [78, []], got.err)
+    assert.match(got.err, /WRIT_TLS_KEY must lie outside of WRIT_DATA/)
+  })
 
   for (const { what, keys } of [{ what: 'in', keys: 'data/keys' }, { what: 'as', keys: 'data' },
     { what: 'by a detour in', keys: 'data/../data/x' }]) {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import * as backends from '@writ/contract/backends'
 import { pathOf, type Endpoint } from '@writ/contract/endpoint'
-import * as events from '@writ/contract/events'
+import { ENDPOINTS, type NamedEndpoint as Named } from '@writ/contract/endpoints'
 import { PROBLEM_BASE } from '@writ/contract/problem'
 import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
@@ -13,34 +12,37 @@ import { keptIn, onEachStore, refused } from '../kept.ts'
 import { rawRequest, withoutTrace, type RawAnswer } from '../raw-request.ts'
 import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 
-type Named = { readonly name: string; readonly endpoint: Endpoint }
+/** The metrics are open on a server that only this machine can ask: see the test of the surface. */
+const CLOSED = ENDPOINTS.filter(({ name, endpoint }) => endpoint.who !== 'anyone' && endpoint.who !== 'webhook' && name !== 'metrics')
+const forWhom = (...who: readonly Endpoint['who'][]): readonly Named[] =>
+  ENDPOINTS.filter(({ name, endpoint }) => who.includes(endpoint.who) && name !== 'metrics')
 
-const isEndpoint = (value: unknown): value is Endpoint =>
-  typeof value === 'object' && value !== null && ['method', 'path', 'who', 'reply'].every((member) => member in value)
-
-/** Everything that the contract says is served. */
-const ENDPOINTS: readonly Named[] = [registry, backends, tasks, events]
-  .flatMap((room) => Object.entries(room)).flatMap(([name, value]) => (isEndpoint(value) ? [{ name, endpoint: value }] : []))
-
-const CLOSED = ENDPOINTS.filter(({ endpoint }) => endpoint.who !== 'anyone' && endpoint.who !== 'webhook')
-const forWhom = (...who: readonly Endpoint['who'][]): readonly Named[] => ENDPOINTS.filter(({ endpoint }) => who.includes(endpoint.who))
-
-const PARAMETERS = { id: 'tsk_00000000000000000000000000', key: 'crd_x', name: 'shop', stream: 'human', type: 'x' }
+const PARAMETERS = { id: 'tsk_00000000000000000000000000', key: 'crd_x', binding: 'bnd_x', restore: 'x', name: 'shop', stream: 'human', type: 'x' }
 
 function knock(writ: RunningWrit, { endpoint }: Named, authorizations: readonly string[]): Promise<RawAnswer> {
+  const body = endpoint.method === 'GET' ? undefined : '{}'
   const headers: [string, string][] = authorizations.map((value) => ['authorization', value])
-  if (endpoint.body !== undefined) headers.push(['content-type', 'application/json'])
-  return rawRequest(writ.url, { method: endpoint.method, path: pathOf(endpoint, PARAMETERS), headers,
-    ...(endpoint.body === undefined ? {} : { body: '{}' }) })
+  if (body !== undefined) headers.push(['content-type', 'application/json'])
+  return rawRequest(writ.url, { method: endpoint.method, path: pathOf(endpoint, PARAMETERS), headers, ...(body === undefined ? {} : { body }) })
 }
 
 const now = (): number => Math.floor(Date.now() / 1000)
 const hasKey = (by: TestIdentity, claims?: Readonly<Record<string, unknown>>): string => `Bearer ${by.assertion(claims)}`
 
+/** RFC 6750 §3.1, RFC 9449 §7.2: the error stands with the scheme that was tried, and with none where none was. */
+function challengeTo(shown: readonly string[]): string {
+  const tried = shown.length === 1 && /^Bearer +[\x21-\x7e]+$/.test(shown[0]!)
+  return `Bearer${tried ? ' error="invalid_token"' : ''}, DPoP algs="ES256 Ed25519 PS256 RS256 EdDSA"`
+}
+
 onEachStore('the doors', (writ) => {
   test('these are open to anyone, and no others', () => {
     assert.deepEqual(forWhom('anyone', 'webhook').map((one) => one.name).toSorted(),
-      ['explainProblem', 'fireTrigger', 'health', 'listLogs', 'ready', 'redeemBootstrap'].toSorted())
+      [
+        'explainProblem', 'fireTrigger', 'firstSignIn', 'hashTile', 'health', 'introspect', 'issueToken', 'jwks', 'listLogs', 'logCheckpoint', 'metadata', 'openApiDocument',
+        'pastCheckpoint', 'pastHashTile',
+        'ready', 'redeemBootstrap', 'referencePage', 'revokeToken',
+      ].toSorted())
     assert.ok(CLOSED.length >= 30)
   })
 
@@ -83,7 +85,7 @@ onEachStore('the doors', (writ) => {
     for (const one of CLOSED) {
       for (const [what, show] of Object.entries(shown)) {
         const got = await knock(writ(), one, show())
-        assert.deepEqual([got.status, got.header('www-authenticate'), got.type], [401, 'Bearer', 'application/problem+json; charset=utf-8'],
+        assert.deepEqual([got.status, got.header('www-authenticate'), got.type], [401, challengeTo(show()), 'application/problem+json; charset=utf-8'],
           `${one.name} with ${what}: ${got.text}`)
         answers.set(withoutTrace(got), `${one.name} with ${what}`)
       }

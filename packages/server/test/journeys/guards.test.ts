@@ -3,7 +3,8 @@ import { before, describe, test } from 'node:test'
 import { sealOnce } from '../../src/record/seal.ts'
 import { changeIdentity } from '../../src/registry/change-identity.ts'
 import { endTask } from '../../src/revoke/end-task.ts'
-import { addIdentity, addShop, done, leaseIn, OPERATOR, openOne } from '../laws/estate.ts'
+import { widenTask } from '../../src/tasks/widen-task.ts'
+import { addIdentity, addShop, done, leaseIn, OPERATOR, openOne, permits } from '../laws/estate.ts'
 import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../store-of-writ.ts'
 
 /** `$ID` is the row that the table is asked about. */
@@ -11,6 +12,8 @@ type Guard = { readonly on: string; readonly statement: string; readonly rule: s
 
 const update = (table: string, on: string, set: string, rule: string): Guard => ({ on, statement: `update ${table} set ${set} where ${table === 'event' ? 'seq' : 'id'} = $1`, rule })
 const frozen = (table: string, on: string, columns: readonly string[], rule: string, value = '\'another\''): readonly Guard[] => columns.map((column) => update(table, on, `${column} = ${value}`, rule))
+
+const WIDENS = 'task_grant_widens_while_open'
 
 const GUARDS: readonly Guard[] = [
   ...frozen('event', 'event', ['type', 'task_id', 'identity_id', 'leaf'], 'event_is_frozen'),
@@ -31,8 +34,20 @@ const GUARDS: readonly Guard[] = [
   { on: 'stream', statement: 'update log set origin = \'another\' where stream = $1', rule: 'log_origin_is_frozen' },
   { on: 'stream', statement: 'update log set vkey = \'another\' where stream = $1', rule: 'log_origin_is_frozen' },
 
-  ...frozen('task', 'open', ['purpose', 'authority', 'on_behalf_of'], 'task_terms_are_frozen'),
+  ...frozen('task', 'open', ['purpose', 'on_behalf_of'], 'task_terms_are_frozen'),
   ...frozen('task', 'open', ['deadline', 'budget_calls', 'idle_timeout', 'heartbeat', 'depth', 'opened_at'], 'task_terms_are_frozen', '9007199254740991'),
+  // A task's grant widens while it is open, each time counted; all else of its terms stays.
+  ...['open', 'ending', 'closed'].map((on) => update('task', on, 'authority = \'another\'', WIDENS)),
+  ...['ending', 'closed'].map((on) => update('task', on, 'authority = \'another\', widenings = widenings + 1', WIDENS)),
+  update('task', 'open', 'authority = \'another\', widenings = widenings + 2', WIDENS),
+  update('task', 'open', 'widenings = widenings + 1', WIDENS),
+  update('task', 'widened', 'widenings = widenings - 1', WIDENS),
+  update('task', 'widened', 'authority = \'another\', widenings = 0', WIDENS),
+  update('task', 'widened', 'authority = \'[]\', widenings = widenings + 1', 'task_has_grant'),
+  update('task', 'open', 'authority = \'another\', widenings = widenings + 1, deadline = 9007199254740991', 'task_terms_are_frozen'),
+  update(
+    'task', 'open', 'authority = \'another\', widenings = widenings + 1, state = \'ending\', end_reason = \'completed\', ended_at = 1, due_at = null', WIDENS,
+  ),
   update('task', 'ending', 'state = \'open\'', 'task_goes_forward'),
   update('task', 'closed', 'state = \'open\'', 'task_goes_forward'),
   update('task', 'closed', 'state = \'ending\'', 'task_goes_forward'),
@@ -80,6 +95,8 @@ async function estate(writ: StoreOfWrit): Promise<Readonly<Record<string, unknow
   const live = await leaseIn(writ, open, backend, 'live')
   const withdrawing = await leaseIn(writ, open, backend, 'withdrawing')
   const ended = await leaseIn(writ, open, backend, 'ended')
+  const widened = await openOne(writ, { identity: active })
+  await done(writ.store.change(widenTask, { task: widened.id, identity: active, asked: permits('write'), reason: 'the test says so', now: writ.now() }))
   const ending = await openOne(writ, { identity: active })
   await leaseIn(writ, ending, backend, 'live')
   const closed = await openOne(writ, { identity: active })
@@ -89,7 +106,7 @@ async function estate(writ: StoreOfWrit): Promise<Readonly<Record<string, unknow
   await sealOnce(writ.sealing, 'non-human')
   const one = async (statement: string): Promise<unknown> => Object.values((await writ.sql(`${statement} limit 1`))[0]!)[0]
   return {
-    active, retired, backend, open: open.id, ending: ending.id, closed: closed.id, live, withdrawing, stuck, ended, stream: 'non-human',
+    active, retired, backend, open: open.id, widened: widened.id, ending: ending.id, closed: closed.id, live, withdrawing, stuck, ended, stream: 'non-human',
     event: await one('select seq from event where stream = \'non-human\''), said: await one('select event_id from event_said'),
     admission: await one('select id from admission'), incident: await one('select id from incident'),
   }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { parseEntries } from '@writ/ledger/entries'
 import { TILE_WIDTH } from '@writ/ledger/tile'
 import { tileFile } from '../../src/prove/log-files.ts'
+import { logsOf } from '../../src/prove/logs-of-stream.ts'
 import { fakeShop } from '../fake-shop.ts'
 import { countEvents, eventsOf, leaseRows, openOne, tryIntend } from '../laws/estate.ts'
 import { copyLease, STORES, storeOfWrit } from '../store-of-writ.ts'
@@ -36,7 +37,7 @@ for (const store of STORES) {
     assert.ok(Buffer.byteLength(closed!.leaf) <= MOST_ENTRY_BYTES, `${Buffer.byteLength(closed!.leaf)} bytes`)
     await of.sealAll()
     const size = Number((await of.sql('select count(*) as n from event where stream = \'non-human\''))[0]!['n'])
-    const bundle = await of.store.read((db) => tileFile(db, 'non-human', `tile/entries/000.p/${size % TILE_WIDTH}`))
+    const bundle = await of.store.read(async (db) => tileFile(db, (await logsOf(db, 'non-human')).at(-1)!, `tile/entries/000.p/${size % TILE_WIDTH}`))
     assert.equal(parseEntries(bundle!)?.length, size)
   })
 }

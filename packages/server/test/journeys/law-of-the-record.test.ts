@@ -3,23 +3,31 @@ import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
 import type { EventType } from '@writ/domain/event'
 import { epochMs, seconds } from '@writ/domain/time'
-import { CHANGES } from '../../src/changes.ts'
+import { CHANGES, issueToken } from '../../src/changes.ts'
 import { parseRegisteredKey } from '../../src/authenticate/registered-key.ts'
-import { useProof } from '../../src/http/routes/doors.ts'
+import { showEvidence } from '../../src/authenticate/evidence-key.ts'
+import { useOnce } from '../../src/authenticate/one-time.ts'
 import { abandonLease, activateLease, intendLease } from '../../src/issue/issue-lease.ts'
+import { revokeToken } from '../../src/issue/revoke-token.ts'
+import { makeFirstKey, publishKey, replaceKeys, turnKeys } from '../../src/issue/signing-keys.ts'
 import { forget } from '../../src/jobs/forget.ts'
 import { tryRoom } from '../../src/jobs/room.ts'
-import { withdrawOrphan } from '../../src/jobs/orphans.ts'
+import { findOrphan, withdrawOrphan } from '../../src/jobs/orphans.ts'
+import { newTokenKey } from '../../src/keys/token-keys.ts'
 import { install } from '../../src/record/install.ts'
 import { applyManifest } from '../../src/registry/apply-manifest.ts'
+import { bindIdentity, unbindIdentity } from '../../src/registry/bindings.ts'
 import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } from '../../src/registry/change-identity.ts'
+import { changeIssuer, removeIssuer, trustIssuer } from '../../src/registry/issuers.ts'
 import { offerBootstrap, redeemBootstrap } from '../../src/registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from '../../src/registry/register.ts'
-import { addBackend, keepNextSecret, recordBackendTest, removeBackend, removeIssuer, takeNextSecret, trustIssuer } from '../../src/registry/watched.ts'
-import { claimLeases, endLease, failWithdrawal, stopLease, surveyLease } from '../../src/revoke/lease-changes.ts'
+import { addBackend, keepNextSecret, recordBackendTest, removeBackend, takeNextSecret } from '../../src/registry/watched.ts'
+import { claimLeases, endLease, failWithdrawal, holdLeases, stopLease, surveyLease } from '../../src/revoke/lease-changes.ts'
 import { endTask } from '../../src/revoke/end-task.ts'
+import { endDueTokens } from '../../src/revoke/end-tokens.ts'
 import { endDueTasks, heartbeat } from '../../src/tasks/keep-task.ts'
 import { openTask } from '../../src/tasks/open-task.ts'
+import { widenTask } from '../../src/tasks/widen-task.ts'
 import { permits } from '../laws/estate.ts'
 import { draftOf, OPERATOR } from '../recorded.ts'
 import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../store-of-writ.ts'
@@ -29,7 +37,7 @@ type Step = { readonly change: string; readonly run: () => Promise<{ readonly ok
   ({ readonly tells: readonly EventType[] } | { readonly refuses: string })
 
 /** What a change may touch without an event: clocks, counters and marks of work under way. None of it says what anyone may do. */
-const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'log', 'checkpoint', 'tile', 'event', 'event_said'])
+const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'evidence_key', 'log', 'checkpoint', 'tile', 'event', 'event_said'])
 const UNRECORDED_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   task: ['calls_used', 'last_heard_at', 'last_call_at', 'due_at'], lease: ['due_at', 'survey'], backend: ['next_sealed_secret'], identity: ['last_used_at', 'due_at'],
 }
@@ -98,15 +106,19 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash: new Uint8Array(32) }), refuses('bad_code'))
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), tells('operator.key_issued'))
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), refuses('bad_code'))
-  yield step(useProof, () => ({ hash: codeHash, expiresAt: 5 }), tells())
+  yield step(useOnce, () => ({ uses: [{ of: 'proof' as const, hash: codeHash, until: epochMs(5) }] }), tells())
   yield step(forget, () => ({ now: now() }), tells())
   yield step(tryRoom, () => ({ now: now() }), tells())
   yield step(tryRoom, () => ({ now: now() }), tells())
 
   const issuer = newId('issuer')
   const backend = newId('backend')
-  yield step(trustIssuer, () => ({ id: issuer, url: 'https://issuer.example', by: OPERATOR, now: now() }), tells('issuer.trusted'))
-  yield step(trustIssuer, () => ({ id: newId('issuer'), url: 'https://issuer.example', by: OPERATOR, now: now() }), refuses('already_exists'))
+  const trusting = (id = issuer) => ({ id, url: 'https://issuer.example', kind: 'oidc' as const, source: { kind: 'discovery' as const }, ca: null, by: OPERATOR, now: now() })
+  yield step(trustIssuer, () => trusting(), tells('issuer.trusted'))
+  yield step(trustIssuer, () => trusting(newId('issuer')), refuses('already_exists'))
+  const elsewhere = (reference: string) => ({ reference, source: { kind: 'url' as const, url: 'https://keys.example' }, ca: null, now: now(), ...said })
+  yield step(changeIssuer, () => elsewhere('https://issuer.example'), tells('issuer.changed'))
+  yield step(changeIssuer, () => elsewhere('https://issuer.example/'), refuses('no_such_thing'))
   yield step(addBackend, () => ({
     by: OPERATOR, cycleMs: 1,
     backend: {
@@ -128,12 +140,26 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(registerIdentity, () => register({ name: 'twin', key: first }), refuses('key_in_use'))
   yield step(registerIdentity, () => register({ name: 'no', admission: { answer: 'delegated_token', reason: 'its caller has one' } }), tells('admission.decided'))
   yield step(transferIdentity, () => ({ identity: agent.identity, technical: 'team:other', business: null, now: now(), ...said }), tells('identity.transferred'))
-  const adding = { identity: agent.identity, credential: newId('credential'), key: newKey(), finding: newId('finding'), by: OPERATOR, now: now() }
+  const adding = { identity: agent.identity, credential: newId('credential'), key: newKey(), by: OPERATOR, now: now() }
   yield step(addKey, () => ({ ...adding, replace: false }), tells('finding.raised'))
   yield step(addKey, () => ({ ...adding, replace: true }), tells('credential.revoked', 'credential.registered'))
   yield step(addKey, () => ({ ...adding, key: first, replace: true }), refuses('key_in_use'))
   yield step(revokeKey, () => ({ identity: agent.identity, credential: adding.credential, now: now(), ...said }), tells('credential.revoked'))
   yield step(revokeKey, () => ({ identity: agent.identity, credential: 'none', now: now(), ...said }), refuses('no_such_key'))
+  const asking = (sub: string | readonly string[] = 'ci:shop') => ({ issuer: 'https://issuer.example', audience: 'writ', claims: { sub } })
+  const bindingOf = (asked = asking(), replace = false) => ({ identity: agent.identity, asked, replace, by: OPERATOR, now: now() })
+  yield step(bindIdentity, () => bindingOf(), tells('binding.registered'))
+  yield step(bindIdentity, () => bindingOf(), tells())
+  yield step(bindIdentity, () => bindingOf(asking('*')), refuses('bad_matcher'))
+  yield step(bindIdentity, () => bindingOf({ ...asking(), issuer: 'https://issuer.example/' }), refuses('no_such_issuer'))
+  yield step(bindIdentity, () => bindingOf(asking('ci:other')), tells())
+  yield step(bindIdentity, () => bindingOf(asking('ci:other'), true), tells('binding.revoked', 'binding.registered'))
+  yield step(unbindIdentity, () => ({ identity: agent.identity, binding: 'bnd_none', now: now(), ...said }), refuses('no_such_binding'))
+  const showing = (thumbprint: string) => ({ hashes: [new Uint8Array(32).fill(7)], thumbprint, identity: agent.identity, issuer, binding: newId('binding'), until: epochMs(now() + 1000), now: now() })
+  yield step(showEvidence, () => showing('one'), tells())
+  yield step(showEvidence, () => showing('one'), tells())
+  yield step(showEvidence, () => showing('two'), tells('finding.raised'))
+  yield step(showEvidence, () => showing('three'), tells())
   const entry = { draft: draftOf({ name: 'of-manifest' }), ids: ids(), sealedHook: null }
   yield step(applyManifest, () => ({ entries: [entry], dryRun: true, by: OPERATOR, now: now() }), refuses('dry_run'))
   yield step(applyManifest, () => ({ entries: [entry], dryRun: false, by: OPERATOR, now: now() }), tells('admission.decided', 'identity.registered'))
@@ -152,6 +178,13 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(heartbeat, () => ({ task: task.id, identity: agent.identity, calls: 1, now: now() }), tells())
   yield step(heartbeat, () => ({ task: newId('task'), identity: agent.identity, calls: 1, now: now() }), refuses('no_such_task'))
 
+  const widening = (...actions: readonly string[]) => ({ task: task.id, identity: agent.identity, asked: permits(...actions), reason: 'there is more to do', now: now() })
+  yield step(widenTask, () => widening('read', 'write'), tells('task.widened'))
+  yield step(widenTask, () => widening('write'), tells())
+  yield step(widenTask, () => widening('drop'), refuses('grant_not_covered'))
+  yield step(widenTask, () => widening(), refuses('empty_grant'))
+  yield step(widenTask, () => ({ ...widening('write'), task: newId('task') }), refuses('no_such_task'))
+
   const intending = (of = task.id) => {
     const id = newId('lease')
     return { task: of, identity: agent.identity, permit: permits('read')[0]!, id, backend, template: 'read', handle: `writ_${id}`, sealedSecret: 'sealed', now: now() }
@@ -163,7 +196,7 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
     lease, outcome: 'proved', withdrawal: { existed: true, sessionsEnded: 0, reassigned: [] }, residualUntil: null, now: now(),
     probe: { kind: 'refused', by: 'shop', code: '28P01', message: 'no', absentFromCatalogue: true, tookMs: 1 },
   })
-  yield step(intendLease, () => ({ ...intending(), permit: permits('write')[0]! }), refuses('grant_not_covered'))
+  yield step(intendLease, () => ({ ...intending(), permit: permits('drop')[0]! }), refuses('grant_not_covered'))
   yield step(activateLease, () => ({ lease: newId('lease'), control: { ok: true, tookMs: 1 }, now: now() }), refuses('stopped_meanwhile'))
   const stopped = intending()
   yield intend(stopped)
@@ -171,6 +204,7 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(stopLease, () => ({ lease: newId('lease'), now: now(), ...said }), refuses('no_such_lease'))
   yield step(stopLease, () => ({ lease: stopped.id, now: now(), ...said }), tells('lease.revoked'))
   yield step(claimLeases, claim(1), tells())
+  yield step(holdLeases, () => ({ leases: [stopped.id], held: claim(1)().until, until: epochMs(now() + 90_000) }), tells())
   yield step(surveyLease, () => ({ lease: stopped.id, reassigned: [], sessionsEnded: 1 }), tells())
   yield step(endLease, end(stopped.id), tells('lease.ended'))
   const failed = intending()
@@ -208,7 +242,33 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(endTask, () => ({ ...ending, by: { kind: 'identity', id: newId('identity') } }), refuses('no_such_task'))
   yield step(endTask, () => ending, tells('task.ended', 'task.closed'))
   yield step(endTask, () => ending, tells())
-  yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', finding: newId('finding'), now: now() }), tells('orphan.withdrawn', 'finding.raised'))
+  const signing = () => ({ key: newTokenKey(writ.keys.secrets), by: OPERATOR, now: now() })
+  const [signs, follows] = [signing(), signing()]
+  yield step(makeFirstKey, () => signs, tells('signing_key.published', 'signing_key.activated'))
+  yield step(makeFirstKey, () => signing(), tells())
+  yield step(publishKey, () => follows, tells('signing_key.published'))
+  yield step(publishKey, () => signing(), tells())
+  const turn = { from: signs.key.kid, to: follows.key.kid, now: now() }
+  yield step(turnKeys, () => turn, tells('signing_key.retired', 'signing_key.activated'))
+  yield step(turnKeys, () => turn, refuses('turned_already'))
+  yield step(replaceKeys, () => ({ ...signing(), reason: said.reason }), tells('signing_key.revoked', 'signing_key.revoked', 'signing_key.published', 'signing_key.activated'))
+  const issuing = (more: object = {}) => ({
+    identity: agent.identity, evidence: { kind: 'private_key_jwt', issuer: null, subject: 'agent', credential: null, expiresAt: now() }, authority: null, jkt: 'of the test',
+    task: { kind: 'new', id: newId('task'), purpose: 'tidy up', asked }, audience: 'https://writ.example', inExchange: null, id: newId('lease'), uses: [],
+    once: { caller: agent.identity, key: null, requestHash: '', now: now() }, now: now(), ...more,
+  })
+  const issued = issuing()
+  yield step(issueToken, () => issuing({ jkt: null }), refuses('proof_needed'))
+  yield step(issueToken, () => issued, tells('task.opened', 'lease.minted'))
+  yield step(issueToken, () => issuing({ task: { kind: 'open', id: issued.task.id } }), tells('lease.minted'))
+  const givingBack = { token: issued.id, by: OPERATOR, now: now() }
+  yield step(revokeToken, () => givingBack, tells('lease.revoked'))
+  yield step(revokeToken, () => givingBack, tells())
+  yield step(endTask, () => ({ ...ending, task: issued.task.id }), tells('task.ended'))
+  yield step(endDueTokens, () => ({ now: now(), limit: 10 }), tells('lease.ended', 'lease.ended', 'task.closed'))
+  yield step(findOrphan, () => ({ backend, handle: 'writ_lost', finding: newId('finding'), now: now() }), tells('finding.raised'))
+  yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', lost: false, seenAt: now(), now: now() }), tells('orphan.withdrawn'))
+  yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', lost: false, seenAt: now(), now: now() }), tells())
 
   const hooked = ids()
   yield step(registerIdentity, () => register({ name: 'hooked', key: newKey(), trigger: { kind: 'webhook' } }, hooked, 'sealed'), tells('admission.decided', 'identity.registered', 'credential.registered'))
@@ -222,7 +282,7 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(removeIssuer, removal('https://issuer.example'), refuses('already_removed'))
   yield step(removeBackend, removal('shop'), tells('backend.removed'))
   yield step(removeBackend, removal('nothing'), refuses('no_such_thing'))
-  yield step(changeIdentity, changing('retire'), tells('identity.retired'))
+  yield step(changeIdentity, changing('retire'), tells('identity.retired', 'binding.revoked'))
   yield step(changeIdentity, changing('resume'), refuses('identity_retired'))
   writ.clock.advance(31 * 86_400_000)
   yield step(retireDueIdentities, claim(5), tells('identity.trigger_fired'))

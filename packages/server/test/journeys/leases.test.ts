@@ -44,7 +44,7 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
       const closure = await closureOf(writ, migrator.api, task)
 
       const [end] = closure.leases
-      assert.ok(end?.end.kind === 'ended' && end.end.probe.kind === 'refused')
+      assert.ok(end !== undefined && 'handle' in end && end.end.kind === 'ended' && end.end.probe.kind === 'refused')
       assert.deepEqual(
         [closure.task, closure.identity, closure.spiffe_id, closure.purpose, closure.technical_owner, closure.business_owner],
         [task, migrator.id, migrator.spiffeId, 'create the invoices', 'team:platform', 'person:maya@acme.example'],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHmac, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import * as backends from '@writ/contract/backends'
+import * as issuers from '@writ/contract/issuers'
 import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
 import { governedPostgres } from '../governed-postgres.ts'
@@ -145,17 +146,17 @@ onEachStore('the webhook of a system that is gone', (writ) => {
 onEachStore('a thing that identities hang from', (writ) => {
   test('an issuer that is removed retires those whose trigger it is, and no other', async () => {
     const [url, otherUrl] = ['https://ci.acme.example', 'https://ci.other.example']
-    const trusted = await writ().operator(registry.trustIssuer, { body: { url } })
+    const trusted = await writ().operator(issuers.trustIssuer, { body: { url } })
     assert.equal(trusted.status, 201, trusted.text)
-    await writ().operator(registry.trustIssuer, { body: { url: otherUrl } })
+    await writ().operator(issuers.trustIssuer, { body: { url: otherUrl } })
     const bots = [await writ().register('ci-1', { trigger: { kind: 'issuer_removed', issuer: url } }),
       await writ().register('ci-2', { trigger: { kind: 'issuer_removed', issuer: url } })]
     const others = [await writ().register('ci-3', { trigger: { kind: 'issuer_removed', issuer: otherUrl } }), await writ().register('ci-4')]
     const task = await opened(bots[0]!)
-    await refused(writ(), () => writ().operator(registry.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
-    await refused(writ(), () => writ().operator(registry.removeIssuer, { parameters: { id: 'iss_nobody' }, body: { reason: 'x' } }),
+    await refused(writ(), () => writ().operator(issuers.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
+    await refused(writ(), () => writ().operator(issuers.removeIssuer, { parameters: { id: 'iss_nobody' }, body: { reason: 'x' } }),
       { status: 404, code: 'no_such_thing' })
-    const removed = await writ().operator(registry.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'the pipeline is closed' } })
+    const removed = await writ().operator(issuers.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'the pipeline is closed' } })
     assert.deepEqual([removed.status, removed.reply.state], [200, 'removed'], removed.text)
     for (const bot of bots) {
       const seen = (await writ().operator(registry.showIdentity, { parameters: { id: bot.id } })).reply
@@ -166,11 +167,11 @@ onEachStore('a thing that identities hang from', (writ) => {
     await writ().operator(tasks.certificate, { parameters: { id: task }, query: { wait_seconds: '20' } })
     const ended = (await show({ api: writ().operator }, task)).reply
     assert.deepEqual([ended.state, ended.end_reason], ['closed', 'identity_retired'])
-    await refused(writ(), () => writ().operator(registry.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'again' } }),
+    await refused(writ(), () => writ().operator(issuers.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'again' } }),
       { status: 409, code: 'already_removed' })
-    await refused(writ(), () => writ().operator(registry.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
+    await refused(writ(), () => writ().operator(issuers.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
     for (const wrong of ['http://plain.example', 'nonsense', '', 5]) await refused(writ(),
-      () => writ().operator(registry.trustIssuer, { body: { url: wrong } }), { status: 400, code: 'invalid_fields' })
+      () => writ().operator(issuers.trustIssuer, { body: { url: wrong } }), { status: 400, code: 'invalid_fields' })
   })
 
   test('a back end that is removed retires those whose trigger it is, once no lease of it is open', async () => {

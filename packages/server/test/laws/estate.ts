@@ -33,7 +33,7 @@ export async function addIdentity(of: StoreOfWrit, more: Partial<IdentityDraft> 
   const draft: IdentityDraft = {
     spiffeId: `spiffe://acme.example/${ids.identity}` as SpiffeId, admission: { answer: 'identity', reason: 'it runs alone' }, kind: 'agent', class: 'autonomous',
     purpose: 'keeps the shop tidy', technicalOwner: 'team:platform' as Owner, businessOwner: 'person:maya@acme.example' as Owner, systemScope: ['shop'],
-    environment: 'test', authority: permits('read', 'write', 'ddl'), endsAt: plus(of.now(), seconds(86_400 * 365)), trigger: { kind: 'unused', days: 30 }, key: null, ...more,
+    environment: 'test', authority: permits('read', 'write', 'ddl'), endsAt: plus(of.now(), seconds(86_400 * 365)), trigger: { kind: 'unused', days: 30 }, key: null, bindings: null, ...more,
   }
   await done(of.store.change(registerIdentity, { draft, ids, sealedHook: null, by: OPERATOR, now: of.now() }))
   return ids.identity

@@ -46,7 +46,7 @@ for (const store of STORES) {
     for (let round = 0; round < 8; round++) {
       const identity = await addIdentity(of)
       const added = await Promise.all([1, 2, 3].map(() => of.store.change(addKey, {
-        identity, credential: of.newId('credential'), key: newKey(), by: OPERATOR, now: of.now(), replace: false, finding: of.newId('finding'),
+        identity, credential: of.newId('credential'), key: newKey(), by: OPERATOR, now: of.now(), replace: false,
       })))
       assert.deepEqual(added.map((one) => (one.ok ? one.value.outcome : one.refusal.kind)).toSorted(), ['added', 'shared', 'shared'])
       const live = await of.store.read((db) => db.selectFrom('credential').select('id').where('identity_id', '=', identity).where('state', '=', 'live').execute())

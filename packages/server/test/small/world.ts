@@ -1,7 +1,6 @@
 import { ok, refuse } from '@writ/domain/outcome'
 import { sql, type Generated } from 'kysely'
 import { change, type TxOf } from '../../src/store/change.ts'
-import { RuleBroken } from '../../src/store/faults.ts'
 import type { Migrations } from '../../src/store/migrate.ts'
 import { claimDue, forUpdate } from '../../src/store/row-locks.ts'
 import type { World } from '../both-stores.ts'
@@ -111,13 +110,8 @@ export const forgetToAwait = change('forget_to_await', async (tx: SmallTx, input
 
 export const addOnce = change('add_once', async (tx: SmallTx, input: { id: string }) => {
   await tx.db.insertInto('mark').values({ text: input.id }).execute()
-  try {
-    await tx.db.insertInto('jar').values({ ...empty, id: input.id, marbles: 0 }).execute()
-    return ok(null)
-  } catch (error) {
-    if (error instanceof RuleBroken) return refuse({ kind: 'exists' } as const)
-    throw error
-  }
+  const inserted = await tx.db.insertInto('jar').values({ ...empty, id: input.id, marbles: 0 }).onConflict((conflict) => conflict.doNothing()).executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n ? ok(null) : refuse({ kind: 'exists' } as const)
 })
 
 /** Ends SQLite's writing thread, as a crash in native code would. */

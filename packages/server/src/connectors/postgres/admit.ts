@@ -2,6 +2,7 @@ import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { plus, seconds, type EpochMs } from '@writ/domain/time'
 import type { ClientBase } from 'pg'
 import type { Clock } from '../../platform/clock.ts'
+import { failpoint } from '../../platform/failpoint.ts'
 import { BackendFault, type Admission, type AdmitRefusal, type Connector, type Template } from '../connector.ts'
 import type { PostgresBackend } from './backend.ts'
 import { codeOf, SQLSTATE } from './fault.ts'
@@ -143,6 +144,7 @@ async function runCycle(backend: PostgresBackend, cycle: TestCycle, order: Admit
     if (wrong.kind === 'failed') return failed(`a wrong secret was not refused: ${wrong.why}`)
     step = 'list'
     if (!await listed()) return failed('the test login was not listed')
+    failpoint('backend.admit.before_withdraw')
     step = 'withdraw'
     if (!(await cycle.withdraw(order.testHandle, template, nobodyAsks)).existed) return failed('the test login was not there any more')
     step = 'probe'

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
 import type { Reassigned } from '@writ/domain/lease'
+import { failpoint } from '../../platform/failpoint.ts'
 import type { PostgresBackend } from './backend.ts'
 import { disarm, planDisarming, type Measure, type OwnedObject } from './disarm.ts'
 import { durable, majorOf } from './mint.ts'
@@ -35,6 +36,7 @@ export async function handOver(backend: PostgresBackend, order: HandOver): Promi
     const measures = await measuresFor(client, order, objects)
     await disarm(client, measures, order.owner)
     await takeBack(client, order.handle, await majorOf(client))
+    failpoint('lease.hand_over.before_commit')
     // Only default privileges, user mappings and the like are left for it: objects were all handed over above.
     await client.query(`drop owned by ${quoted(order.handle)}; commit`)
     return described(order, objects, measures)

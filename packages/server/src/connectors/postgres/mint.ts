@@ -2,6 +2,7 @@ import { escapeLiteral, type ClientBase } from 'pg'
 import type { ControlLogin } from '@writ/domain/lease'
 import { toIso, type EpochMs } from '@writ/domain/time'
 import type { Clock } from '../../platform/clock.ts'
+import { failpoint } from '../../platform/failpoint.ts'
 import { BackendFault, type LeaseAddress, type Template } from '../connector.ts'
 import { SQLSTATE } from './fault.ts'
 import type { PostgresBackend } from './backend.ts'
@@ -37,6 +38,7 @@ export async function createRole(backend: PostgresBackend, order: RoleOrder): Pr
     if (notGranted.length > 0) {
       throw new BackendFault(`minting \`${order.handle}\`: the administrator may not grant: ${notGranted.join('; ')}`, SQLSTATE.privilegeNotGranted)
     }
+    failpoint('lease.mint.before_commit')
     await client.query('commit')
   })
 }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Reassigned } from '@writ/domain/lease'
+import { failpoint } from '../../platform/failpoint.ts'
 import { BackendFault, type Connector, type Template, type Withdrawal } from '../connector.ts'
 import type { PostgresBackend } from './backend.ts'
 import { SQLSTATE } from './fault.ts'
@@ -38,7 +39,9 @@ export async function withdrawRole(backend: PostgresBackend, order: WithdrawOrde
     throw new BackendFault(`role \`${handle}\` belongs to \`${role.bearer}\`: it is left as it is`, 'not_ours')
   }
   await shut(backend, handle)
+  failpoint('lease.withdraw.after_shut')
   let sessionsEnded = await endSessions(backend, role)
+  failpoint('lease.withdraw.after_sessions')
   await refusePrepared(backend, handle)
   const reassigned = new Map<string, Reassigned>()
   const note = (found: readonly Reassigned[]): void => found.forEach((each) => reassigned.set(keyOf(each), each))
@@ -49,6 +52,7 @@ export async function withdrawRole(backend: PostgresBackend, order: WithdrawOrde
     for (const place of places) note(await handOver(backend, place))
     // A login that had passed the check just before the role was shut shows only now.
     sessionsEnded += await endSessions(backend, role)
+    failpoint('lease.withdraw.before_drop')
     try {
       await drop(backend, handle)
       return { existed: true, sessionsEnded, reassigned: [...reassigned.values()] }

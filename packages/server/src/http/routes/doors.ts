@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import * as contract from '@writ/contract/registry'
+import * as surface from '@writ/contract/surface'
 import { mintId, parseId } from '@writ/domain/id'
 import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { epochMs, toIso } from '@writ/domain/time'
@@ -11,14 +12,10 @@ import type { Entropy } from '../../platform/entropy.ts'
 import type { Store } from '../../record/tx.ts'
 import { fireTrigger } from '../../registry/change-identity.ts'
 import { redeemBootstrap } from '../../registry/operators.ts'
-import { findTriggerHook, takeProof } from '../../store/installation.ts'
-import { change, type Tx } from '../../record/tx.ts'
-import { ok } from '@writ/domain/outcome'
+import { findTriggerHook } from '../../store/installation.ts'
 import { route, type Answer, type Route } from '../call.ts'
 import { explainProblem, problem } from '../problem.ts'
 import { hookPlace } from './registry.ts'
-import { endpoint } from '@writ/contract/endpoint'
-import { z } from 'zod'
 
 export type DoorRoutesNeeds = {
   readonly store: Store
@@ -33,11 +30,6 @@ export type DoorRoutesNeeds = {
 
 /** Standard Webhooks 1.0: a message older or newer than this is refused. */
 const WEBHOOK_TOLERANCE_S = 300
-
-/** Remembers a one-time proof; see `store/installation`. */
-export const useProof = change('proof.use', async (tx: Tx, input: { readonly hash: Uint8Array; readonly expiresAt: number }) => ok(await takeProof(tx.db, input.hash, epochMs(input.expiresAt))))
-
-const first = endpoint({ method: 'GET', path: '/first', who: 'anyone', summary: 'Where the bootstrap link leads', reply: z.string(), problems: [] })
 
 export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
   const { store, clock, entropy } = needs
@@ -54,7 +46,7 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
     route(contract.whoAmI, async ({ caller }) => ({
       reply: caller.kind === 'operator' ? { kind: 'operator' as const, id: caller.operator, name: caller.name } : { kind: 'identity' as const, id: caller.identity, name: caller.spiffeId },
     })),
-    route(first, async () => ({ raw: 'This link signs in the first operator. Run `writ login` and paste the whole link.\n', type: 'text/plain; charset=utf-8' })),
+    route(surface.firstSignIn, async () => ({ raw: 'This link signs in the first operator. Run `writ login` and paste the whole link.\n', type: 'text/plain; charset=utf-8' })),
     route(contract.redeemBootstrap, async ({ body }) => {
       if (!isSecret(body.code) || !body.code.startsWith(`${SECRET_PREFIX.bootstrap}_`)) return badCode()
       const now = clock.now()

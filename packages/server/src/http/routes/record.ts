@@ -11,13 +11,14 @@ import { isAuthentic } from '../../record/authentic.ts'
 import type { Db, Store } from '../../record/tx.ts'
 import { countUnsealed, listEvents, listSaid, type EventPage } from '../../store/events.ts'
 import { findLog } from '../../store/logs.ts'
+import { listPastLogs, listRestores } from '../../store/past-logs.ts'
+import { logHolding, logsOf, type ReadableLog } from '../../prove/logs-of-stream.ts'
+import { wholeUpTo } from '../../store/whole-events.ts'
 import { route, type Answer, type Route } from '../call.ts'
 import { problem } from '../problem.ts'
 import { eventReply } from '../replies.ts'
-import { endpoint } from '@writ/contract/endpoint'
-import { z } from 'zod'
 
-export type RecordRoutesNeeds = { readonly store: Store; readonly eventMac: EventMac; readonly clock: Clock; readonly sealed: Bell }
+export type RecordRoutesNeeds = { readonly store: Store; readonly eventMac: EventMac; readonly clock: Clock; readonly sealed: Bell; /** Once it is aborted, nobody waits any longer. */ readonly stopping: AbortSignal }
 
 const NO_LOG = problem('not-found', { code: 'no_such_log', detail: 'the logs are `non-human` and `human`' })
 const LONGEST_WAIT_STEP_MS = 500
@@ -28,18 +29,19 @@ const LONGEST_WAIT_STEP_MS = 500
  */
 const FOR_EVER = { anyone: 'public, max-age=31536000, immutable', operator: 'private, max-age=31536000, immutable' } as const
 
-const logFile = <W extends 'anyone' | 'operator'>(path: string, who: W) => endpoint({ method: 'GET', path, who, summary: 'C2SP tlog-tiles', reply: z.string(), problems: ['not-found'] })
-type FileAnswer = Answer<ReturnType<typeof logFile>>
-
-/** Hashes and checkpoints tell a stranger nothing; the entries tell who works on what, and are for operators. */
-const hashTile = logFile('/logs/{stream}/tile/*', 'anyone')
-const entryBundle = logFile('/logs/{stream}/tile/entries/*', 'operator')
+type FileAnswer = Answer<typeof contract.logCheckpoint>
 
 export function recordRoutes(needs: RecordRoutesNeeds): readonly Route[] {
   const { store } = needs
-  const serveTile = async (named: string | undefined, path: string, who: keyof typeof FOR_EVER): Promise<FileAnswer> => {
+  /** The stream's current log, or the one that the named restore has ended. */
+  const logNamed = async ({ stream: named, restore }: Named): Promise<ReadableLog | undefined> => {
     const stream = streamOf(named)
-    const bytes = stream && await store.read((db) => tileFile(db, stream, path))
+    const logs = stream === undefined ? [] : await store.read((db) => logsOf(db, stream))
+    return logs.find((log) => log.endedBy === (restore ?? null))
+  }
+  const serveTile = async (named: Named, path: string, who: keyof typeof FOR_EVER): Promise<FileAnswer> => {
+    const log = await logNamed(named)
+    const bytes = log && await store.read((db) => tileFile(db, log, path))
     return bytes === undefined ? problem('not-found', { code: 'no_such_tile' }) : { raw: bytes, type: 'application/octet-stream', ...(isPartial(path) ? {} : { headers: { 'cache-control': FOR_EVER[who] } }) }
   }
   return [
@@ -56,25 +58,40 @@ export function recordRoutes(needs: RecordRoutesNeeds): readonly Route[] {
       reply: {
         logs: await Promise.all(STREAMS.map((stream) => store.read(async (db) => {
           const head = (await findLog(db, stream))!
-          return { stream, origin: head.origin, vkey: head.vkey, size: head.size, checkpoint: head.note, checkpoint_at: toIso(head.signedAt), unsealed: await countUnsealed(db, stream) }
+          const [unsealed, past] = [await countUnsealed(db, stream), await describePast(db, stream)]
+          return { stream, origin: head.origin, vkey: head.vkey, size: head.size, checkpoint: head.note, checkpoint_at: toIso(head.signedAt), unsealed, past }
         }))),
       },
     })),
-    route(contract.exportLog, async ({ parameters }): Promise<Answer<typeof contract.exportLog>> => {
+    route(contract.exportLog, async ({ parameters, query }): Promise<Answer<typeof contract.exportLog>> => {
       const stream = streamOf(parameters.stream)
-      return stream === undefined ? NO_LOG : { raw: exportLines((query) => store.read(query), stream), type: 'application/x-ndjson' }
+      const logs = stream === undefined ? [] : await store.read((db) => logsOf(db, stream))
+      const log = query.origin === undefined ? logs.at(-1) : logs.find((one) => one.origin === query.origin)
+      return log === undefined ? NO_LOG : { raw: exportLines((query) => store.read(query), log), type: 'application/x-ndjson' }
     }),
-    route(logFile('/logs/{stream}/checkpoint', 'anyone'), async ({ parameters }): Promise<FileAnswer> => {
-      const stream = streamOf(parameters.stream)
-      const head = stream && await store.read((db) => findLog(db, stream))
-      return head === undefined ? NO_LOG : { raw: head.note, type: 'text/plain; charset=utf-8' }
-    }),
-    route(hashTile, async ({ parameters }) => {
+    ...[contract.logCheckpoint, contract.pastCheckpoint].map((of) => route(of, async ({ parameters }): Promise<FileAnswer> => {
+      const log = await logNamed(parameters)
+      return log === undefined ? NO_LOG : { raw: log.note, type: 'text/plain; charset=utf-8' }
+    })),
+    ...[contract.hashTile, contract.pastHashTile].map((of) => route(of, async ({ parameters }): Promise<FileAnswer> => {
       const rest = parameters['*'] ?? ''
-      return rest.startsWith('entries') ? problem('not-found', { code: 'no_such_tile' }) : serveTile(parameters.stream, `tile/${rest}`, 'anyone')
-    }),
-    route(entryBundle, ({ parameters }) => serveTile(parameters.stream, `tile/entries/${parameters['*'] ?? ''}`, 'operator')),
+      return rest.startsWith('entries') ? problem('not-found', { code: 'no_such_tile' }) : serveTile(parameters, `tile/${rest}`, 'anyone')
+    })),
+    ...[contract.entryBundle, contract.pastEntryBundle].map((of) => route(of, ({ parameters }) => serveTile(parameters, `tile/entries/${parameters['*'] ?? ''}`, 'operator'))),
   ]
+}
+
+type Named = { readonly stream?: string; readonly restore?: string }
+
+async function describePast(db: Db, stream: Stream): Promise<contract.PastLogReply[]> {
+  const restores = new Map((await listRestores(db)).map((one) => [one.id, one]))
+  return (await listPastLogs(db, stream)).map((log) => {
+    const { backup, backupAt, doneAt } = restores.get(log.restore)!
+    return {
+      origin: log.origin, vkey: log.vkey, size: log.size, checkpoint: log.note, checkpoint_at: toIso(log.signedAt),
+      restore: log.restore, restored_at: toIso(doneAt!), backup, backup_at: toIso(backupAt), leaves_lost: log.known === null ? null : log.known.size - log.size,
+    }
+  })
 }
 
 const isPartial = (path: string): boolean => parseTilePath(path)?.width !== TILE_WIDTH
@@ -85,9 +102,11 @@ async function waitForEvents(needs: RecordRoutesNeeds, page: EventPage, ms: numb
   const until = needs.clock.now() + ms
   const listener = needs.sealed.listener()
   for (;;) {
-    const found = await needs.store.read((db) => describeEvents(db, needs.eventMac, page))
+    // With null nothing is shown: the next look goes on from the same place.
+    const upToSeq = (await wholeUpTo(needs.store)) ?? 0
+    const found = await needs.store.read((db) => describeEvents(db, needs.eventMac, { ...page, upToSeq }))
     const left = until - needs.clock.now()
-    if (found.events.length > 0 || left <= 0) return found
+    if (found.events.length > 0 || left <= 0 || needs.stopping.aborted) return found
     await listener.heard(Math.min(left, LONGEST_WAIT_STEP_MS))
   }
 }
@@ -97,5 +116,8 @@ async function describeEvents(db: Db, eventMac: EventMac, page: EventPage) {
   const events = await listEvents(db, page)
   const ours = events.filter((event) => isAuthentic(eventMac, event))
   const said = await listSaid(db, ours.map((event) => event.id))
-  return { events: ours.map((event) => eventReply(event, said.get(event.id) ?? [])), next: events.length === 0 ? (page.afterSeq === undefined ? null : String(page.afterSeq)) : String(events.at(-1)!.seq) }
+  const logs = new Map<Stream, readonly ReadableLog[]>()
+  for (const stream of new Set(ours.map((event) => event.stream))) logs.set(stream, await logsOf(db, stream))
+  const replies = ours.map((event) => eventReply(event, said.get(event.id) ?? [], logHolding(logs.get(event.stream)!, event.leafIndex)))
+  return { events: replies, next: events.length === 0 ? (page.afterSeq === undefined ? null : String(page.afterSeq)) : String(events.at(-1)!.seq) }
 }

@@ -15,10 +15,12 @@ import { applyManifest, type ManifestChange, type ManifestRefusal } from '../../
 import { changeIdentity, transferIdentity, type ChangeRefusal } from '../../registry/change-identity.ts'
 import { toDraft, type IdentityDraft } from '../../registry/draft.ts'
 import { addKey, registerIdentity, revokeKey, type RegisterInput, type RegisterRefusal } from '../../registry/register.ts'
+import { listBindings } from '../../store/bindings.ts'
 import { findIdentity, findIdentityIds, listCredentials, listIdentities } from '../../store/identities.ts'
 import { findTriggerHook } from '../../store/installation.ts'
 import { actorOf, route, type Answer, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
+import { bindingProblem } from './bindings.ts'
 import { identityReply } from '../replies.ts'
 
 export type RegistryRoutesNeeds = { readonly store: Store; readonly secrets: Sealer; readonly clock: Clock; readonly entropy: Entropy; readonly wake: () => void }
@@ -52,7 +54,8 @@ export function registryRoutes(needs: RegistryRoutesNeeds): readonly Route[] {
         const found = await listIdentities(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { after: query.cursor }), ...(query.state === undefined ? {} : { state: query.state }) })
         const shown = found.slice(0, query.limit)
         const credentials = await listCredentials(db, shown.map((one) => one.id))
-        return { identities: shown.map((one) => identityReply(one, credentials)), next: found.length > query.limit ? shown.at(-1)!.id : null }
+        const bindings = await listBindings(db, shown.map((one) => one.id))
+        return { identities: shown.map((one) => identityReply(one, credentials, bindings)), next: found.length > query.limit ? shown.at(-1)!.id : null }
       }),
     })),
     route(contract.showIdentity, async ({ parameters }) => {
@@ -82,7 +85,7 @@ export function registryRoutes(needs: RegistryRoutesNeeds): readonly Route[] {
       const now = clock.now()
       const done = await store.changeOnce(addKey, {
         identity: identity.id, credential: mintId('credential', now, entropy.bytes(10)), key: key.value, replace: body.replace,
-        finding: mintId('finding', now, entropy.bytes(10)), by: actorOf(caller), now,
+        by: actorOf(caller), now,
       }, once)
       if (!done.ok) {
         const { refusal } = done
@@ -91,7 +94,7 @@ export function registryRoutes(needs: RegistryRoutesNeeds): readonly Route[] {
       }
       const added = done.value.value
       if (added.outcome === 'shared') {
-        return problem('conflict', { code: 'identity_may_not_be_shared', detail: `an identity of class \`${identity.class}\` has one live key; this is finding ${added.finding}`, hint: 'register an identity for the second workload, or say `replace` to put this key in the place of the other' })
+        return problem('conflict', { code: 'identity_may_not_be_shared', detail: `an identity of class \`${identity.class}\` has one live key or binding; this is finding ${added.finding}`, hint: 'register an identity for the second workload, or say `replace` to put this key in the place of the other' })
       }
       return { reply: (await store.read((db) => show(db, identity.id)))! }
     }),
@@ -143,9 +146,9 @@ async function changeReply(needs: RegistryRoutesNeeds, { spiffeId, action, field
   return { spiffe_id: spiffeId, action, fields: [...fields], ...(hookOf === null ? {} : await webhookOf(needs, hookOf as IdentityId)) }
 }
 
-async function showOne(db: Db, reference: string): Promise<contract.IdentityReply | undefined> {
+export async function showOne(db: Db, reference: string): Promise<contract.IdentityReply | undefined> {
   const identity = await findIdentity(db, reference)
-  return identity && identityReply(identity, await listCredentials(db, [identity.id]))
+  return identity && identityReply(identity, await listCredentials(db, [identity.id]), await listBindings(db, [identity.id]))
 }
 
 const keyInUse = (): ProblemAnswer => problem('already-exists', { code: 'key_in_use', detail: 'this key is registered already; a key belongs to one identity for ever' })
@@ -165,6 +168,9 @@ function registerProblem(refusal: RegisterRefusal): ProblemAnswer {
     case 'ends_in_the_past': return problem('invalid-fields', { code: refusal.kind, errors: [{ field: 'ends_at', message: 'must be in the future' }] })
     case 'trigger_watches_nothing': return problem('invalid-fields', { code: refusal.kind, errors: [{ field: `trigger.${refusal.what}`, message: `there is no active ${refusal.what} \`${refusal.name}\`, so the trigger would never fire` }] })
     case 'key_in_use': return keyInUse()
+    case 'identity_may_not_be_shared': return problem('conflict', { code: refusal.kind, detail: 'an identity of this class has one live key or one live binding; nothing was written', hint: 'register an identity for each workload' })
+    case 'no_such_issuer':
+    case 'bad_matcher': return bindingProblem(refusal, `bindings.${refusal.nth}.`)
     default: return unreachable(refusal)
   }
 }
@@ -174,11 +180,13 @@ function manifestProblem(refusal: Exclude<ManifestRefusal, { kind: 'dry_run' }>)
   switch (refusal.kind) {
     case 'retired': return problem('conflict', { code: refusal.kind, detail: `${at} is retired, which is for ever; nothing was written` })
     case 'named_twice': return problem('invalid-fields', { code: refusal.kind, errors: [{ field: 'identities', message: `${at} stands twice` }] })
-    case 'identity_may_not_be_shared': return problem('conflict', { code: refusal.kind, detail: `${at} has several live keys, and an identity of this class has one; nothing was written`, hint: 'revoke all keys but one first' })
+    case 'identity_may_not_be_shared': return problem('conflict', { code: refusal.kind, detail: `${at} would have several live keys and bindings, and an identity of this class has one; nothing was written`, hint: 'revoke all but one first' })
     case 'key_not_registered': return problem('conflict', { code: refusal.kind, detail: `the key of ${at} is not the registered one; nothing was written`, hint: 'a manifest never changes keys: use `writ identity key`' })
     case 'already_registered':
     case 'ends_in_the_past':
     case 'trigger_watches_nothing':
+    case 'no_such_issuer':
+    case 'bad_matcher':
     case 'key_in_use': {
       const inner = registerProblem(refusal)
       return { ...inner, details: { ...inner.details, detail: `${at}: ${inner.details.detail ?? inner.details.errors?.[0]?.message ?? refusal.kind}; nothing was written` } }

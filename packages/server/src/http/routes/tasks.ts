@@ -1,10 +1,13 @@
 import * as contract from '@writ/contract/tasks'
-import { fromAuthorizationDetails, parseGrantText, type Permit } from '@writ/domain/authority'
+import { fromAuthorizationDetails, parseGrantText, type Authority, type Permit } from '@writ/domain/authority'
 import { parseId, type IdentityId, type TaskId } from '@writ/domain/id'
 import { unreachable } from '@writ/domain/outcome'
-import type { Task } from '@writ/domain/task'
+import type { AskedTerms, Task } from '@writ/domain/task'
 import { seconds } from '@writ/domain/time'
+import type { z } from 'zod'
+import { holderOf } from '../../authenticate/holder.ts'
 import { issueLease, type IssueNeeds, type IssueRefusal } from '../../issue/issue-lease.ts'
+import { revokeToken } from '../../issue/revoke-token.ts'
 import type { Bell } from '../../platform/bell.ts'
 import { certificateOf } from '../../prove/certificate.ts'
 import type { Db, Store } from '../../record/tx.ts'
@@ -14,15 +17,17 @@ import { listBackends } from '../../store/backends.ts'
 import { findIdentity } from '../../store/identities.ts'
 import { findLease, listLeasesOf, type StoredLease } from '../../store/leases.ts'
 import { findTask, listTasks } from '../../store/tasks.ts'
+import { findToken, listTokensOf } from '../../store/tokens.ts'
+import { delegateTask, type DelegateTaskRefusal } from '../../tasks/delegate-task.ts'
 import { heartbeat } from '../../tasks/keep-task.ts'
 import { newTaskId, openTask, type OpenTaskRefusal } from '../../tasks/open-task.ts'
-import { actorOf, route, type AnyCaller, type Route } from '../call.ts'
-import { problem, type ProblemAnswer } from '../problem.ts'
-import { leaseReply, taskReply } from '../replies.ts'
+import { widenTask, type WidenTaskRefusal } from '../../tasks/widen-task.ts'
+import { actorOf, isOf, route, type AnyCaller, type Route } from '../call.ts'
+import { NO_TASK, problem, type ProblemAnswer } from '../problem.ts'
+import { leaseReply, taskReply, tokenReply } from '../replies.ts'
 
-export type TaskRoutesNeeds = IssueNeeds & { readonly store: Store; readonly closed: Bell }
+export type TaskRoutesNeeds = IssueNeeds & { readonly store: Store; readonly closed: Bell; /** Once it is aborted, nobody waits any longer. */ readonly stopping: AbortSignal }
 
-const NO_TASK = problem('not-found', { code: 'task_not_found', detail: 'there is no such task, or it is not yours' })
 const KEY_REUSED = problem('idempotency-key-reused', { hint: 'use a new Idempotency-Key for a new request' })
 const LONGEST_WAIT_STEP_MS = 500
 
@@ -32,19 +37,30 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
     route(contract.openTask, async ({ caller, body, once }) => {
       const authority = fromAuthorizationDetails(body.authorization_details)
       if (!authority.ok) return problem('grant-refused', { code: authority.refusal.kind, detail: 'the grant could not be read' })
-      const length = seconds(body.ttl_seconds)
       const now = clock.now()
       const opened = await store.changeOnce(openTask, {
-        id: newTaskId(now, entropy.bytes(10)), identity: caller.identity, parent: null, purpose: body.purpose, now,
-        asked: {
-          authority: authority.value, length, budgetCalls: body.budget.calls, onBehalfOf: null,
-          idleTimeout: body.idle_timeout_seconds === undefined ? length : seconds(body.idle_timeout_seconds), heartbeat: seconds(body.heartbeat_seconds),
-        },
+        id: newTaskId(now, entropy.bytes(10)), identity: caller.identity, parent: null, purpose: body.purpose, holder: holderOf(caller.evidence), now,
+        asked: termsOf(body, authority.value),
       }, once)
       if (!opened.ok) return opened.refusal.kind === 'key_reused' ? KEY_REUSED : openProblem(opened.refusal)
       const { value: task, repeated } = opened.value
       const reply = repeated ? await store.read((db) => describeTask(db, task.id)) : taskReply(task, caller.spiffeId, [])
       return { reply, headers: { location: `/v1/tasks/${task.id}` } }
+    }),
+    route(contract.delegateTask, async ({ caller, parameters, body, once }) => {
+      const parent = parseId('task', parameters.id!)
+      if (parent === undefined) return NO_TASK
+      const authority = fromAuthorizationDetails(body.authorization_details)
+      if (!authority.ok) return problem('grant-refused', { code: authority.refusal.kind, detail: 'the grant could not be read' })
+      const now = clock.now()
+      const delegated = await store.changeOnce(delegateTask, {
+        id: newTaskId(now, entropy.bytes(10)), parent, by: caller.identity, to: body.identity, purpose: body.purpose, asked: termsOf(body, authority.value), now,
+      }, once)
+      if (!delegated.ok) return delegated.refusal.kind === 'key_reused' ? KEY_REUSED : delegateProblem(delegated.refusal)
+      const { kind, task } = delegated.value.value
+      if (kind === 'open') return { reply: await store.read((db) => describeTask(db, task.id)), headers: { location: `/v1/tasks/${task.id}` } }
+      needs.wake()
+      return overProblem(task)
     }),
     route(contract.listTasks, async ({ caller, query }) => {
       const page = {
@@ -56,6 +72,17 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
     route(contract.showTask, async ({ caller, parameters }) => {
       const task = await store.read((db) => taskOf(db, caller, parameters.id!))
       return task === undefined ? NO_TASK : { reply: await store.read((db) => describeTask(db, task.id)) }
+    }),
+    route(contract.widenTask, async ({ caller, parameters, body, once }) => {
+      const id = parseId('task', parameters.id!)
+      if (id === undefined) return NO_TASK
+      const asked = fromAuthorizationDetails(body.authorization_details)
+      if (!asked.ok) return problem('grant-refused', { code: asked.refusal.kind, detail: 'the grant could not be read' })
+      const widened = await store.changeOnce(widenTask, { task: id, identity: caller.identity, asked: asked.value, reason: body.reason, now: clock.now() }, once)
+      if (!widened.ok) return widened.refusal.kind === 'key_reused' ? KEY_REUSED : widenProblem(widened.refusal)
+      if (widened.value.value.kind === 'open') return { reply: await store.read((db) => describeTask(db, id)) }
+      needs.wake()
+      return overProblem(widened.value.value.task)
     }),
     route(contract.completeTask, async ({ caller, parameters }) => {
       const id = parseId('task', parameters.id!)
@@ -78,8 +105,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       if (!heard.ok) return heard.refusal.kind === 'key_reused' ? KEY_REUSED : NO_TASK
       if (heard.value.value.kind === 'over') {
         needs.wake()
-        const { task } = heard.value.value
-        return problem('conflict', { code: 'task_not_open', detail: `the task is ${task.state}: ${task.endReason}`, hint: 'stop, and open a new task' })
+        return overProblem(heard.value.value.task)
       }
       return { reply: await store.read((db) => describeTask(db, id)) }
     }),
@@ -99,7 +125,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
     }),
     route(contract.revokeLease, async ({ caller, parameters, body }) => {
       const lease = await store.read((db) => leaseOf(db, caller, parameters.id!))
-      if (lease === undefined) return problem('not-found', { code: 'lease_not_found', detail: 'there is no such lease, or it is not yours' })
+      if (lease === undefined) return revokeOneToken(needs, caller, { id: parameters.id!, reason: body.reason })
       const stopped = await store.change(stopLease, { lease: lease.id, by: actorOf(caller), reason: body.reason, now: clock.now() })
       needs.wake()
       return { reply: leaseReply(stopped.ok ? stopped.value : lease, await store.read((db) => nameOf(db, lease))) }
@@ -121,7 +147,7 @@ async function waitForCertificate(needs: TaskRoutesNeeds, id: TaskId, ms: number
   for (;;) {
     const text = await needs.store.read(async (db) => certificateOf(db, (await findTask(db, id))!))
     const left = until - needs.clock.now()
-    if (text !== undefined || left <= 0) return text
+    if (text !== undefined || left <= 0 || needs.stopping.aborted) return text
     await listener.heard(Math.min(left, LONGEST_WAIT_STEP_MS))
   }
 }
@@ -129,12 +155,31 @@ async function waitForCertificate(needs: TaskRoutesNeeds, id: TaskId, ms: number
 /** An identity sees its own tasks; an operator all. */
 async function taskOf(db: Db, caller: AnyCaller, id: string): Promise<Task | undefined> {
   const task = await findTask(db, id)
-  return task !== undefined && (caller.kind === 'operator' || task.identity === caller.identity) ? task : undefined
+  return task !== undefined && isOf(caller, { identity: task.identity, task: task.id }) ? task : undefined
 }
 
 async function leaseOf(db: Db, caller: AnyCaller, id: string): Promise<StoredLease | undefined> {
   const lease = await findLease(db, id)
-  return lease !== undefined && (caller.kind === 'operator' || lease.identity === caller.identity) ? lease : undefined
+  return lease !== undefined && isOf(caller, lease) ? lease : undefined
+}
+
+/** A lease that is no login may be an access token. */
+async function revokeOneToken({ store, clock, wake }: TaskRoutesNeeds, caller: AnyCaller, { id, reason }: { readonly id: string; readonly reason: string }) {
+  const token = await store.read((db) => findToken(db, id))
+  if (token === undefined || !isOf(caller, token)) return problem('not-found', { code: 'lease_not_found', detail: 'there is no such lease, or it is not yours' })
+  await store.change(revokeToken, { token: token.id, by: actorOf(caller), reason, now: clock.now() })
+  wake()
+  return { reply: tokenReply((await store.read((db) => findToken(db, token.id)))!) }
+}
+
+type AskedTask = Pick<z.output<typeof contract.openTaskBody>, 'ttl_seconds' | 'budget' | 'idle_timeout_seconds' | 'heartbeat_seconds'>
+
+function termsOf(body: AskedTask, authority: Authority): AskedTerms {
+  const length = seconds(body.ttl_seconds)
+  return {
+    authority, length, budgetCalls: body.budget.calls, onBehalfOf: null,
+    idleTimeout: body.idle_timeout_seconds === undefined ? length : seconds(body.idle_timeout_seconds), heartbeat: seconds(body.heartbeat_seconds),
+  }
 }
 
 async function nameOf(db: Db, lease: StoredLease): Promise<string> {
@@ -155,13 +200,45 @@ async function describeAll(db: Db, tasks: readonly Task[]): Promise<contract.Tas
   const names = new Map((await listBackends(db)).map((backend) => [backend.id, backend.name]))
   const spiffeIds = new Map<IdentityId, string>()
   for (const { identity } of tasks) if (!spiffeIds.has(identity)) spiffeIds.set(identity, (await findIdentity(db, identity))?.spiffeId ?? identity)
-  const leases = (await listLeasesOf(db, tasks.map((task) => task.id))).map((lease) => leaseReply(lease, names.get(lease.backend) ?? lease.backend))
+  const ids = tasks.map((task) => task.id)
+  const leases = [
+    ...(await listLeasesOf(db, ids)).map((lease) => leaseReply(lease, names.get(lease.backend) ?? lease.backend)),
+    ...(await listTokensOf(db, ids)).map(tokenReply),
+  ]
   return tasks.map((task) => taskReply(task, spiffeIds.get(task.identity)!, leases))
 }
 
 function permitOf(body: { readonly type: string; readonly resource: string; readonly action: string }): Permit | undefined {
   const detail = parseGrantText(`${body.type}:${body.resource}:${body.action}`)
   return detail.ok ? { type: body.type, resource: body.resource, action: body.action, limits: {} } : undefined
+}
+
+const overProblem = (task: Pick<Task, 'state' | 'endReason'>): ProblemAnswer =>
+  problem('conflict', { code: 'task_not_open', detail: `the task is ${task.state}: ${task.endReason}`, hint: 'stop, and open a new task', endReason: task.endReason })
+
+function widenProblem(refusal: WidenTaskRefusal): ProblemAnswer {
+  const code = refusal.kind
+  switch (refusal.kind) {
+    case 'no_such_task': return NO_TASK
+    case 'identity_not_active':
+    case 'empty_grant':
+    case 'grant_not_covered': return openProblem(refusal)
+    case 'too_many_permits': return problem('grant-refused', { code, detail: `one grant has ${refusal.most} permits at most, and this would be ${refusal.count}`, hint: 'ask for less' })
+    case 'too_many_widenings': return problem('conflict', { code, detail: `one task is widened ${refusal.most} times at most`, hint: 'open another task' })
+    default: return unreachable(refusal)
+  }
+}
+
+function delegateProblem(refusal: DelegateTaskRefusal): ProblemAnswer {
+  switch (refusal.kind) {
+    case 'no_such_task':
+    case 'no_such_parent': return NO_TASK
+    // Whoever delegates learns no more of another identity than that nothing can be delegated to it.
+    case 'no_such_identity':
+    case 'identity_not_active': return problem('grant-refused', { code: 'delegate_not_active', detail: 'there is no such identity, or it is not active' })
+    case 'too_many_leases': return problem('conflict', { code: refusal.kind, detail: `one task has ${refusal.most} leases and children at most`, hint: 'open another task' })
+    default: return openProblem(refusal)
+  }
 }
 
 function openProblem(refusal: OpenTaskRefusal): ProblemAnswer {
@@ -187,7 +264,7 @@ function issueProblem(refusal: IssueRefusal): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
     case 'no_such_task': return NO_TASK
-    case 'task_not_open': return problem('conflict', { code, detail: `the task is over: ${refusal.reason ?? refusal.state}`, hint: 'stop, and open a new task' })
+    case 'task_not_open': return problem('conflict', { code, detail: `the task is over: ${refusal.reason ?? refusal.state}`, hint: 'stop, and open a new task', endReason: refusal.reason })
     case 'identity_not_active': return problem('conflict', { code, detail: 'the identity is not active' })
     // A back end that the task's grant does not name is nobody's business here: the same answer as for one that does not exist.
     case 'no_such_backend':

@@ -1,14 +1,13 @@
 import * as backends from '@writ/contract/backends'
 import * as contract from '@writ/contract/registry'
-import { mintId } from '@writ/domain/id'
 import { unreachable } from '@writ/domain/outcome'
 import { toIso } from '@writ/domain/time'
 import type { z } from 'zod'
 import type { Template } from '../../connectors/connector.ts'
 import { addBackend, rotateBackend, testBackend, type BackendNeeds, type BackendRefusal } from '../../registry/backends.ts'
-import { removeBackend, removeIssuer, trustIssuer } from '../../registry/watched.ts'
+import { removeBackend } from '../../registry/watched.ts'
 import type { Store } from '../../record/tx.ts'
-import { findBackend, findIssuer, listBackends, listIssuers, type Issuer } from '../../store/backends.ts'
+import { findBackend, listBackends } from '../../store/backends.ts'
 import { listFindings, listIncidents } from '../../store/watches.ts'
 import { actorOf, route, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
@@ -19,7 +18,6 @@ export type WatchedRoutesNeeds = BackendNeeds & { readonly store: Store; readonl
 export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
   const { store, clock } = needs
   const showBackend = async (reference: string) => backendReply((await store.read((db) => findBackend(db, reference)))!)
-  const showIssuer = async (reference: string) => issuerReply((await store.read((db) => findIssuer(db, reference)))!)
   return [
     route(backends.addBackend, async ({ caller, body }) => {
       const { name, settings, secret, rotate } = body
@@ -42,19 +40,6 @@ export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
       needs.wake()
       return { reply: await showBackend(removed.value.value) }
     }),
-    route(contract.trustIssuer, async ({ caller, body, once }) => {
-      const now = clock.now()
-      const trusted = await store.changeOnce(trustIssuer, { id: mintId('issuer', now, needs.entropy.bytes(10)), url: body.url, by: actorOf(caller), now }, once)
-      if (!trusted.ok) return trusted.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : backendProblem(trusted.refusal)
-      return { reply: await showIssuer(trusted.value.value) }
-    }),
-    route(contract.listIssuers, async () => ({ reply: { issuers: (await store.read(listIssuers)).map(issuerReply) } })),
-    route(contract.removeIssuer, async ({ caller, parameters, body, once }) => {
-      const removed = await store.changeOnce(removeIssuer, { reference: parameters.id!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
-      if (!removed.ok) return removed.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : backendProblem(removed.refusal)
-      needs.wake()
-      return { reply: await showIssuer(removed.value.value) }
-    }),
     route(contract.listFindings, async ({ query }) => {
       const found = await store.read((db) => listFindings(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }) }))
       const findings = found.slice(0, query.limit).map(({ id, kind, identity, evidence, state, raisedAt }) => ({ id, kind, identity, evidence, state, raised_at: toIso(raisedAt) }))
@@ -70,8 +55,6 @@ export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
   ]
 }
 
-const issuerReply = (issuer: Issuer) => ({ id: issuer.id, url: issuer.url, state: issuer.state, trusted_at: toIso(issuer.trustedAt) })
-
 function toTemplates(templates: Readonly<Record<string, z.output<typeof backends.template>>>): readonly Template[] {
   return Object.entries(templates).map(([name, one]) => ({
     name, database: one.database, owner: one.owner, memberOf: one.member_of, grants: one.grants, connectionLimit: one.connection_limit,
@@ -81,7 +64,7 @@ function toTemplates(templates: Readonly<Record<string, z.output<typeof backends
 function backendProblem(refusal: BackendRefusal): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
-    case 'no_such_thing': return problem('not-found', { code, detail: 'there is no such back end or issuer', hint: 'writ backend list' })
+    case 'no_such_thing': return problem('not-found', { code, detail: 'there is no such back end', hint: 'writ backend list' })
     case 'already_exists': return problem('already-exists', { code, detail: 'this name is taken; a name is used once' })
     case 'already_removed': return problem('conflict', { code, detail: 'it is removed already' })
     case 'leases_open': return problem('conflict', { code, detail: `${refusal.count} leases of it are not ended yet; without it their end could not be proved`, hint: 'end their tasks first: writ task list --state open' })

@@ -2,6 +2,10 @@ import type { Migration } from '../migrate.ts'
 import { registry } from './0001-registry.ts'
 import { tasks } from './0002-tasks.ts'
 import { ledger } from './0003-ledger.ts'
+import { widening } from './0004-widening.ts'
+import { federation } from './0005-federation.ts'
+import { tokens } from './0006-tokens.ts'
+import { restore } from './0007-restore.ts'
 
 /** In order; forward only. A release adds migrations and never edits one that has shipped. */
-export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger]
+export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore]

@@ -1,0 +1,52 @@
+/** What every failure of the SDK tells: a stable word, whether trying again can help, and where to look in the server's log. */
+export type Told = {
+  readonly code: string
+  readonly retryable?: boolean
+  readonly hint?: string | undefined
+  /** Names the request in the server's log; absent when no server answered. */
+  readonly traceId?: string | undefined
+  readonly cause?: unknown
+}
+
+/** The beginning of every error that the SDK throws. */
+export class WritError extends Error {
+  readonly code: string
+  readonly retryable: boolean
+  readonly hint: string | undefined
+  readonly traceId: string | undefined
+  constructor(message: string, { code, retryable = false, hint, traceId, cause }: Told) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = new.target.name
+    this.code = code
+    this.retryable = retryable
+    this.hint = hint
+    this.traceId = traceId
+  }
+
+  /** The message with its way out, for a person. */
+  explain(): string {
+    return [this.message, ...(this.hint === undefined ? [] : [this.hint]), ...(this.traceId === undefined ? [] : [`trace ${this.traceId}`])].join('\n')
+  }
+}
+
+/** The server answered no: to the identity, the grant, or the task's state. */
+export class Denied extends WritError {}
+
+/** The task's time, its budget or the silence it may keep is over. */
+export class TaskExpired extends WritError {}
+
+/** Somebody, or something above it, has ended the task before its time. */
+export class Killed extends WritError {}
+
+/** Nobody could be asked. Nothing was done that may be relied on: the SDK fails closed. */
+export class Unreachable extends WritError {}
+
+/** The SDK does not know where the server is, or as whom it should speak. */
+export class Misconfigured extends WritError {}
+
+/** `end_reason` of a task -> the error that says so. */
+export function overError(reason: string, traceId?: string): TaskExpired | Killed {
+  const told = { code: `task_${reason}`, hint: 'stop, and open a new task if there is more to do', traceId }
+  const expired = ['deadline', 'silence', 'idle', 'budget_exhausted', 'completed'].includes(reason)
+  return expired ? new TaskExpired(`the task is over: ${reason}`, told) : new Killed(`the task was ended: ${reason}`, told)
+}

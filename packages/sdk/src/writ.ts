@@ -1,0 +1,117 @@
+import type { TaskReply } from '@writ/contract/tasks'
+import { ask, type Server } from './client.ts'
+import { makeProofKey } from './dpop.ts'
+import { toSeconds, type Duration } from './duration.ts'
+import { Misconfigured } from './errors.ts'
+import { evidenceFromEnvironment, type Environment, type Evidence } from './evidence.ts'
+import { toAuthorizationDetail, type Grant } from './grant.ts'
+import { Task } from './task.ts'
+import { tokenByEvidence, type AccessToken } from './tokens.ts'
+
+export { Denied, Killed, Misconfigured, TaskExpired, Unreachable, WritError } from './errors.ts'
+export { privateKeyEvidence, workloadTokenEvidence, type Evidence } from './evidence.ts'
+export type { AuthorizationDetail, Grant } from './grant.ts'
+export type { SecretValue } from './secret-value.ts'
+export type { Credential, Delegation, Task } from './task.ts'
+export type { AccessToken } from './tokens.ts'
+
+export type WritOptions = {
+  /** The server's origin; `WRIT_URL` unless said. */
+  readonly url?: string
+  /** What the server calls itself, where it is reached by another address than that; `url` unless said. */
+  readonly issuer?: string
+  /** How the workload proves who it is; found in the environment unless said. */
+  readonly evidence?: Evidence
+  readonly environment?: Environment
+  /** How long a call is repeated while the server does not answer; 30 s unless said. */
+  readonly patience?: Duration
+  readonly fetch?: typeof fetch
+}
+
+export type TaskOptions = {
+  /** Why, in words for people. */
+  readonly purpose: string
+  /** What it may, such as `postgres:shop:read`. */
+  readonly grants: readonly Grant[]
+  /** How long it may take at most; 5 minutes unless said. */
+  readonly ttl?: Duration
+  /** How many calls it may make; 100 unless said. */
+  readonly budget?: number
+  /** It ends when it makes no call for this long. */
+  readonly idleTimeout?: Duration
+  /** It ends when this process is not heard of for so long; a minute unless said. */
+  readonly heartbeat?: Duration
+}
+
+/** One workload at one server. Nothing is asked before the first task. */
+export class Writ {
+  readonly #options: WritOptions
+  #ready: Promise<{ readonly server: Server; readonly evidence: Evidence }> | undefined
+
+  constructor(options: WritOptions = {}) {
+    this.#options = options
+  }
+
+  /**
+   * Opens a task. `await using task = await writ.task(...)` ends it when its block is left, also by an exception; a process that dies
+   * is not heard of any more, and the server ends its task then.
+   */
+  async task(options: TaskOptions): Promise<Task> {
+    const { purpose, grants, ttl, budget, idleTimeout, heartbeat } = options
+    const seconds = { ttl_seconds: ttl, idle_timeout_seconds: idleTimeout, heartbeat_seconds: heartbeat }
+    return this.#enter({
+      purpose, authorization_details: JSON.stringify(grants.map(toAuthorizationDetail)),
+      ...Object.fromEntries(Object.entries(seconds).flatMap(([name, length]) => (length === undefined ? [] : [[name, String(toSeconds(length))]]))),
+      ...(budget === undefined ? {} : { budget_calls: String(budget) }),
+    })
+  }
+
+  /** Runs `work` in a task and ends it, whatever happens; then answers or throws what the work did. */
+  async withTask<T>(options: TaskOptions, work: (task: Task) => Promise<T>): Promise<T> {
+    await using task = await this.task(options)
+    return await work(task)
+  }
+
+  /** Goes on in a task that another identity has opened for this one, or that this workload had opened before. */
+  join(id: string): Promise<Task> {
+    return this.#enter({ task: id })
+  }
+
+  async #enter(asked: Readonly<Record<string, string>>): Promise<Task> {
+    const { server, evidence } = await this.#prepare()
+    const token = await tokenByEvidence(server, evidence, asked)
+    return new Task(server, evidence, token, await describe(server, token))
+  }
+
+  #prepare(): Promise<{ readonly server: Server; readonly evidence: Evidence }> {
+    // A failure is not kept: a file that is missing now may be there at the next try.
+    return (this.#ready ??= prepare(this.#options).catch((fault: unknown) => {
+      this.#ready = undefined
+      throw fault
+    }))
+  }
+}
+
+async function prepare(options: WritOptions): Promise<{ readonly server: Server; readonly evidence: Evidence }> {
+  const environment = options.environment ?? process.env
+  const url = originOf(options.url ?? environment.WRIT_URL, 'WRIT_URL')
+  const call = options.fetch ?? fetch
+  const server: Server = {
+    url, issuer: options.issuer === undefined ? url : originOf(options.issuer, 'issuer'), call,
+    patienceMs: toSeconds(options.patience ?? 30) * 1000, key: await makeProofKey(),
+  }
+  return { server, evidence: options.evidence ?? await evidenceFromEnvironment(environment, call) }
+}
+
+function originOf(text: string | undefined, setting: string): string {
+  const url = URL.parse(text ?? '')
+  const isLocal = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLocal)) return url.origin
+  if (url?.protocol === 'http:') throw new Misconfigured(`${setting} \`${url.origin}\` would carry evidence in the clear`, { code: 'no_server', hint: 'use https; plain http is for this machine only' })
+  throw new Misconfigured(text === undefined ? `${setting} is not set` : `${setting} \`${text}\` is no address of a server`, { code: 'no_server', hint: 'set it to an origin such as `https://writ.acme.example`' })
+}
+
+async function describe(server: Server, token: AccessToken): Promise<TaskReply> {
+  const prepare = async () => ({ accessToken: token.value.reveal(), scheme: token.scheme })
+  return await ask(server, { method: 'GET', path: `/v1/tasks/${token.task}`, prepare }) as TaskReply
+}

@@ -1,0 +1,61 @@
+import type { IssuerKind } from '@writ/domain/binding'
+import type { EventActor, PublicValue } from '@writ/domain/event'
+import type { IssuerId } from '@writ/domain/id'
+import { ok, refuse } from '@writ/domain/outcome'
+import type { EpochMs } from '@writ/domain/time'
+import { append } from '../record/append.ts'
+import { change, type Tx } from '../record/tx.ts'
+import { insertIssuer, lockIssuer, markIssuerRemoved, setKeySource, type KeySource } from '../store/issuers.ts'
+import { fireTriggers, type Removal, type WatchedRefusal } from './watched.ts'
+
+export type TrustIssuerInput = {
+  readonly id: IssuerId
+  readonly url: string
+  readonly kind: IssuerKind
+  readonly source: KeySource
+  readonly ca: string | null
+  readonly by: EventActor
+  readonly now: EpochMs
+}
+
+export const trustIssuer = change('issuer.trust', async (tx: Tx, input: TrustIssuerInput) => {
+  const { id, url, kind, source, ca, now } = input
+  if (!(await insertIssuer(tx.db, { id, url, kind, source, ca, state: 'trusted', trustedAt: now, changedAt: null }))) return refuse<WatchedRefusal>({ kind: 'already_exists' })
+  await append(tx, now, { type: 'issuer.trusted', actor: input.by, facts: { issuer: id, url, kind, ...factsOf(source, ca) } })
+  return ok(id)
+})
+
+export type ChangeIssuerInput = Pick<TrustIssuerInput, 'source' | 'ca' | 'by' | 'now'> & { readonly reference: string; readonly reason: string }
+export type ChangeIssuerRefusal = WatchedRefusal | { readonly kind: 'source_of_another_kind'; readonly of: IssuerKind }
+
+/** Where its keys come from, from now on; who it is never changes. */
+export const changeIssuer = change('issuer.change', async (tx: Tx, input: ChangeIssuerInput) => {
+  const issuer = await lockIssuer(tx, input.reference)
+  if (issuer === undefined) return refuse<ChangeIssuerRefusal>({ kind: 'no_such_thing' })
+  if (issuer.state === 'removed') return refuse<ChangeIssuerRefusal>({ kind: 'already_removed' })
+  if (issuer.kind === 'spiffe' && input.source.kind === 'discovery') return refuse<ChangeIssuerRefusal>({ kind: 'source_of_another_kind', of: issuer.kind })
+  await setKeySource(tx.db, issuer.id, input.source, input.ca, input.now)
+  await append(tx, input.now, {
+    type: 'issuer.changed', actor: input.by, facts: { issuer: issuer.id, url: issuer.url, ...factsOf(input.source, input.ca) }, said: { reason: input.reason },
+  })
+  return ok(issuer.id)
+})
+
+/** No token of it is taken from here on, on any server; identities whose trigger it is are retired. */
+export const removeIssuer = change('issuer.remove', async (tx: Tx, input: Removal) => {
+  const issuer = await lockIssuer(tx, input.reference)
+  if (issuer === undefined) return refuse<WatchedRefusal>({ kind: 'no_such_thing' })
+  if (issuer.state === 'removed') return refuse<WatchedRefusal>({ kind: 'already_removed' })
+  await markIssuerRemoved(tx.db, issuer.id, input.now)
+  await append(tx, input.now, { type: 'issuer.removed', actor: input.by, facts: { issuer: issuer.id, url: issuer.url }, said: { reason: input.reason } })
+  await fireTriggers(tx, 'issuer_removed', issuer.url, input.now)
+  return ok(issuer.id)
+})
+
+function factsOf(source: KeySource, ca: string | null): Readonly<Record<string, PublicValue>> {
+  return {
+    key_source: source.kind, own_ca: ca === null ? 'no' : 'yes',
+    ...(source.kind === 'url' ? { keys_url: source.url } : {}),
+    ...(source.kind === 'inline' ? { keys: source.keys.map((key) => key.thumbprint) } : {}),
+  }
+}

@@ -1,0 +1,40 @@
+import type { Tables } from './tables.ts'
+
+export type TableName = keyof Tables
+
+/** A table in a backup; `orderBy` where its rows refer to each other, or their order counts. */
+export type KeptTable = { readonly name: TableName; readonly orderBy?: string }
+
+/**
+ * What a backup holds: each table after those that its rows refer to, so that they can be loaded as they come. Every secret among them is
+ * sealed under the master key or is a hash; texts that people and agents said are not.
+ */
+export const KEPT_TABLES: readonly KeptTable[] = [
+  { name: 'installation' },
+  { name: 'operator' },
+  { name: 'admission' },
+  { name: 'identity' },
+  { name: 'credential' },
+  { name: 'trigger_hook' },
+  { name: 'issuer' },
+  { name: 'binding' },
+  { name: 'backend' },
+  { name: 'task', orderBy: 'depth, id' },
+  { name: 'lease' },
+  { name: 'signing_key' },
+  { name: 'access_token' },
+  { name: 'finding' },
+  { name: 'incident' },
+  { name: 'event', orderBy: 'seq' },
+  { name: 'event_said' },
+  { name: 'restore' },
+  { name: 'past_log' },
+  { name: 'past_checkpoint' },
+  { name: 'past_tile' },
+  { name: 'log' },
+  { name: 'checkpoint' },
+  { name: 'tile' },
+]
+
+/** What no backup holds: the schema is the program's own, and what was used up is replaced by refusing all evidence from before the restore. */
+export const LEFT_OUT: readonly (TableName | 'migration')[] = ['migration', 'bootstrap', 'proof_used', 'evidence_key', 'idempotency']

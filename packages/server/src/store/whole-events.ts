@@ -1,0 +1,42 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { sql, type Kysely } from 'kysely'
+import type { Dialect } from './dialect.ts'
+import type { Tables } from './tables.ts'
+
+type Reading = { readonly dialect: Dialect; read<T>(query: (db: Kysely<Tables>) => Promise<T>): Promise<T> }
+
+/** A transaction ends in some milliseconds, and PostgreSQL ends one that does not in 5 s. */
+const PATIENCE_MS = 2500
+const LOOK_AGAIN_MS = 5
+
+/** The transactions that have written events, or are about to: each holds this lock from before it takes a number until its end. */
+const writers = sql`
+       from pg_locks
+      where locktype = 'relation'
+        and database = (select oid from pg_database where datname = current_database())
+        and relation = 'event'::regclass
+        and mode = 'RowExclusiveLock'`
+
+/**
+ * Up to which event the record is whole: who has read up to there and goes on behind it later, misses none. On PostgreSQL an event's number is
+ * taken before its transaction commits, so that a higher one may be seen first: those who were writing when the highest was looked up are
+ * waited for. What the caller has had acknowledged is always within. Null when one of them does not end in time.
+ */
+export async function wholeUpTo(of: Reading): Promise<number | null> {
+  // SQLite has one writer, so numbers are in the order of commits.
+  if (of.dialect.name === 'sqlite') return Number.MAX_SAFE_INTEGER
+  // The locks are looked at after the statement's snapshot was taken: who is not among them has ended, and is seen by the next statement.
+  const [seen] = (await of.read((db) => sql<{ newest: number; writing: string | null }>`
+     select (select coalesce(max(seq), 0) from event) as newest,
+            (select string_agg(virtualtransaction, ' ') ${writers}) as writing`.execute(db))).rows
+  const until = performance.now() + PATIENCE_MS
+  for (let writing = seen!.writing; writing !== null;) {
+    if (performance.now() > until) return null
+    await pause(LOOK_AGAIN_MS)
+    const among = writing
+    writing = (await of.read((db) => sql<{ writing: string | null }>`
+     select string_agg(virtualtransaction, ' ') as writing ${writers}
+        and virtualtransaction = any(string_to_array(${among}, ' '))`.execute(db))).rows[0]!.writing
+  }
+  return seen!.newest
+}

@@ -1,0 +1,60 @@
+import { textOf } from '@writ/domain/authority'
+import type { IdentityId, TaskId } from '@writ/domain/id'
+import { ok, refuse } from '@writ/domain/outcome'
+import type { AskedTerms, Task } from '@writ/domain/task'
+import type { EpochMs } from '@writ/domain/time'
+import { failpoint } from '../platform/failpoint.ts'
+import { append } from '../record/append.ts'
+import { change, type Tx } from '../record/tx.ts'
+import { MOST_BENEATH } from '../revoke/close-task.ts'
+import { lockIdentity } from '../store/identities.ts'
+import { countBeneath, lockTask } from '../store/tasks.ts'
+import { takeCalls } from './keep-task.ts'
+import { openTaskIn, type OpenTaskRefusal } from './open-task.ts'
+
+export type DelegateTaskInput = {
+  readonly id: TaskId
+  /** The task of whoever delegates. */
+  readonly parent: TaskId
+  readonly by: IdentityId
+  /** The identity that is to hold the new task: its id or its SPIFFE ID. */
+  readonly to: string
+  readonly purpose: string
+  readonly asked: AskedTerms
+  readonly now: EpochMs
+}
+
+export type DelegateTaskRefusal =
+  | OpenTaskRefusal
+  | { readonly kind: 'no_such_task' }
+  | { readonly kind: 'too_many_leases'; readonly most: number }
+
+/** The new task, or the one above it, which was over. */
+export type Delegated = { readonly kind: 'open'; readonly task: Task } | { readonly kind: 'over'; readonly task: Task }
+
+/**
+ * Opens a task for another identity below one of the caller's own, within what both may (DEL-4): the holder of the one above is heard of, as
+ * at a heartbeat, and the record says in an event of its own who handed on what to whom (DEL-7).
+ */
+export const delegateTask = change('task.delegate', async (tx: Tx, { id, by, to, purpose, asked, now, ...input }: DelegateTaskInput) => {
+  // INVARIANT: the identity before the task, as in every change that locks both.
+  const identity = await lockIdentity(tx, to)
+  const parent = await lockTask(tx, input.parent)
+  if (parent === undefined || parent.identity !== by) return refuse<DelegateTaskRefusal>({ kind: 'no_such_task' })
+  const heard = await takeCalls(tx, parent, 0, now)
+  if (heard.kind === 'over') return ok<Delegated>(heard)
+  if (identity === undefined) return refuse<DelegateTaskRefusal>({ kind: 'no_such_identity' })
+  if ((await countBeneath(tx.db, parent.id)) >= MOST_BENEATH) return refuse<DelegateTaskRefusal>({ kind: 'too_many_leases', most: MOST_BENEATH })
+  const opened = await openTaskIn(tx, { id, identity: identity.id, parent: parent.id, purpose, asked, delegatedBy: by, now }, identity)
+  if (!opened.ok) return refuse<DelegateTaskRefusal>(opened.refusal)
+  const { task } = opened.value
+  await append(tx, now, {
+    type: 'task.delegated', actor: { kind: 'identity', id: by }, task: parent.id, identity: by,
+    facts: {
+      to: task.id, to_identity: identity.id, spiffe_id: identity.spiffeId, depth: task.depth, authority: task.authority.map(textOf), deadline: task.deadline,
+      budget_calls: task.budgetCalls,
+    },
+  })
+  failpoint('task.delegated.before_commit')
+  return ok<Delegated>({ kind: 'open', task })
+})
