@@ -8,18 +8,19 @@ import { leaseLife } from './bench/lease-life.ts'
 import { machine } from './bench/machine.ts'
 import { restart } from './bench/restart.ts'
 import { taskOpen } from './bench/task-open.ts'
+import { tokenIssue } from './bench/token-issue.ts'
 import { startCluster, type Cluster } from './postgres-cluster.ts'
 
 const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--json FILE]
   --quick      a tenth of the work: shows that it runs, not how fast it is
-  --only NAME  task-open, lease-life, ledger or restart
+  --only NAME  task-open, token-issue, lease-life, ledger or restart
   --json FILE  writes the machine, the versions and every figure as one JSON object`
 
 /** sysexits.h EX_USAGE would be 64, but Writ's own command line says 2. */
 const USAGE_EXIT = 2
 
 const measures = (cluster: Cluster): Readonly<Record<string, Measure>> =>
-  ({ 'task-open': taskOpen(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), restart })
+  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), restart })
 
 /** Measures and tells; nothing here passes or fails, for a number depends on the machine and on what else it does. */
 async function main(): Promise<number> {

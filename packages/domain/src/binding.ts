@@ -14,8 +14,8 @@ declare const checked: unique symbol
 export type ClaimMatchers = Readonly<Record<string, string | readonly string[]>> & { readonly [checked]: true }
 
 export type MatcherFault =
-  | 'no_claims' | 'too_many_claims' | 'bad_name' | 'named_twice' | 'checked_anyway' | 'empty' | 'too_long' | 'matches_anything' | 'star_not_at_the_end'
-  | 'star_in_a_list' | 'too_many_texts' | 'subject_not_named' | 'not_of_the_trust_domain'
+  | 'no_claims' | 'too_many_claims' | 'bad_name' | 'named_twice' | 'checked_anyway' | 'empty' | 'too_long' | 'matches_anything'
+  | 'star_not_at_the_end' | 'star_in_a_list' | 'too_many_texts' | 'subject_not_named' | 'not_of_the_trust_domain'
 
 /** `claim` is the name as it was written; none where the whole is at fault. */
 export type MatcherRefusal = { readonly kind: MatcherFault; readonly claim: string | null }
@@ -41,8 +41,12 @@ const SHARED_ISSUERS: readonly { readonly url: RegExp; readonly owners: readonly
   { url: /^https:\/\/gitlab\.com$/, owners: ['project_path', 'project_id', 'namespace_path', 'namespace_id'], subject: /^project_path:[^/:*]+\/./ },
 ]
 
+/** Matchers as somebody writes them. */
+export type AskedMatchers = Readonly<Record<string, string | readonly string[]>>
+type MatchedIssuer = { readonly kind: IssuerKind; readonly url: string }
+
 /** Reads the matchers of a binding as somebody writes them. R36: none is empty or stands for anything, and together they name a subject. */
-export function parseMatchers(issuer: { readonly kind: IssuerKind; readonly url: string }, asked: Readonly<Record<string, string | readonly string[]>>): Outcome<ClaimMatchers, MatcherRefusal> {
+export function parseMatchers(issuer: MatchedIssuer, asked: AskedMatchers): Outcome<ClaimMatchers, MatcherRefusal> {
   const names = Object.keys(asked)
   if (names.length === 0) return refuse({ kind: 'no_claims', claim: null })
   if (names.length > MOST_CLAIMS) return refuse({ kind: 'too_many_claims', claim: null })
@@ -107,7 +111,8 @@ function textFault(text: string): MatcherFault | undefined {
 
 function subjectFault(issuer: string, matchers: ReadonlyMap<string, string | readonly string[]>): MatcherFault | undefined {
   const subject = matchers.get('sub')
-  const opens = [...matchers.values()].some((matcher) => typeof matcher === 'string' && matcher.endsWith('*') && NAMES_NOBODY.test(matcher.slice(0, -1)))
+  const beginnings = [...matchers.values()].filter((matcher) => typeof matcher === 'string' && matcher.endsWith('*')) as readonly string[]
+  const opens = beginnings.some((matcher) => NAMES_NOBODY.test(matcher.slice(0, -1)))
   if (opens) return 'matches_anything'
   const shared = SHARED_ISSUERS.find((one) => one.url.test(issuer))
   if (shared === undefined) return subject === undefined ? 'subject_not_named' : undefined

@@ -152,7 +152,7 @@ export class Task implements AsyncDisposable {
         if (this.#unreportedCalls > 0) await this.#beat(END_PATIENCE_MS, this.signal)
         await this.#api<TaskReply>('POST', 'complete', {}, END_PATIENCE_MS)
       } catch (fault) {
-        if (!isOver(fault)) throw fault
+        if (!this.signal.aborted && !isOver(fault)) throw fault
       } finally {
         this.#alive.stop()
       }

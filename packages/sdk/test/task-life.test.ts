@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import * as registry from '@writ/contract/registry'
@@ -84,6 +85,24 @@ describe('a task of the SDK', { concurrency: 1 }, () => {
     await task.end()
   })
 
+  test('ends with the key that opened it, though its token would last longer; a key that is replaced by plan lets it finish', async (t) => {
+    const other = await writ.register('sdk-revoked')
+    const task = await workload(t, writ, other).task(WORK)
+    const { credentials: [key] } = (await writ.operator(registry.showIdentity, { parameters: { id: other.id } })).reply
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    await writ.operator(registry.addKey, { parameters: { id: other.id }, body: { key: publicKey.export({ format: 'jwk' }), replace: true } })
+    assert.ok((await task.credential('postgres:shop:ddl')).user, 'replaced, not revoked')
+    await task.end()
+
+    const another = await writ.register('sdk-stolen')
+    const stolen = await workload(t, writ, another).task(WORK)
+    const { credentials: [leaked] } = (await writ.operator(registry.showIdentity, { parameters: { id: another.id } })).reply
+    assert.notEqual(leaked!.id, key!.id)
+    await writ.operator(registry.revokeKey, { parameters: { id: another.id, key: leaked!.id }, body: { reason: 'it was in a public repository' } })
+    await assert.rejects(stolen.credential('postgres:shop:ddl'), Killed)
+    assert.equal((await writ.operator(tasks.showTask, { parameters: { id: stolen.id } })).reply.end_reason, 'ended_by_person')
+  })
+
   test('is refused beyond the identity\'s authority, with the way out, and nothing was opened', async (t) => {
     const count = async (): Promise<number> => (await writ.operator(tasks.listTasks, { query: { limit: '1000' } })).reply.tasks.length
     const before = await count()
@@ -112,7 +131,7 @@ describe('a task of the SDK', { concurrency: 1 }, () => {
     const login = await task.credential('postgres:shop:ddl')
     await restarted
     assert.equal(await userOf(login), login.user)
-    assert.equal((await show(agent, task.id)).reply.leases.filter((lease) => lease.state === 'live').length, 1)
+    assert.equal((await show(agent, task.id)).reply.leases.filter((lease) => lease.state === 'live' && lease.backend === 'shop').length, 1)
   })
 
   test('is given up when the server has not been heard of for as long as it may be silent', async (t) => {

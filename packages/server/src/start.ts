@@ -42,7 +42,7 @@ import { surfaceRoutes } from './http/routes/surface.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
 import type { ServeNeeds } from './http/serve.ts'
-import { startJobs } from './jobs/jobs.ts'
+import { startJobs, type Jobs } from './jobs/jobs.ts'
 import type { Loop } from './jobs/loop.ts'
 import { watchRoom } from './jobs/room.ts'
 import { signingKeyRound } from './jobs/signing-keys.ts'
@@ -108,6 +108,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   const sealed = bell()
   const stopping = new AbortController()
   let loops: readonly Loop[] = []
+  let stopJobs: Jobs['stop'] | undefined
   const jobsNow = (): readonly Loop[] => loops
   const measured = metrics({ store: opened, clock, version: VERSION, jobs: jobsNow })
   countStranger = measured.strangerConnected
@@ -144,6 +145,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const known = authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired: config.dpopNonceRequired, notBefore: await store.read(findNotBefore), issuer: () => issuer ?? '', tokenKeys })
     const nextNonce = (): string | undefined => (config.dpopNonceRequired ? nonces.current(clock.now()) : undefined)
     loops = jobs.loops
+    stopJobs = jobs.stop
     // What the log tells is counted from here on.
     await measured.page()
     const whyNotReady = readiness({ check, store, clock, jobs: jobsNow, stopping: stopping.signal, canSign: () => canSign(tokenKeys) })
@@ -184,6 +186,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       },
     }
   } catch (error) {
+    await stopJobs?.(0)
     await opened.close()
     throw error
   }

@@ -4,9 +4,10 @@ import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
 import { eventually } from './eventually.ts'
 import type { GovernedPostgres } from './governed-postgres.ts'
-import { ask, complete, handlePrefixOf, leased, login, open, opened, shopBody, show } from './governed-writ.ts'
+import { ask, complete, GRANT, handlePrefixOf, leased, login, open, opened, shopBody, show } from './governed-writ.ts'
+import { askToken, claimsIn, introspect, NEW_TASK, proofKey } from './oauth-client.ts'
 import { allEvents, assertLogsHold, closureOf } from './proofs.ts'
-import type { Got, RunningWrit, TestIdentity } from './running-writ.ts'
+import type { RunningWrit, TestIdentity } from './running-writ.ts'
 
 /** What the server had acknowledged when it died. */
 export type Acknowledged = {
@@ -23,7 +24,7 @@ export type Acknowledged = {
 export const nothingYet = (): Acknowledged => ({ tasks: new Set(), leases: new Map(), heard: new Set(), completed: new Set(), tables: new Map() })
 
 /** The answer, or undefined when the server died before it gave one. */
-export async function answered<Reply>(asking: Promise<Got<Reply>>): Promise<Got<Reply> | undefined> {
+export async function answered<Answer>(asking: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await asking
   } catch (error) {
@@ -160,6 +161,43 @@ export const WAYS = {
       assert.deepEqual(await shop.rolesNamed(handle), [])
       const { findings } = (await writ.operator(registry.listFindings)).reply
       assert.deepEqual(findings.map((one) => [one.kind, one.evidence['handle']]), [['orphan_on_backend', handle]])
+    }
+  },
+
+  /** A task with an access token comes to its end. */
+  async token({ writ, worker, known }) {
+    const issued = await answered(askToken(writ, worker, NEW_TASK, { key: await proofKey() }))
+    if (issued !== undefined) {
+      assert.equal(issued.status, 200, issued.text)
+      known.tasks.add(issued.reply.task)
+      if ((await answered(complete(worker, issued.reply.task))) !== undefined) known.completed.add(issued.reply.task)
+    }
+    await died({ writ })
+    return async () => {
+      if (issued === undefined) return assert.deepEqual(await allTasks(writ), [])
+      const { access_token: token, task } = issued.reply
+      if (known.completed.has(task)) assert.deepEqual(await introspect(writ, token), { active: false })
+      else await complete(worker, task)
+      const closure = await closureOf(writ, writ.operator, task)
+      assert.deepEqual([closure.outcome, closure.leases.map((lease) => lease.lease)], ['proved', [claimsIn(token)['jti']]])
+      assert.equal((await allEvents(writ, { task })).filter((event) => event.type === 'lease.ended').length, 1)
+    }
+  },
+
+  /** A task is handed on, and the answer does not come. */
+  async delegate({ writ, worker, known }) {
+    const to = await writ.register('hand')
+    const parent = await opened(worker)
+    known.tasks.add(parent)
+    const body = { identity: to.spiffeId, purpose: 'a part of it', authorization_details: GRANT }
+    const send = () => worker.api(tasks.delegateTask, { parameters: { id: parent }, body, headers: { 'idempotency-key': 'handed-on-once' } })
+    assert.equal(await answered(send()), undefined)
+    await died({ writ })
+    return async () => {
+      const [first, second] = [await send(), await send()]
+      assert.deepEqual([first.status, second.reply.id], [201, first.reply.id], first.text)
+      known.tasks.add(first.reply.id)
+      assert.deepEqual((await allTasks(writ)).filter((task) => task.parent === parent).map((task) => task.id), [first.reply.id])
     }
   },
 

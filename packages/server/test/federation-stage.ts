@@ -4,7 +4,8 @@ import type { IssuerKind } from '@writ/domain/binding'
 import type { IdentityId, IssuerId } from '@writ/domain/id'
 import type { IdentityClass } from '@writ/domain/profile'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import { federated, type FederatedAuthenticator, type ShownEvidence } from '../src/authenticate/federated.ts'
+import type { Authenticator } from '../src/authenticate/authenticator.ts'
+import { federated } from '../src/authenticate/federated.ts'
 import { issuerKeys } from '../src/authenticate/issuer-keys.ts'
 import { parseKeySet } from '../src/authenticate/key-set.ts'
 import { outbound } from '../src/platform/outbound.ts'
@@ -29,9 +30,9 @@ export type FederationStage = {
   readonly svidSigner: IssuerSigner
   readonly domainId: IssuerId
   readonly troubles: string[]
-  readonly authenticator: FederatedAuthenticator
+  readonly authenticator: Authenticator
   /** What the identity's word is: its own id when it is let in, else the refusal. */
-  show(token: string, shown?: Partial<ShownEvidence>): Promise<string>
+  show(token: string, shown?: Partial<Parameters<Authenticator['authenticate']>[1]>): Promise<string>
   /** A good token of the provider; a test takes away from it or adds to it. */
   token(claims?: Members, more?: { readonly header?: Members; readonly by?: IssuerSigner }): string
   /** A good JWT-SVID. */

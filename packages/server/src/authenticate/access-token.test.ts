@@ -22,7 +22,7 @@ for (const typ of ['at+jwt', 'application/at+jwt']) {
       value: {
         caller: {
           kind: 'identity', identity: HOLDER, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: desk.task,
-          evidence: { kind: 'access_token', issuer: null, subject: DEPLOY_BOT, credential: null, expiresAt: desk.clock.now() + 300_000 },
+          evidence: { kind: 'access_token', issuer: null, subject: DEPLOY_BOT, credential: null, binding: null, expiresAt: desk.clock.now() + 300_000 },
         },
         uses: [],
       },

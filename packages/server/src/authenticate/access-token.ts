@@ -68,7 +68,7 @@ export function accessToken(needs: AccessTokenNeeds): Authenticator {
       return ok({
         caller: {
           kind: 'identity', identity: identity.id, spiffeId: identity.spiffeId, class: identity.class, thumbprint, task: stored.task,
-          evidence: { kind: 'access_token', issuer: null, subject, credential: null, expiresAt },
+          evidence: { kind: 'access_token', issuer: null, subject, credential: null, binding: null, expiresAt },
         },
         uses: [],
       })

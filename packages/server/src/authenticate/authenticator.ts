@@ -1,4 +1,4 @@
-import type { CredentialId, IdentityId, IssuerId, TaskId } from '@writ/domain/id'
+import type { BindingId, CredentialId, IdentityId, IssuerId, TaskId } from '@writ/domain/id'
 import type { IdentityState } from '@writ/domain/identity'
 import type { Outcome } from '@writ/domain/outcome'
 import { PROFILES, type IdentityClass } from '@writ/domain/profile'
@@ -14,6 +14,8 @@ export type Evidence = {
   readonly subject: string
   /** The credential whose key signed it, where that is one of ours. */
   readonly credential: CredentialId | null
+  /** The binding by which somebody else's evidence stands for the identity. */
+  readonly binding: BindingId | null
   /** When the evidence ends. What it opened may end earlier and never depends on it again. */
   readonly expiresAt: EpochMs
 }

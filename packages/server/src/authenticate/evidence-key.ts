@@ -19,7 +19,8 @@ export function evidenceHashes(issuer: IssuerId, token: string, jti: string | un
 }
 
 /** No line break stands in an issuer's id, nor in a token, so that no two triples give one text. */
-const hashOf = (of: 'signed' | 'jti', issuer: IssuerId, text: string): Uint8Array => new Uint8Array(createHash('sha256').update(`${of}\n${issuer}\n${text}`).digest())
+const hashOf = (of: 'signed' | 'jti', issuer: IssuerId, text: string): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(`${of}\n${issuer}\n${text}`).digest())
 
 export type ShowEvidenceInput = {
   readonly hashes: readonly Uint8Array[]
@@ -55,9 +56,8 @@ async function raiseOnce(tx: Tx, { identity, issuer, binding, thumbprint, hashes
   const [first = ''] = (await findEvidenceKeys(tx.db, hashes)).filter((one) => one !== thumbprint)
   const finding = mintId('finding', now, tx.context.entropy.bytes(10))
   const evidence = { issuer, binding, first_key: first === '' ? 'none' : first, second_key: thumbprint === '' ? 'none' : thumbprint }
-  await insertFinding(tx.db, { id: finding, kind: 'evidence_shown_by_another_key', subject: identity, identity, evidence, state: 'open', raisedAt: now })
-  await append(tx, now, {
-    type: 'finding.raised', actor: { kind: 'writ', id: 'writ' }, identity, facts: { finding, kind: 'evidence_shown_by_another_key', ...evidence },
-  })
+  const kind = 'evidence_shown_by_another_key'
+  await insertFinding(tx.db, { id: finding, kind, subject: identity, identity, evidence, state: 'open', raisedAt: now })
+  await append(tx, now, { type: 'finding.raised', actor: { kind: 'writ', id: 'writ' }, identity, facts: { finding, kind, ...evidence } })
   return finding
 }

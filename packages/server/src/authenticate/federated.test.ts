@@ -29,7 +29,7 @@ describe('a token of a trusted issuer', () => {
     assert.ok(got.ok)
     const { caller, uses } = got.value
     assert.deepEqual([caller.identity, caller.thumbprint, caller.task, uses], [identity, 'a-key', null, []])
-    assert.deepEqual(caller.evidence, { kind: 'oidc', issuer: stage.issuerId, subject: SUBJECT, credential: null, expiresAt: caller.evidence.expiresAt })
+    assert.deepEqual(caller.evidence, { kind: 'oidc', issuer: stage.issuerId, subject: SUBJECT, credential: null, binding: caller.evidence.binding, expiresAt: caller.evidence.expiresAt })
     assert.equal(caller.evidence.expiresAt, soon(300) * 1000)
   })
 

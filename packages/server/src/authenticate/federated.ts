@@ -6,7 +6,7 @@ import type { Store } from '../record/tx.ts'
 import { findClaimable, type Claimable } from '../store/bindings.ts'
 import { findEvidenceKeys } from '../store/evidence-keys.ts'
 import { findTrusted, type Issuer } from '../store/issuers.ts'
-import { isFromBeforeRestore, isProofEnough, type AuthenticateRefusal, type Proved } from './authenticator.ts'
+import { isFromBeforeRestore, isProofEnough, type AuthenticateRefusal, type Authenticator, type Proved } from './authenticator.ts'
 import { claimedKindOf, claimOfAnotherUse, readCompactJws, type ClaimedJws } from './compact-jws.ts'
 import { evidenceHashes, showEvidence } from './evidence-key.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
@@ -36,19 +36,11 @@ const TYPES = {
   spiffe: new Set([undefined, 'JWT', 'JOSE']),
 } as const satisfies Readonly<Record<Issuer['kind'], ReadonlySet<string | undefined>>>
 
-/** `client`: whom a token request says that it is, by id or SPIFFE ID; it chooses among identities and proves nothing. */
-export type ShownEvidence = { readonly thumbprint: string | null; readonly client?: string }
-
-export type FederatedAuthenticator = {
-  readonly kind: string
-  authenticate(token: string, shown: ShownEvidence): Promise<Outcome<Proved, AuthenticateRefusal>>
-}
-
 /**
  * The word of an issuer that the operator trusts: an OpenID Connect token, as a pipeline, a pod or a cloud function gets one, or a JWT-SVID of a
  * SPIFFE trust domain. A binding says whose identity it may claim. It belongs to the first key that shows it, and may be shown again with that.
  */
-export function federated(needs: FederatedNeeds): FederatedAuthenticator {
+export function federated(needs: FederatedNeeds): Authenticator {
   const isSignedBy = signatureCheck()
   return {
     kind: 'federated',
@@ -78,20 +70,24 @@ async function claimedIssuer({ store }: FederatedNeeds, token: string): Promise<
   const url = typeof claimed.iss === 'string' && claimed.iss.length <= LONGEST_SUBJECT && !claimed.iss.includes('\0') ? claimed.iss : undefined
   const trusted = await store.read((db) => findTrusted(db, [url, trustDomain].filter((one) => one !== undefined)))
   // A trust domain may also have an OpenID provider, which is trusted by itself: its tokens say so in `iss`.
-  const issuer = trusted.find((one) => one.kind === 'oidc' && one.url === url) ?? trusted.find((one) => one.kind === 'spiffe' && one.url === trustDomain)
+  const issuer = trusted.find((one) => one.kind === 'oidc' && one.url === url)
+    ?? trusted.find((one) => one.kind === 'spiffe' && one.url === trustDomain)
   return issuer === undefined ? refuse({ kind: 'unknown_issuer' }) : ok(issuer)
 }
 
 type Claimed = { readonly issuer: Issuer; readonly token: string; readonly jws: ClaimedJws }
 
-async function checkSignature({ keys }: FederatedNeeds, isSignedBy: SignatureCheck, { issuer, token, jws }: Claimed): Promise<Outcome<null, AuthenticateRefusal>> {
+async function checkSignature(
+  { keys }: FederatedNeeds, isSignedBy: SignatureCheck, { issuer, token, jws }: Claimed,
+): Promise<Outcome<null, AuthenticateRefusal>> {
   const candidates = await keys.candidates(issuer, { kid: jws.claimedKid, alg: jws.alg })
   if (!candidates.ok) return candidates
   return candidates.value.some((key) => isSignedBy(key, token)) ? ok(null) : refuse({ kind: 'bad_signature' })
 }
 
 /** R36: to the letter; a slash more is another issuer. */
-const checkIssuer = ({ claims }: ClaimedJws, url: string): Outcome<null, AuthenticateRefusal> => (claims.iss === url ? ok(null) : refuse({ kind: 'wrong_issuer' }))
+const checkIssuer = ({ claims }: ClaimedJws, url: string): Outcome<null, AuthenticateRefusal> =>
+  claims.iss === url ? ok(null) : refuse({ kind: 'wrong_issuer' })
 
 type CheckedClaims = {
   readonly claims: Readonly<Record<string, unknown>>
@@ -125,7 +121,9 @@ function audienceOf(aud: unknown): string | undefined {
 }
 
 /** JWT-SVID §3.3 wants an end and no beginning; OpenID Connect Core 1.0 §2 both. */
-function checkTimes(claims: Readonly<Record<string, unknown>>, issuer: Issuer, { clock, notBefore: openSince }: FederatedNeeds): Outcome<EpochMs, AuthenticateRefusal> {
+function checkTimes(
+  claims: Readonly<Record<string, unknown>>, issuer: Issuer, { clock, notBefore: openSince }: FederatedNeeds,
+): Outcome<EpochMs, AuthenticateRefusal> {
   const now = clock.now()
   const { exp, iat, nbf } = claims
   const expiresAt = instantOf(exp)
@@ -143,15 +141,24 @@ function checkTimes(claims: Readonly<Record<string, unknown>>, issuer: Issuer, {
 }
 
 /** The one identity whose binding fits. The audience is that of the binding, to the letter (R31). */
-async function findIdentity({ store }: FederatedNeeds, issuer: Issuer, { claims, audience, subject }: CheckedClaims, client: string | undefined): Promise<Outcome<Claimable, AuthenticateRefusal>> {
+async function findIdentity(
+  { store }: FederatedNeeds, issuer: Issuer, { claims, audience, subject }: CheckedClaims, client: string | undefined,
+): Promise<Outcome<Claimable, AuthenticateRefusal>> {
   const claimable = await store.read((db) => findClaimable(db, { issuer: issuer.id, audience, subject }))
-  const fitting = claimable.filter((one) => claimsMatch(one.claims, claims) && (client === undefined || client === one.identity || client === one.spiffeId))
+  const isMeant = (one: Claimable): boolean => client === undefined || client === one.identity || client === one.spiffeId
+  const fitting = claimable.filter((one) => isMeant(one) && claimsMatch(one.claims, claims))
   const [first] = fitting
   if (first === undefined) return refuse({ kind: 'no_binding' })
   return fitting.every((one) => one.identity === first.identity) ? ok(first) : refuse({ kind: 'ambiguous_binding' })
 }
 
-type Evidence = { readonly issuer: Issuer; readonly token: string; readonly claims: CheckedClaims; readonly chosen: Claimable; readonly thumbprint: string | null }
+type Evidence = {
+  readonly issuer: Issuer
+  readonly token: string
+  readonly claims: CheckedClaims
+  readonly chosen: Claimable
+  readonly thumbprint: string | null
+}
 
 async function prove(needs: FederatedNeeds, { issuer, token, claims, chosen, thumbprint }: Evidence): Promise<Outcome<Proved, AuthenticateRefusal>> {
   if (chosen.state !== 'active') return refuse({ kind: 'identity_not_active', state: chosen.state })
@@ -160,13 +167,10 @@ async function prove(needs: FederatedNeeds, { issuer, token, claims, chosen, thu
   if (!isConfirmed(claims.claims.cnf, thumbprint)) return refuse({ kind: 'bound_to_another_key' })
   // INVARIANT: the last step. Only a token that everything else is right with is remembered.
   if (!(await isFirstKey(needs, { issuer, token, claims, chosen, thumbprint }))) return refuse({ kind: 'shown_by_another_key' })
-  return ok({
-    caller: {
-      kind: 'identity', identity: chosen.identity, spiffeId: chosen.spiffeId, class: chosen.class, thumbprint, task: null,
-      evidence: { kind: issuer.kind === 'spiffe' ? 'jwt_svid' : 'oidc', issuer: issuer.id, subject: claims.subject, credential: null, expiresAt: claims.expiresAt },
-    },
-    uses: [],
-  })
+  const { identity, spiffeId } = chosen
+  const { subject, expiresAt } = claims
+  const evidence = { kind: issuer.kind === 'spiffe' ? 'jwt_svid' : 'oidc', issuer: issuer.id, subject, credential: null, binding: chosen.binding, expiresAt } as const
+  return ok({ caller: { kind: 'identity', identity, spiffeId, class: chosen.class, thumbprint, task: null, evidence }, uses: [] })
 }
 
 /** Where the issuer has bound the token to a key itself (RFC 7800 §3.1, RFC 9449 §6.1), it is that key or none. */
@@ -181,6 +185,7 @@ async function isFirstKey({ store, clock }: FederatedNeeds, { issuer, token, cla
   const known = await store.read((db) => findEvidenceKeys(db, hashes))
   if (known.length === hashes.length && known.every((one) => one === key)) return true
   const until = plus(plus(claims.expiresAt, CLOCK_TOLERANCE), KEPT_BEYOND)
-  const shown = await store.change(showEvidence, { hashes, thumbprint: key, identity: chosen.identity, issuer: issuer.id, binding: chosen.binding, until, now: clock.now() })
+  const { identity, binding } = chosen
+  const shown = await store.change(showEvidence, { hashes, thumbprint: key, identity, issuer: issuer.id, binding, until, now: clock.now() })
   return shown.ok && shown.value.outcome === 'first_key'
 }

@@ -6,7 +6,10 @@ import type { Outbound, OutboundRefusal } from '../platform/outbound.ts'
 import type { Issuer } from '../store/issuers.ts'
 import { parseKeySet, type IssuerKey, type KeySetRefusal, type LeftOut } from './key-set.ts'
 
-export type FetchRefusal = OutboundRefusal | KeySetRefusal | { readonly kind: 'wrong_discovery'; readonly because: 'not_an_object' | 'issuer' | 'jwks_uri' }
+export type FetchRefusal =
+  | OutboundRefusal
+  | KeySetRefusal
+  | { readonly kind: 'wrong_discovery'; readonly because: 'not_an_object' | 'issuer' | 'jwks_uri' }
 
 export type KeysRefusal =
   /** It has keys, and none that could have signed this. */
@@ -22,10 +25,13 @@ export type IssuerKeysNeeds = {
   readonly onTrouble: (issuer: string, trouble: FetchRefusal | { readonly kind: 'keys_left_out'; readonly keys: readonly LeftOut[] }) => void
 }
 
+/** What a token says of the key that signed it. */
+export type WantedKey = { readonly kid: string | undefined; readonly alg: string }
+
 /** The keys of issuers, as this process knows them. */
 export type IssuerKeys = {
   /** The keys that may have signed a token with this `kid` and `alg`. */
-  readonly candidates: (issuer: Issuer, wanted: { readonly kid: string | undefined; readonly alg: string }) => Promise<Outcome<readonly IssuerKey[], KeysRefusal>>
+  readonly candidates: (issuer: Issuer, wanted: WantedKey) => Promise<Outcome<readonly IssuerKey[], KeysRefusal>>
 }
 
 /** R35: however many unknown names come, an issuer is asked no more often. */
@@ -67,7 +73,9 @@ export function issuerKeys(needs: IssuerKeysNeeds): IssuerKeys {
       const of = knownOf(issuer)
       await refreshIfOld(needs, issuer, of)
       const now = needs.clock.now()
-      if (of.fetchedAt === null || now >= plus(of.fetchedAt, OLDEST_KEYS)) return refuse({ kind: 'issuer_unreachable', because: of.failed?.kind ?? 'no_connection' })
+      if (of.fetchedAt === null || now >= plus(of.fetchedAt, OLDEST_KEYS)) {
+        return refuse({ kind: 'issuer_unreachable', because: of.failed?.kind ?? 'no_connection' })
+      }
       const first = chosen(of.keys, wanted)
       // A name that is not known may be that of a new key; one fetch answers for all who ask meanwhile.
       if (first.ok || first.refusal.kind === 'kid_needed' || !mayTry(of, now)) return first
@@ -77,7 +85,9 @@ export function issuerKeys(needs: IssuerKeysNeeds): IssuerKeys {
   }
 }
 
-function chosen(keys: readonly IssuerKey[], { kid, alg }: { readonly kid: string | undefined; readonly alg: string }): Outcome<readonly IssuerKey[], Extract<KeysRefusal, { kind: 'unknown_key' | 'kid_needed' }>> {
+type NotChosen = Extract<KeysRefusal, { readonly kind: 'unknown_key' | 'kid_needed' }>
+
+function chosen(keys: readonly IssuerKey[], { kid, alg }: WantedKey): Outcome<readonly IssuerKey[], NotChosen> {
   const fitting = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid))
   if (fitting.length === 0) return refuse({ kind: 'unknown_key' })
   return fitting.length > MOST_KEYS_TRIED ? refuse({ kind: 'kid_needed' }) : ok(fitting)
@@ -118,10 +128,14 @@ function refresh(needs: IssuerKeysNeeds, issuer: Issuer, of: Known): Promise<voi
   return of.underWay
 }
 
-async function fetchKeys({ clock, outbound, onTrouble }: IssuerKeysNeeds, issuer: Issuer, of: Known): Promise<Outcome<readonly IssuerKey[], FetchRefusal>> {
+async function fetchKeys(
+  { clock, outbound, onTrouble }: IssuerKeysNeeds, issuer: Issuer, of: Known,
+): Promise<Outcome<readonly IssuerKey[], FetchRefusal>> {
   const options = { ca: issuer.ca }
   if (of.place === null || clock.now() >= plus(of.place.learnedAt, PLACE_HOLDS)) {
-    const place = issuer.source.kind === 'url' ? ok(issuer.source.url) : placeIn(issuer.url, await outbound.getJson(discoveryUrl(issuer.url), options))
+    const place = issuer.source.kind === 'url'
+      ? ok(issuer.source.url)
+      : placeIn(issuer.url, await outbound.getJson(discoveryUrl(issuer.url), options))
     if (!place.ok) return place
     of.place = { url: place.value, learnedAt: clock.now() }
   }
@@ -138,7 +152,9 @@ const discoveryUrl = (issuer: string): string => `${issuer.replace(/\/$/, '')}/.
 /** OpenID Connect Discovery 1.0 §4.3: the document is about the very issuer that was asked, to the letter. */
 function placeIn(issuer: string, document: Outcome<unknown, OutboundRefusal>): Outcome<string, FetchRefusal> {
   if (!document.ok) return document
-  if (typeof document.value !== 'object' || document.value === null || Array.isArray(document.value)) return refuse({ kind: 'wrong_discovery', because: 'not_an_object' })
+  if (typeof document.value !== 'object' || document.value === null || Array.isArray(document.value)) {
+    return refuse({ kind: 'wrong_discovery', because: 'not_an_object' })
+  }
   const { issuer: claimedIssuer, jwks_uri: claimedPlace } = document.value as Readonly<Record<string, unknown>>
   if (claimedIssuer !== issuer) return refuse({ kind: 'wrong_discovery', because: 'issuer' })
   return typeof claimedPlace === 'string' ? ok(claimedPlace) : refuse({ kind: 'wrong_discovery', because: 'jwks_uri' })

@@ -26,8 +26,9 @@ const LONGEST_KID = 512
  * what the Workload API hands out: all of it is for JWT-SVIDs.
  */
 export function parseKeySet(claimed: unknown, kind: IssuerKind): Outcome<KeySet, KeySetRefusal> {
-  const members = typeof claimed === 'object' && claimed !== null && 'keys' in claimed && Array.isArray(claimed.keys) ? claimed.keys as readonly unknown[] : undefined
-  if (members === undefined) return refuse({ kind: 'not_a_key_set' })
+  const listed = memberOf(claimed, 'keys')
+  if (!Array.isArray(listed)) return refuse({ kind: 'not_a_key_set' })
+  const members = listed as readonly unknown[]
   if (members.length > MOST_KEYS_IN_A_SET) return refuse({ kind: 'too_many_keys', count: members.length, most: MOST_KEYS_IN_A_SET })
   const saysUse = members.some((member) => memberOf(member, 'use') !== undefined)
   const found: (IssuerKey & { readonly at: number })[] = []

@@ -28,7 +28,7 @@ for (const alg of SIGNATURE_ALGS) {
         ok: true,
         value: {
           kind: 'identity', identity, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: null,
-          evidence: { kind: 'private_key_jwt', issuer: null, subject: DEPLOY_BOT, credential, expiresAt: server.clock.now() + 60_000 },
+          evidence: { kind: 'private_key_jwt', issuer: null, subject: DEPLOY_BOT, credential, binding: null, expiresAt: server.clock.now() + 60_000 },
         },
       })
     })

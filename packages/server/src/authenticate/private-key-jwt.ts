@@ -70,7 +70,7 @@ export function privateKeyJwt(needs: PrivateKeyJwtNeeds): Authenticator {
       return ok({
         caller: {
           kind: 'identity', identity, spiffeId, class: signer.class, task: null, thumbprint: shown.thumbprint ?? signer.thumbprint,
-          evidence: { kind: 'private_key_jwt', issuer: null, subject: spiffeId, credential, expiresAt },
+          evidence: { kind: 'private_key_jwt', issuer: null, subject: spiffeId, credential, binding: null, expiresAt },
         },
         uses: [{ of: 'evidence', hash: hashOf(spiffeId, jti), until: plus(expiresAt, CLOCK_TOLERANCE) }],
       })

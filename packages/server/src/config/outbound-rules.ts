@@ -1,7 +1,9 @@
 import { isIP } from 'node:net'
 
 /** An exception to "the internet alone": a block of addresses, or one host and port. */
-export type OutboundRule = { readonly kind: 'block'; readonly address: string; readonly bits: number } | { readonly kind: 'host'; readonly host: string }
+export type OutboundRule =
+  | { readonly kind: 'block'; readonly address: string; readonly bits: number }
+  | { readonly kind: 'host'; readonly host: string }
 
 /** A block as wide as this means everything, and is a typing mistake. */
 const FEWEST_BITS = { 4: 8, 6: 7 } as const

@@ -7,7 +7,7 @@ import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
 import type { Route } from './call.ts'
 import type { Listeners } from './listener.ts'
 import { allowedMethods, type ServedAddress } from './methods.ts'
-import { observe, type ObserveNeeds } from './observe.ts'
+import { observe, tell, type ObserveNeeds } from './observe.ts'
 import { problem, toProblem, type ProblemAnswer } from './problem.ts'
 import { serveForms, type FormRoute } from './serve-form.ts'
 import { sendProblem, serve, type ServeNeeds } from './serve.ts'
@@ -42,11 +42,12 @@ export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, 
     forceCloseConnections: 'idle',
     // We say it in our own words, and to every request.
     return503OnClosing: false,
-    clientErrorHandler: (error, socket) => { answerUnread(error, socket, traceId()) },
+    clientErrorHandler: (error, socket) => { answerUnread(error, socket, { traceId: traceId(), log }) },
     // An address that can not be read comes to no route, and so to no hook and no error handler.
     frameworkErrors: (error, request, reply) => {
       void reply.headers(headersOf(request))
       void sendProblem(reply, answerOf(error))
+      tell(request, reply, { ...needs.observed, log })
     },
   })
   observe(app, { ...needs.observed, log })
@@ -95,7 +96,7 @@ function lazily<T>(make: () => T): () => T {
 const HSTS = 'max-age=31536000'
 
 /** What comes before there is a request: no HTTP, a head that is too large, nothing for too long. */
-function answerUnread(error: Error & { readonly code?: string }, socket: Socket, traceId: string): void {
+function answerUnread(error: Error & { readonly code?: string }, socket: Socket, { traceId, log }: { readonly traceId: string; readonly log: Logger }): void {
   const isHttp = error.code?.startsWith('HPE_') === true || error.code?.startsWith('ERR_HTTP_') === true
   if (!isHttp || !socket.writable) {
     socket.destroy()
@@ -105,6 +106,7 @@ function answerUnread(error: Error & { readonly code?: string }, socket: Socket,
     : error.code === 'HPE_HEADER_OVERFLOW' ? problem('too-large', { detail: 'the head of a request is too large' })
       : problem('malformed-request', { code: 'not_http' })
   const body = toProblem(answer, traceId)
+  log.info({ trace_id: traceId, status: body.status, code: error.code, client: socket.remoteAddress }, 'answered')
   const text = JSON.stringify(body)
   const head = ['content-type: application/problem+json; charset=utf-8', `content-length: ${Buffer.byteLength(text)}`, 'cache-control: no-store', 'x-content-type-options: nosniff', `x-request-id: ${traceId}`, 'connection: close']
   socket.end(`HTTP/1.1 ${body.status} ${STATUS_CODES[body.status]}\r\n${head.join('\r\n')}\r\n\r\n${text}`)

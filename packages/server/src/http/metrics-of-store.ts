@@ -3,6 +3,7 @@ import { END_REASONS } from '@writ/domain/task'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Clock } from '../platform/clock.ts'
 import type { Store } from '../record/tx.ts'
+import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
 import { countLogs, countOpen, tallyLeaves } from '../store/tallies.ts'
 
 export type StoreCountNeeds = { readonly store: Pick<Store, 'read'>; readonly clock: Clock }
@@ -36,7 +37,8 @@ export function countsFrom({ store, clock }: StoreCountNeeds, registers: Registr
       }
       countedUntil = size
       up.set(1)
-    } catch {
+    } catch (error) {
+      if (!(error instanceof StorageUnavailable) && !(error instanceof StorageBusy)) throw error
       // The store's own fault counter and readiness say why; a source that is missing is absent, never zero.
       gauges.clear()
       up.set(0)

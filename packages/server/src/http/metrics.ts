@@ -20,8 +20,8 @@ export type Metrics = {
   began(): () => void
   answered(one: Answered): void
   /** `kind` as the authenticator says it. */
-  refused(kind: string): void
-  strangerConnected(): void
+  readonly refused: (kind: string) => void
+  readonly strangerConnected: () => void
   /** Times a store that others use. */
   timed<S extends Pick<Store, 'change' | 'changeOnce' | 'read'>>(store: S): S
   /** In the Prometheus text format, version 0.0.4. What the log tells is counted from the first time on. */
@@ -74,7 +74,7 @@ export function metrics(needs: MetricsNeeds): Metrics {
       requests.inc({ ...labels, status: `${Math.floor(status / 100)}xx` })
       durations.observe(labels, seconds)
     },
-    refused(kind) {
+    refused: (kind) => {
       if (kinds.size < MOST_KINDS) kinds.add(kind)
       refusals.inc({ kind: kinds.has(kind) ? kind : 'other' })
     },

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { clientOf, type IsProxy } from './forwarded.ts'
 import type { Metrics } from './metrics.ts'
@@ -8,22 +8,25 @@ export type ObserveNeeds = { readonly log: Logger; readonly metrics: Pick<Metric
 /** What is told of a request whose address leads nowhere: the address is the caller's text, and may hold anything. */
 const NOWHERE = 'none'
 
+/** Tells the log and the metrics of every answer, once. */
+export function observe(app: FastifyInstance, needs: ObserveNeeds): void {
+  app.addHook('onRequest', async (_request, reply) => { reply.raw.once('close', needs.metrics.began()) })
+  app.addHook('onResponse', async (request, reply) => { tell(request, reply, needs) })
+}
+
 /**
- * Tells the log and the metrics of every answer, once. What asks for a change, and what was refused, is told at `info`; a question that was
- * answered at `debug`; a fault of ours at `error`, and one of what we stand on at `warn`.
+ * What asks for a change, and what was refused, is told at `info`; a question that was answered at `debug`; a fault of ours at `error`, and
+ * one of what we stand on at `warn`.
  */
-export function observe(app: FastifyInstance, { log, metrics, isProxy }: ObserveNeeds): void {
-  app.addHook('onRequest', async (_request, reply) => { reply.raw.once('close', metrics.began()) })
-  app.addHook('onResponse', async (request, reply) => {
-    const route = request.routeOptions.url ?? NOWHERE
-    const { method } = request
-    const status = reply.statusCode
-    metrics.answered({ method, route, status, seconds: reply.elapsedTime / 1000 })
-    const level = levelOf(method, status)
-    if (!log.isLevelEnabled(level)) return
-    const client = clientOf(request.socket.remoteAddress ?? '', request.headers, isProxy)
-    log[level]({ trace_id: request.id, method, route, status, ms: Math.round(reply.elapsedTime * 10) / 10, client }, 'answered')
-  })
+export function tell(request: FastifyRequest, reply: FastifyReply, { log, metrics, isProxy }: ObserveNeeds): void {
+  const route = request.routeOptions.url ?? NOWHERE
+  const { method } = request
+  const status = reply.statusCode
+  metrics.answered({ method, route, status, seconds: reply.elapsedTime / 1000 })
+  const level = levelOf(method, status)
+  if (!log.isLevelEnabled(level)) return
+  const client = clientOf(request.socket.remoteAddress ?? '', request.headers, isProxy)
+  log[level]({ trace_id: request.id, method, route, status, ms: Math.round(reply.elapsedTime * 10) / 10, client }, 'answered')
 }
 
 function levelOf(method: string, status: number): 'error' | 'warn' | 'info' | 'debug' {

@@ -35,8 +35,14 @@ export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & Omit<Orp
 const BRIEF_CLAIM = milliseconds(30_000)
 const MOST_DUE = 200
 
+export type Jobs = {
+  readonly loops: readonly Loop[]
+  /** Whether the withdrawals that were under way have ended in this time; what was recorded is sealed. */
+  readonly stop: (mostMs: number) => Promise<boolean>
+}
+
 /** Everything that runs on its own: what is due ends, what was recorded is sealed, what is left over is found. */
-export function startJobs(needs: JobNeeds): { readonly loops: readonly Loop[]; readonly stop: (mostMs: number) => Promise<boolean> } {
+export function startJobs(needs: JobNeeds): Jobs {
   const { store, clock } = needs
   const about = { clock, log: needs.log }
   const withdrawing = withdrawals({ ...needs, ended: needs.recorded })

@@ -23,6 +23,13 @@ test('an event is one line of JSON with its level, its time and what it is about
   assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 })
 
+test('an error is told by its name, its message, its code and its causes', () => {
+  const [line] = logged((log) => { log.error({ err: Object.assign(new RangeError('too far', { cause: new Error('a wall') }), { code: 'E1' }) }, 'x') })
+  const { err } = assertLine(line!) as { err: { type: string; message: string; code: string; stack: string } }
+  assert.deepEqual([err.type, err.message, err.code], ['RangeError', 'too far: a wall', 'E1'])
+  assert.match(err.stack, /RangeError: too far/)
+})
+
 for (const [what, text] of [
   ['an end of line', 'a\r\n{"level":"info","msg":"forged"}\n'], ['a colour', '\u001b[31mred\u001b[0m\u009b2J'], ['NUL', 'a\0b'], ['a line separator', 'a\u2028b\u2029c\u0085d'],
   ['a change of direction', 'a\u202egpj.exe\u2066'], ['a byte order mark', '\ufeffa\u200b'], ['a mark of an astral plane', 'a\u{e0001}\u{e0041}\u00ad'],

@@ -18,6 +18,8 @@ export function makeLog(level: string, sink: LogSink): Logger {
     level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
+    // Errors are read below, with everything else: pino's own reading would come after it.
+    serializers: { err: (error: unknown) => error },
     formatters: { level: (label) => ({ level: label }), log: (fields) => bounded(fields, DEEPEST) as Record<string, unknown> },
   }, { write: (line: string) => { sink.write(inert(line)) } })
 }

@@ -8,7 +8,9 @@ import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { blockOf, isInBlock, reachOf } from './addresses.ts'
 
 /** Exceptions to "the internet alone": a block of addresses, or one host and port as a URL spells them. */
-export type OutboundRule = { readonly kind: 'block'; readonly address: string; readonly bits: number } | { readonly kind: 'host'; readonly host: string }
+export type OutboundRule =
+  | { readonly kind: 'block'; readonly address: string; readonly bits: number }
+  | { readonly kind: 'host'; readonly host: string }
 
 /** What is wrong with a URL before anything is looked up. */
 export type UrlFault =
@@ -76,7 +78,8 @@ export function outbound({ allow, resolve = resolveByHost, deadlineMs = DEADLINE
     if (addresses.length === 0) return refuse({ kind: 'no_such_host', host: url.hostname })
     // One bad address among good ones is no accident: the next look-up might bring it alone.
     const named = isNamed(url)
-    return addresses.every((address) => mayReach(address, named)) ? ok(addresses.slice(0, MOST_ADDRESSES)) : refuse({ kind: 'address_not_allowed', host: url.hostname })
+    if (!addresses.every((address) => mayReach(address, named))) return refuse({ kind: 'address_not_allowed', host: url.hostname })
+    return ok(addresses.slice(0, MOST_ADDRESSES))
   }
   return {
     faultOf(text) {
@@ -110,7 +113,9 @@ export function outbound({ allow, resolve = resolveByHost, deadlineMs = DEADLINE
   }
 }
 
-const resolveByHost = async (host: string): Promise<readonly string[]> => (await hostLookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address)
+async function resolveByHost(host: string): Promise<readonly string[]> {
+  return (await hostLookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address)
+}
 
 function readUrl(text: string): Outcome<URL, UrlFault> {
   const url = URL.parse(text)
@@ -138,7 +143,8 @@ const pinned = (addresses: readonly string[]): LookupFunction => (_host, options
 
 async function ask(url: URL, addresses: readonly string[], { ca }: OutboundOptions, signal: AbortSignal): Promise<Outcome<unknown, OutboundRefusal>> {
   const common: RequestOptions = {
-    method: 'GET', signal, lookup: pinned(addresses), headers: { accept: 'application/json, application/jwk-set+json', 'accept-encoding': 'identity', 'user-agent': 'writ' },
+    method: 'GET', signal, lookup: pinned(addresses),
+    headers: { accept: 'application/json, application/jwk-set+json', 'accept-encoding': 'identity', 'user-agent': 'writ' },
   }
   try {
     // An agent of its own: nothing is kept open, nothing comes from the environment.

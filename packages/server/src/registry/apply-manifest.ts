@@ -69,7 +69,7 @@ async function changeOne(tx: Tx, existing: Identity, input: RegisterInput): Prom
   const registeredTo = draft.key === null ? undefined : await findCredentialByThumbprint(tx.db, draft.key.thumbprint)
   if (draft.key !== null && registeredTo?.identity !== existing.id) return refuse({ kind: 'key_not_registered', at })
   if (draft.bindings !== null) {
-    const settled = await settleBindings(tx, { id: existing.id, class: draft.class }, draft.bindings, input.by, input.now)
+    const settled = await settleBindings(tx, { identity: { id: existing.id, class: draft.class }, asked: draft.bindings, by: input.by, now: input.now })
     if (!settled.ok) return refuse({ ...settled.refusal, at })
     if (settled.value.from !== settled.value.to) fields.push({ field: 'bindings', ...settled.value })
   }

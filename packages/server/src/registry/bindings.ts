@@ -1,4 +1,4 @@
-import { parseMatchers, type ClaimMatchers, type MatcherFault } from '@writ/domain/binding'
+import { parseMatchers, type AskedMatchers, type ClaimMatchers, type MatcherFault } from '@writ/domain/binding'
 import type { EventActor } from '@writ/domain/event'
 import { mintId, type BindingId, type FindingId, type IdentityId } from '@writ/domain/id'
 import type { Identity } from '@writ/domain/identity'
@@ -9,13 +9,13 @@ import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { revokeEvidence, revokeOneBinding } from '../revoke/revoke-evidence.ts'
 import { insertBinding, listBindings, type ShownBinding } from '../store/bindings.ts'
-import { listCredentials, lockIdentity } from '../store/identities.ts'
+import { listCredentials, lockIdentity, type Credential } from '../store/identities.ts'
 import { findIssuer, type Issuer } from '../store/issuers.ts'
 import { toJsonText } from '../store/json.ts'
 import { raiseSecondWorkload } from '../watch/second-workload.ts'
 
 /** A binding as somebody asks for it: the issuer by its URL or id. */
-export type AskedBinding = { readonly issuer: string; readonly audience: string; readonly claims: Readonly<Record<string, string | readonly string[]>> }
+export type AskedBinding = { readonly issuer: string; readonly audience: string; readonly claims: AskedMatchers }
 
 export type BadBinding =
   | { readonly kind: 'no_such_issuer'; readonly issuer: string }
@@ -24,13 +24,17 @@ export type BadBinding =
 type NewBinding = { readonly identity: IdentityId; readonly asked: AskedBinding; readonly by: EventActor; readonly now: EpochMs }
 
 /** What of an identity's evidence is good for something now: its live keys, and its live bindings to issuers that are trusted. */
-export async function liveEvidence(tx: Tx, identity: IdentityId): Promise<{ readonly keys: Awaited<ReturnType<typeof listCredentials>>; readonly bindings: readonly ShownBinding[] }> {
+export async function liveEvidence(tx: Tx, identity: IdentityId): Promise<{ readonly keys: readonly Credential[]; readonly bindings: readonly ShownBinding[] }> {
   const keys = (await listCredentials(tx.db, [identity])).filter((one) => one.state === 'live')
   return { keys, bindings: (await listBindings(tx.db, [identity])).filter((one) => one.state === 'live') }
 }
 
-export const textOfBindings = (bindings: readonly ShownBinding[]): string =>
-  bindings.map((one) => `${one.issuerUrl} for ${one.audience}: ${Object.entries(one.claims).map(([claim, matcher]) => `${claim}=${typeof matcher === 'string' ? matcher : matcher.join('|')}`).join(' and ')}`).toSorted().join('; ')
+export const textOfBindings = (bindings: readonly ShownBinding[]): string => bindings.map(textOf).toSorted().join('; ')
+
+function textOf({ issuerUrl, audience, claims }: ShownBinding): string {
+  const said = Object.entries(claims).map(([claim, matcher]) => `${claim}=${typeof matcher === 'string' ? matcher : matcher.join('|')}`)
+  return `${issuerUrl} for ${audience}: ${said.join(' and ')}`
+}
 
 type ReadBinding = { readonly issuer: Issuer; readonly claims: ClaimMatchers; readonly text: string }
 
@@ -61,11 +65,18 @@ export type SettleRefusal = (BadBinding & { readonly nth: number }) | { readonly
 /** The bindings before and after, as people read them; the same where nothing changed. */
 export type Settled = { readonly from: string; readonly to: string }
 
+type SettleInput = {
+  readonly identity: Pick<Identity, 'id' | 'class'>
+  readonly asked: readonly AskedBinding[]
+  readonly by: EventActor
+  readonly now: EpochMs
+}
+
 /**
  * Makes the live bindings of an identity exactly these: what is missing comes, what is too much goes. The identity is locked, or new; its keys
  * stay, and count as evidence of a workload too.
  */
-export async function settleBindings(tx: Tx, identity: Pick<Identity, 'id' | 'class'>, asked: readonly AskedBinding[], by: EventActor, now: EpochMs): Promise<Outcome<Settled, SettleRefusal>> {
+export async function settleBindings(tx: Tx, { identity, asked, by, now }: SettleInput): Promise<Outcome<Settled, SettleRefusal>> {
   const { keys, bindings: before } = await liveEvidence(tx, identity.id)
   const kept = new Set<BindingId>()
   let added = 0
@@ -108,9 +119,15 @@ export const bindIdentity = change('binding.add', async (tx: Tx, input: BindInpu
   return ok<Bound>({ outcome: 'bound', binding: await insertRead(tx, read.value, input) })
 })
 
-type UnbindInput = { readonly identity: IdentityId; readonly binding: string; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
+type UnbindInput = {
+  readonly identity: IdentityId
+  readonly binding: string
+  readonly reason: string
+  readonly by: EventActor
+  readonly now: EpochMs
+}
 
-/** From here on it lets nobody in, on any server; what was opened through it goes on. */
+/** From here on it lets nobody in, on any server, and what was opened through it has ended. */
 export const unbindIdentity = change('binding.revoke', async (tx: Tx, input: UnbindInput) => {
   const identity = await lockIdentity(tx, input.identity)
   const found = identity && (await listBindings(tx.db, [identity.id])).find((one) => one.id === input.binding)

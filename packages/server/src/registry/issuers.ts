@@ -5,6 +5,9 @@ import { ok, refuse } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
+import { endTasksOpenedBy } from '../revoke/end-task.ts'
+import { listBindingsOf } from '../store/bindings.ts'
+import { lockIdentity } from '../store/identities.ts'
 import { insertIssuer, lockIssuer, markIssuerRemoved, setKeySource, type KeySource } from '../store/issuers.ts'
 import { fireTriggers, type Removal, type WatchedRefusal } from './watched.ts'
 
@@ -20,7 +23,8 @@ export type TrustIssuerInput = {
 
 export const trustIssuer = change('issuer.trust', async (tx: Tx, input: TrustIssuerInput) => {
   const { id, url, kind, source, ca, now } = input
-  if (!(await insertIssuer(tx.db, { id, url, kind, source, ca, state: 'trusted', trustedAt: now, changedAt: null }))) return refuse<WatchedRefusal>({ kind: 'already_exists' })
+  const isNew = await insertIssuer(tx.db, { id, url, kind, source, ca, state: 'trusted', trustedAt: now, changedAt: null })
+  if (!isNew) return refuse<WatchedRefusal>({ kind: 'already_exists' })
   await append(tx, now, { type: 'issuer.trusted', actor: input.by, facts: { issuer: id, url, kind, ...factsOf(source, ca) } })
   return ok(id)
 })
@@ -33,10 +37,13 @@ export const changeIssuer = change('issuer.change', async (tx: Tx, input: Change
   const issuer = await lockIssuer(tx, input.reference)
   if (issuer === undefined) return refuse<ChangeIssuerRefusal>({ kind: 'no_such_thing' })
   if (issuer.state === 'removed') return refuse<ChangeIssuerRefusal>({ kind: 'already_removed' })
-  if (issuer.kind === 'spiffe' && input.source.kind === 'discovery') return refuse<ChangeIssuerRefusal>({ kind: 'source_of_another_kind', of: issuer.kind })
+  if (issuer.kind === 'spiffe' && input.source.kind === 'discovery') {
+    return refuse<ChangeIssuerRefusal>({ kind: 'source_of_another_kind', of: issuer.kind })
+  }
   await setKeySource(tx.db, issuer.id, input.source, input.ca, input.now)
   await append(tx, input.now, {
-    type: 'issuer.changed', actor: input.by, facts: { issuer: issuer.id, url: issuer.url, ...factsOf(input.source, input.ca) }, said: { reason: input.reason },
+    type: 'issuer.changed', actor: input.by,
+    facts: { issuer: issuer.id, url: issuer.url, ...factsOf(input.source, input.ca) }, said: { reason: input.reason },
   })
   return ok(issuer.id)
 })
@@ -47,7 +54,13 @@ export const removeIssuer = change('issuer.remove', async (tx: Tx, input: Remova
   if (issuer === undefined) return refuse<WatchedRefusal>({ kind: 'no_such_thing' })
   if (issuer.state === 'removed') return refuse<WatchedRefusal>({ kind: 'already_removed' })
   await markIssuerRemoved(tx.db, issuer.id, input.now)
-  await append(tx, input.now, { type: 'issuer.removed', actor: input.by, facts: { issuer: issuer.id, url: issuer.url }, said: { reason: input.reason } })
+  await append(tx, input.now, {
+    type: 'issuer.removed', actor: input.by, facts: { issuer: issuer.id, url: issuer.url }, said: { reason: input.reason },
+  })
+  for (const binding of await listBindingsOf(tx.db, issuer.id)) {
+    await lockIdentity(tx, binding.identity)
+    await endTasksOpenedBy(tx, binding.identity, binding.id, input.by, input.now)
+  }
   await fireTriggers(tx, 'issuer_removed', issuer.url, input.now)
   return ok(issuer.id)
 })

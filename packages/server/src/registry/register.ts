@@ -8,6 +8,7 @@ import type { EpochMs } from '@writ/domain/time'
 import type { VerificationKey } from '../authenticate/registered-key.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
+import { endTasksOpenedBy } from '../revoke/end-task.ts'
 import { revokeEvidence } from '../revoke/revoke-evidence.ts'
 import { findBackend } from '../store/backends.ts'
 import { findIdentity, insertCredential, insertIdentity, listCredentials, lockIdentity, revokeCredential } from '../store/identities.ts'
@@ -60,7 +61,7 @@ export async function registerIn(tx: Tx, input: RegisterInput): Promise<Outcome<
     const added = await addKeyIn(tx, { identity: ids.identity, credential: ids.credential, key: draft.key, by: input.by, now })
     if (!added.ok) return added
   }
-  const bound = draft.bindings === null ? ok(null) : await settleBindings(tx, { id: ids.identity, class: draft.class }, draft.bindings, input.by, now)
+  const bound = draft.bindings === null ? ok(null) : await settleBindings(tx, { identity: { id: ids.identity, class: draft.class }, asked: draft.bindings, by: input.by, now })
   if (!bound.ok) return bound
   return ok({ outcome: 'registered', admission: ids.admission, identity: ids.identity })
 }
@@ -124,6 +125,7 @@ export const addKey = change('credential.add', async (tx: Tx, input: AddKeyInput
 type RevokeKeyInput = { readonly identity: IdentityId; readonly credential: string; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
 
 export const revokeKey = change('credential.revoke', async (tx: Tx, input: RevokeKeyInput) => {
+  await lockIdentity(tx, input.identity)
   const found = (await listCredentials(tx.db, [input.identity])).find((one) => one.id === input.credential || one.thumbprint === input.credential)
   if (found === undefined) return refuse({ kind: 'no_such_key' } as const)
   if (found.state === 'live') {
@@ -131,6 +133,7 @@ export const revokeKey = change('credential.revoke', async (tx: Tx, input: Revok
     await append(tx, input.now, {
       type: 'credential.revoked', actor: input.by, identity: input.identity, facts: { credential: found.id, thumbprint: found.thumbprint, because: 'revoked' }, said: { reason: input.reason },
     })
+    await endTasksOpenedBy(tx, input.identity, found.id, input.by, input.now)
   }
   return ok(null)
 })

@@ -1,11 +1,13 @@
+import type { EventDraft } from '@writ/domain/event'
 import type { TaskId } from '@writ/domain/id'
+import type { Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
-import { overallOutcome } from '@writ/ledger/lease-closure'
+import { overallOutcome, type TaskOutcome } from '@writ/ledger/lease-closure'
 import { failpoint } from '../platform/failpoint.ts'
-import { append } from '../record/append.ts'
+import { appendAll } from '../record/append.ts'
 import type { Tx } from '../record/tx.ts'
-import { hasUnended, listEndsBeneath } from '../store/beneath.ts'
-import { lockTask, markTaskClosed } from '../store/tasks.ts'
+import { listEndsBeneath, listWithUnended, type EndsBeneath } from '../store/beneath.ts'
+import { listTasksById, lockTask, markTasksClosed } from '../store/tasks.ts'
 
 /** The closing of a task names each lease, each access token and each child in some 100 bytes of one entry of the log, which has 65,535 at most. */
 export const MOST_BENEATH = 600
@@ -16,25 +18,44 @@ export const MOST_BENEATH = 600
  */
 export async function closeTaskIfDone(tx: Tx, id: TaskId, now: EpochMs): Promise<void> {
   const task = await lockTask(tx, id)
-  if (task === undefined || task.state !== 'ending') return
+  if (task?.state === 'ending') await closeDone(tx, [task], now)
+}
+
+/** The same of several, which this change has locked. */
+export async function closeTasksIfDone(tx: Tx, locked: readonly TaskId[], now: EpochMs): Promise<void> {
+  const ending = (await listTasksById(tx.db, locked)).filter((task) => task.state === 'ending')
+  if (ending.length > 0) await closeDone(tx, ending, now)
+}
+
+async function closeDone(tx: Tx, ending: readonly Task[], now: EpochMs): Promise<void> {
   // Asked at the end of each lease: all of them are read once, by the last.
-  if (await hasUnended(tx.db, id)) return
-  const { leases, children } = await listEndsBeneath(tx.db, id)
-  const outcome = overallOutcome([...leases, ...children].map((end) => end.outcome))
-  const closed = await append(tx, now, {
-    type: 'task.closed',
-    actor: { kind: 'writ', id: 'writ' },
-    task: id,
-    identity: task.identity,
-    facts: {
-      outcome,
-      leases: leases.map((lease) => ({ lease: lease.id, leaf: base64(lease.leaf) })),
-      descendants: children.map((child) => ({ task: child.id, leaf: base64(child.leaf) })),
-    },
-  })
-  await markTaskClosed(tx.db, id, { leaf: closed.leafHash, outcome }, now)
+  const waiting = await listWithUnended(tx.db, ending.map((task) => task.id))
+  const done = ending.filter((task) => !waiting.has(task.id))
+  if (done.length === 0) return
+  const ends = await listEndsBeneath(tx.db, done.map((task) => task.id))
+  const closings = done.map((task) => closingOf(task, ends.get(task.id) ?? { leases: [], children: [] }))
+  const closed = await appendAll(tx, now, closings.map((closing) => closing.event))
+  await markTasksClosed(tx, closings.map(({ task, outcome }, i) => ({ id: task.id, outcome, leaf: closed[i]!.leafHash })), now)
   failpoint('task.closed.before_commit')
-  if (task.parent !== null) await closeTaskIfDone(tx, task.parent, now)
+  for (const parent of new Set(done.map((task) => task.parent))) if (parent !== null) await closeTaskIfDone(tx, parent, now)
+}
+
+function closingOf(task: Task, { leases, children }: EndsBeneath): { readonly task: Task; readonly outcome: TaskOutcome; readonly event: EventDraft } {
+  const outcome = overallOutcome([...leases, ...children].map((end) => end.outcome))
+  return {
+    task, outcome,
+    event: {
+      type: 'task.closed',
+      actor: { kind: 'writ', id: 'writ' },
+      task: task.id,
+      identity: task.identity,
+      facts: {
+        outcome,
+        leases: leases.map((lease) => ({ lease: lease.id, leaf: base64(lease.leaf) })),
+        descendants: children.map((child) => ({ task: child.id, leaf: base64(child.leaf) })),
+      },
+    },
+  }
 }
 
 const base64 = (hash: Uint8Array): string => Buffer.from(hash).toString('base64')

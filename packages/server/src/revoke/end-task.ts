@@ -1,5 +1,5 @@
 import type { EventActor } from '@writ/domain/event'
-import type { IdentityId, TaskId } from '@writ/domain/id'
+import type { BindingId, CredentialId, IdentityId, TaskId } from '@writ/domain/id'
 import { dueReason, type EndReason } from '@writ/domain/task'
 import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
 import { ok, refuse } from '@writ/domain/outcome'
@@ -7,7 +7,7 @@ import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { listLeasesOf, markLeaseWithdrawing } from '../store/leases.ts'
-import { findTask, listChildIds, listOpenTaskIds, lockTask, markTaskEnding, setCallsUsed } from '../store/tasks.ts'
+import { findTask, listChildIds, listOpenTaskIds, listTasksOpenedBy, lockTask, markTaskEnding, setCallsUsed } from '../store/tasks.ts'
 import { stopTokensOf } from '../store/tokens.ts'
 import { closeTaskIfDone } from './close-task.ts'
 
@@ -62,6 +62,15 @@ export const endTask = change('task.end', async (tx: Tx, input: EndTaskInput) =>
 /** All open tasks of an identity; used when it is suspended, retired or contained. */
 export async function endTasksOf(tx: Tx, identity: IdentityId, ending: Ending): Promise<void> {
   for (const id of await listOpenTaskIds(tx.db, identity)) await endTaskIn(tx, id, ending)
+}
+
+/**
+ * What was opened with evidence that is revoked: its holder could go on by token until the deadline. What was opened with evidence that is
+ * replaced by plan may finish.
+ */
+export async function endTasksOpenedBy(tx: Tx, identity: IdentityId, evidence: CredentialId | BindingId, by: EventActor, now: EpochMs): Promise<void> {
+  const ending: Ending = { because: 'ended_by_person', by, now, why: `${evidence} was revoked` }
+  for (const id of await listTasksOpenedBy(tx.db, identity, evidence)) await endTaskIn(tx, id, ending)
 }
 
 /** A child reserved its whole budget when it opened; what it did not use goes back to its parent. */

@@ -11,7 +11,7 @@ import {
   findToken, findTokenStanding, findTokenStandings, lockDueTokens, lockToken, markTokenAccepted, markTokensEnded, putOffToken, type DueToken, type StoredToken, type TokenRefusal,
 } from '../store/tokens.ts'
 import { insertIncident, markIncidentResolved } from '../store/watches.ts'
-import { closeTaskIfDone } from './close-task.ts'
+import { closeTaskIfDone, closeTasksIfDone } from './close-task.ts'
 import { containIdentity } from './stop-identity.ts'
 
 const WRIT: EventActor = { kind: 'writ', id: 'writ' }
@@ -37,7 +37,7 @@ export const endDueTokens = change('token.end_due', async (tx: Tx, { now, limit 
     else if (standing.token !== null) refused.push({ token: standing.token, why: standing.why })
   }
   if (refused.length > 0) await recordEnds(tx, refused, now)
-  for (const task of new Set(refused.map(({ token }) => token.task))) if (free.has(task)) await closeTaskIfDone(tx, task, now)
+  await closeTasksIfDone(tx, [...new Set(refused.map(({ token }) => token.task))].filter((task) => free.has(task)), now)
   failpoint('token.ended.before_commit')
   return ok<EndedTokens>({ ended: refused.length, accepted, hasMore: due.length === limit && refused.length > 0 })
 })

@@ -3,6 +3,7 @@ import type { IdentityId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import type { Tx } from '../record/tx.ts'
+import { endTasksOpenedBy } from './end-task.ts'
 import { listBindings, revokeBinding, type ShownBinding } from '../store/bindings.ts'
 import { listCredentials, revokeCredential } from '../store/identities.ts'
 
@@ -24,4 +25,5 @@ export async function revokeOneBinding(tx: Tx, binding: ShownBinding, { by, now,
   await append(tx, now, {
     type: 'binding.revoked', actor: by, identity: binding.identity, facts: { binding: binding.id, issuer: binding.issuer, because }, ...(reason === undefined ? {} : { said: { reason } }),
   })
+  if (because === 'revoked') await endTasksOpenedBy(tx, binding.identity, binding.id, by, now)
 }

@@ -32,7 +32,8 @@ export async function insertBinding(db: Db, binding: Omit<Binding, 'state'>): Pr
   const subject = exactSubject(binding.claims)
   await db.insertInto('binding').values({
     id: binding.id, identity_id: binding.identity, issuer_id: binding.issuer, audience: binding.audience, claims: toJsonText(binding.claims),
-    subject: subject !== undefined && INDEXED_SUBJECT.test(subject) ? subject : null, state: 'live', registered_at: binding.registeredAt, revoked_at: null,
+    subject: subject !== undefined && INDEXED_SUBJECT.test(subject) ? subject : null,
+    state: 'live', registered_at: binding.registeredAt, revoked_at: null,
   }).execute()
 }
 
@@ -41,17 +42,26 @@ export type ShownBinding = Omit<Binding, 'state'> & { readonly issuerUrl: string
 
 export async function listBindings(db: Db, identities: readonly IdentityId[]): Promise<readonly ShownBinding[]> {
   if (identities.length === 0) return []
-  const rows = await db.selectFrom('binding').innerJoin('issuer', 'issuer.id', 'binding.issuer_id').selectAll('binding').select(['issuer.url as issuer_url', 'issuer.state as issuer_state'])
+  const rows = await db.selectFrom('binding').innerJoin('issuer', 'issuer.id', 'binding.issuer_id')
+    .selectAll('binding').select(['issuer.url as issuer_url', 'issuer.state as issuer_state'])
     .where('identity_id', 'in', identities).orderBy('binding.id').execute()
   return rows.map((row) => {
     const binding = parseBindingRow(row)
-    return { ...binding, issuerUrl: row.issuer_url, state: binding.state === 'live' && row.issuer_state === 'removed' ? 'issuer_removed' : binding.state }
+    const isDead = binding.state === 'live' && row.issuer_state === 'removed'
+    return { ...binding, issuerUrl: row.issuer_url, state: isDead ? 'issuer_removed' : binding.state }
   })
 }
 
 export async function countBindings(db: Db, issuer: IssuerId): Promise<number> {
-  const row = await db.selectFrom('binding').select((eb) => eb.fn.countAll<number>().as('count')).where('issuer_id', '=', issuer).where('state', '=', 'live').executeTakeFirstOrThrow()
+  const row = await db.selectFrom('binding').select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('issuer_id', '=', issuer).where('state', '=', 'live').executeTakeFirstOrThrow()
   return Number(row.count)
+}
+
+/** The live bindings on an issuer, by identity: in the order in which identities are locked. */
+export async function listBindingsOf(db: Db, issuer: IssuerId): Promise<readonly Pick<Binding, 'id' | 'identity'>[]> {
+  const rows = await db.selectFrom('binding').select(['id', 'identity_id']).where('issuer_id', '=', issuer).where('state', '=', 'live').orderBy('identity_id').orderBy('id').execute()
+  return rows.map((row) => ({ id: row.id as BindingId, identity: row.identity_id as IdentityId }))
 }
 
 export async function revokeBinding(db: Db, id: BindingId, now: EpochMs): Promise<void> {
@@ -68,14 +78,18 @@ export type Claimable = {
   readonly state: IdentityState
 }
 
+type ShownToken = { readonly issuer: IssuerId; readonly audience: string; readonly subject: string }
+
 /** The live bindings to which a token of this issuer, audience and subject could fit; removed issuers have none. */
-export async function findClaimable(db: Db, of: { readonly issuer: IssuerId; readonly audience: string; readonly subject: string }): Promise<readonly Claimable[]> {
-  const rows = await db.selectFrom('binding').innerJoin('identity', 'identity.id', 'binding.identity_id').innerJoin('issuer', 'issuer.id', 'binding.issuer_id')
+export async function findClaimable(db: Db, of: ShownToken): Promise<readonly Claimable[]> {
+  const rows = await db.selectFrom('binding')
+    .innerJoin('identity', 'identity.id', 'binding.identity_id').innerJoin('issuer', 'issuer.id', 'binding.issuer_id')
     .select(['binding.id', 'binding.claims', 'identity.id as identity_id', 'identity.spiffe_id', 'identity.class', 'identity.state'])
-    .where('binding.issuer_id', '=', of.issuer).where('binding.audience', '=', of.audience).where('binding.state', '=', 'live').where('issuer.state', '=', 'trusted')
+    .where('binding.issuer_id', '=', of.issuer).where('binding.audience', '=', of.audience).where('binding.state', '=', 'live')
+    .where('issuer.state', '=', 'trusted')
     .where((eb) => eb.or([eb('binding.subject', '=', of.subject), eb('binding.subject', 'is', null)])).orderBy('binding.id').execute()
   return rows.map((row) => ({
-    binding: row.id as BindingId, claims: fromJsonText<ClaimMatchers>(row.claims), identity: row.identity_id as IdentityId, spiffeId: row.spiffe_id as SpiffeId,
-    class: row.class as IdentityClass, state: row.state as IdentityState,
+    binding: row.id as BindingId, claims: fromJsonText<ClaimMatchers>(row.claims), identity: row.identity_id as IdentityId,
+    spiffeId: row.spiffe_id as SpiffeId, class: row.class as IdentityClass, state: row.state as IdentityState,
   }))
 }

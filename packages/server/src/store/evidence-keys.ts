@@ -12,7 +12,8 @@ export async function findEvidenceKeys(db: Db, hashes: readonly Uint8Array[]): P
 
 /** Keeps what is not kept yet; what is, stays with its first key. */
 export async function keepEvidenceKeys(db: Db, hashes: readonly Uint8Array[], thumbprint: string, expiresAt: EpochMs): Promise<void> {
-  await db.insertInto('evidence_key').values(hashes.map((hash) => ({ hash, thumbprint, expires_at: expiresAt }))).onConflict((conflict) => conflict.column('hash').doNothing()).execute()
+  await db.insertInto('evidence_key').values(hashes.map((hash) => ({ hash, thumbprint, expires_at: expiresAt })))
+    .onConflict((conflict) => conflict.column('hash').doNothing()).execute()
 }
 
 export async function forgetEvidenceKeys(db: Db, now: EpochMs): Promise<void> {

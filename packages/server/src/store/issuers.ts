@@ -10,7 +10,12 @@ import type { IssuerRow, Tables } from './tables.ts'
 type Db = Kysely<Tables>
 
 /** A public key as the operator gave it, with what its issuer calls it. */
-export type InlineKey = { readonly kid: string | null; readonly alg: string; readonly thumbprint: string; readonly jwk: Readonly<Record<string, string>> }
+export type InlineKey = {
+  readonly kid: string | null
+  readonly alg: string
+  readonly thumbprint: string
+  readonly jwk: Readonly<Record<string, string>>
+}
 
 /** Where the keys of an issuer come from. */
 export type KeySource =
@@ -50,21 +55,24 @@ const sourceColumns = (source: KeySource) => ({
 /** False when the issuer is known, also one that was removed. */
 export async function insertIssuer(db: Db, issuer: Issuer): Promise<boolean> {
   const inserted = await db.insertInto('issuer').values({
-    id: issuer.id, url: issuer.url, kind: issuer.kind, ...sourceColumns(issuer.source), ca: issuer.ca, state: issuer.state, trusted_at: issuer.trustedAt,
-    changed_at: null, removed_at: null,
+    id: issuer.id, url: issuer.url, kind: issuer.kind, ...sourceColumns(issuer.source), ca: issuer.ca, state: issuer.state,
+    trusted_at: issuer.trustedAt, changed_at: null, removed_at: null,
   }).onConflict((conflict) => conflict.column('url').doNothing()).executeTakeFirst()
   return inserted.numInsertedOrUpdatedRows === 1n
 }
 
+const byReference = (db: Db, reference: string) =>
+  db.selectFrom('issuer').selectAll().where((eb) => eb.or([eb('id', '=', reference), eb('url', '=', reference)]))
+
 /** By id or by URL, exactly. */
 export async function findIssuer(db: Db, reference: string): Promise<Issuer | undefined> {
-  const row = await db.selectFrom('issuer').selectAll().where((eb) => eb.or([eb('id', '=', reference), eb('url', '=', reference)])).executeTakeFirst()
+  const row = await byReference(db, reference).executeTakeFirst()
   return row && parseIssuerRow(row)
 }
 
 /** The issuer, locked until the end of the change: nobody removes it, or binds to it, meanwhile. */
 export async function lockIssuer<Context>(tx: TxOf<Tables, Context>, reference: string): Promise<Issuer | undefined> {
-  const row = await forUpdate(tx, tx.db.selectFrom('issuer').selectAll().where((eb) => eb.or([eb('id', '=', reference), eb('url', '=', reference)]))).executeTakeFirst()
+  const row = await forUpdate(tx, byReference(tx.db, reference)).executeTakeFirst()
   return row && parseIssuerRow(row)
 }
 

@@ -30,7 +30,7 @@ export function openConnections(url: string, most: number, purpose: Purpose): Co
   const pool = new Pool(configOf(url, most, purpose))
   // An idle connection that the server has ended; the pool has already let go of it.
   pool.on('error', () => {})
-  const way = { pulse: pulseOf(url), plans: { epoch: 0 } }
+  const way = { pulse: pulseOf(url, purpose === 'migrates' ? Number.POSITIVE_INFINITY : STATEMENT_TIMEOUT_MS + 1000), plans: { epoch: 0 } }
   return {
     use: (work) => lend(pool, (client) => work((statements, left = 'nothing') => ask(client, way, statements, left))),
     end: () => pool.end(),

@@ -10,8 +10,8 @@ export class Conflict extends StatementFault {}
  */
 export class StalePlan extends Conflict {}
 
-/** SQLSTATE classes and codes (PostgreSQL, Appendix A) that say: not now. */
-const NOT_NOW = [/^08/, /^28/, /^53/, /^57/, /^58/, /^XX/, /^3D000$/, /^55P03$/, /^25006$/]
+/** SQLSTATE classes and codes (PostgreSQL, Appendix A) that say: not now. 42501: the right to write was taken away. */
+const NOT_NOW = [/^08/, /^28/, /^53/, /^57/, /^58/, /^XX/, /^3D000$/, /^55P03$/, /^25006$/, /^42501$/]
 const RULE = /^23/
 const VALUE = /^22/
 const CONFLICT = ['40001', '40P01']

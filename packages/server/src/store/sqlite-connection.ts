@@ -27,8 +27,11 @@ const PRAGMAS = [
   `journal_size_limit = ${LOG_SIZE_LIMIT}`,
 ]
 
-/** The one connection that writes. Nothing else writes to the file, so 5 s of waiting for a lock is already a fault. */
-export const openWriting = (file: string): SqliteConnection => openSafely(file, { timeout: 5000, enableForeignKeyConstraints: true }, PRAGMAS)
+/**
+ * The one connection that writes. Nothing else writes to the file, so a second of waiting for a lock is already a fault. A change may wait
+ * twice, for the batch before it and for its own: R55 answers within 3 s.
+ */
+export const openWriting = (file: string): SqliteConnection => openSafely(file, { timeout: 1000, enableForeignKeyConstraints: true }, PRAGMAS)
 
 export const openReading = (file: string): SqliteConnection =>
   openSafely(file, { timeout: 5000, readOnly: true }, ['trusted_schema = off', 'query_only = on'])

@@ -133,6 +133,8 @@ export type TaskRow = {
   widenings: number
   /** Who opened it, as its evidence said; null of a child, whose holder is not known when it opens. */
   workload: string | null
+  /** The credential or binding that let its holder in; null where that is not known. */
+  opened_by: string | null
   idle_timeout: number
   heartbeat: number
   last_heard_at: number

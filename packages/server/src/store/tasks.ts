@@ -1,5 +1,5 @@
 import type { Authority } from '@writ/domain/authority'
-import type { IdentityId, TaskId } from '@writ/domain/id'
+import type { BindingId, CredentialId, IdentityId, TaskId } from '@writ/domain/id'
 import { nextDueAt, type EndReason, type OnBehalfOf, type Task, type TaskState } from '@writ/domain/task'
 import { epochMs, milliseconds, type EpochMs } from '@writ/domain/time'
 import type { TaskOutcome } from '@writ/ledger/lease-closure'
@@ -40,8 +40,8 @@ export function parseTaskRow(row: TaskRow): Task {
   }
 }
 
-/** `workload` is the mark of whoever opened it; null where that is not known. */
-export async function insertTask(db: Db, task: Task, workload: string | null): Promise<void> {
+/** `holder`: the mark of whoever opened it, and what let it in; undefined where that is not known. */
+export async function insertTask(db: Db, task: Task, holder: { readonly workload: string; readonly openedBy: string | null } | undefined): Promise<void> {
   await db.insertInto('task').values({
     id: task.id,
     identity_id: task.identity,
@@ -57,7 +57,8 @@ export async function insertTask(db: Db, task: Task, workload: string | null): P
     budget_calls: task.budgetCalls,
     calls_used: task.callsUsed,
     widenings: task.widenings,
-    workload,
+    workload: holder?.workload ?? null,
+    opened_by: holder?.openedBy ?? null,
     idle_timeout: task.idleTimeout,
     heartbeat: task.heartbeat,
     last_heard_at: task.lastHeardAt,
@@ -75,6 +76,11 @@ export async function insertTask(db: Db, task: Task, workload: string | null): P
 export async function findTask(db: Db, id: string): Promise<Task | undefined> {
   const row = await db.selectFrom('task').selectAll().where('id', '=', id).executeTakeFirst()
   return row && parseTaskRow(row)
+}
+
+export async function listTasksById(db: Db, ids: readonly TaskId[]): Promise<readonly Task[]> {
+  if (ids.length === 0) return []
+  return (await db.selectFrom('task').selectAll().where('id', 'in', ids).orderBy('id').execute()).map(parseTaskRow)
 }
 
 /**
@@ -107,8 +113,11 @@ export async function lockFreeTasks<Context>(tx: TxOf<Tables, Context>, tasks: r
   return new Set(tasks.filter((task) => (task.id === task.root ? roots : below).has(task.id)).map((task) => task.id))
 }
 
+/** By its key alone, twice: with an `or` PostgreSQL would read all tasks that there are. */
 const withRoot = (db: Db, id: string) => db.selectFrom('task').selectAll()
-  .where((eb) => eb('id', 'in', eb.selectFrom('task as own').select('own.root_id').where('own.id', '=', id)).or('id', '=', id)).orderBy('depth')
+  .where('id', 'in', (eb) => eb.selectFrom('task as own').select('own.root_id').where('own.id', '=', id)
+    .unionAll(db.selectNoFrom(sql<string>`cast(${id} as text)`.as('root_id'))))
+  .orderBy('depth')
 
 function ownRow(rows: readonly TaskRow[], id: string): Task | undefined {
   const own = rows.find((row) => row.id === id)
@@ -141,6 +150,13 @@ export async function findOtherWorkload(db: Db, identity: IdentityId, workload: 
      limit 1`.execute(db)
   const [row] = found.rows
   return row && { task: row.id as TaskId, workload: row.workload }
+}
+
+/** Of an identity's open tasks those that this credential or binding let in, and those of which nobody knows what did. */
+export async function listTasksOpenedBy(db: Db, identity: IdentityId, evidence: CredentialId | BindingId): Promise<readonly TaskId[]> {
+  const rows = await db.selectFrom('task').select('id').where('identity_id', '=', identity).where('state', '=', 'open')
+    .where((eb) => eb.or([eb('opened_by', '=', evidence), eb('opened_by', 'is', null)])).orderBy('id').execute()
+  return rows.map((row) => row.id as TaskId)
 }
 
 export async function listOpenTaskIds(db: Db, identity: IdentityId): Promise<readonly TaskId[]> {
@@ -191,6 +207,15 @@ export async function markTaskEnding(db: Db, id: TaskId, because: EndReason, now
 }
 
 /** `leaf` and `outcome` are those of `task.closed`. */
-export async function markTaskClosed(db: Db, id: TaskId, closed: { readonly leaf: Uint8Array; readonly outcome: TaskOutcome }, now: EpochMs): Promise<void> {
-  await db.updateTable('task').set({ state: 'closed', closed_at: now, closed_leaf: closed.leaf, closed_outcome: closed.outcome }).where('id', '=', id).execute()
+export type TaskClosed = { readonly id: TaskId; readonly leaf: Uint8Array; readonly outcome: TaskOutcome }
+
+export async function markTasksClosed<Context>({ db, dialect }: TxOf<Tables, Context>, closed: readonly TaskClosed[], now: EpochMs): Promise<void> {
+  const bytes = sql.raw(dialect.types.bytes)
+  const rows = closed.map(({ id, leaf, outcome }) => sql`(cast(${id} as text), cast(${leaf} as ${bytes}), cast(${outcome} as text))`)
+  await sql`
+      with closing (id, leaf, outcome) as (values ${sql.join(rows)})
+    update task
+       set state = 'closed', closed_at = ${now}, closed_leaf = closing.leaf, closed_outcome = closing.outcome
+      from closing
+     where task.id = closing.id`.execute(db)
 }

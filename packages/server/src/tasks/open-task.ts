@@ -75,7 +75,7 @@ export async function openTaskIn(tx: Tx, input: OpenTaskInput, locked?: Identity
     closedAt: null,
   }
   const { holder } = input
-  await insertTask(tx.db, task, holder?.workload ?? null)
+  await insertTask(tx.db, task, holder)
   await markIdentityUsed(tx.db, identity, input.now)
   await append(tx, input.now, {
     type: 'task.opened',

@@ -4,10 +4,18 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { describe, test } from 'node:test'
 import { STREAMS } from '@writ/domain/event'
+import { verifyCertificate } from '@writ/ledger/certificate'
+import { certificateOf } from '../../src/prove/certificate.ts'
+import { exportLines } from '../../src/prove/log-files.ts'
+import { logsOf } from '../../src/prove/logs-of-stream.ts'
+import { withdrawLease } from '../../src/revoke/withdraw.ts'
 import { KEPT_TABLES, LEFT_OUT } from '../../src/store/backup-tables.ts'
 import { findLog } from '../../src/store/logs.ts'
+import { findTask } from '../../src/store/tasks.ts'
 import { emptyPlace, openRestored, restored, temporaryFolder, writeBackup } from '../backups.ts'
 import { fakeShop } from '../fake-shop.ts'
+import { claimAll } from '../laws/estate.ts'
+import { nodePrimitives, verifierKey, verifyText } from '../read-log.ts'
 import { recordStarts } from '../recorded.ts'
 import { everyRow, storeOfWrit, STORES, type StoreOfWrit } from '../store-of-writ.ts'
 
@@ -61,6 +69,49 @@ for (const from of STORES) {
 const alike = (row: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(row).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([column, value]) => [column, plainBytes(value)]))
 const plainBytes = (value: unknown): unknown => (typeof value === 'string' && value.startsWith('\\x') ? value.slice(2) : value)
+
+for (const name of STORES) {
+  test(`a store on ${name} that is restored and restored again keeps the logs of all its lives apart, and one certificate reaches through them`, async (t) => {
+    const of = await storeOfWrit(name, t)
+    const shop = await fakeShop(of)
+    const task = await shop.task()
+    await shop.lease(task)
+    await of.sealAll()
+    const folder = temporaryFolder(t)
+    await writeBackup(of, join(folder, 'first'))
+    const place = await emptyPlace(name, t)
+    const first = await restored(place, of, { file: join(folder, 'first') })
+    const second = await openRestored(place, of, t)
+    await recordStarts(second, 2)
+    await second.sealAll()
+    await writeBackup(second, join(folder, 'second'))
+
+    // The same backup once more is another log: what one of the two signs never fits the other.
+    const twin = await restored(await emptyPlace(name, t), of, { file: join(folder, 'first') })
+    assert.notDeepEqual(twin.logs.map((log) => log.origin), first.logs.map((log) => log.origin))
+
+    const last = await emptyPlace(name, t)
+    const again = await restored(last, second, { file: join(folder, 'second') })
+    const third = await openRestored(last, of, t)
+    of.clock.advance(60_000)
+    for (const lease of await claimAll(third, 100)) await withdrawLease({ ...shop.withdrawing, store: third.store }, lease)
+    await third.sealAll()
+    const logs = await third.store.read((db) => logsOf(db, 'non-human'))
+    assert.deepEqual(logs.map((log) => log.endedBy), [first.restore, again.restore, null])
+    assert.deepEqual(logs.map((log) => log.firstLeaf), logs.map((_, i) => logs.slice(0, i).reduce((sum, log) => sum + log.size, 0)))
+    for (const log of logs) {
+      let text = ''
+      for await (const line of exportLines((query) => third.store.read(query), log)) text += line
+      const verified = verifyText(log.vkey, text)
+      assert.ok(verified.ok, JSON.stringify(verified))
+    }
+    const certificate = await third.store.read(async (db) => certificateOf(db, (await findTask(db, task.id))!))
+    const verified = verifyCertificate(nodePrimitives, verifierKey(logs[2]!.vkey), certificate!)
+    assert.ok(verified.ok, JSON.stringify(verified))
+    assert.equal(verified.value.closure.reason, 'restored')
+    assert.ok(verified.value.restores.map((one) => one.restore).includes(first.restore))
+  })
+}
 
 describe('a table', () => {
   for (const name of STORES) {

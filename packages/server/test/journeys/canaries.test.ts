@@ -132,6 +132,11 @@ for (const store of STORES) {
         assert.equal(answer.status, 200, path)
         assertSilent(path, await answer.text())
       }
+      for (const path of ['metrics', 'openapi.json', 'docs', 'readyz', 'oauth/jwks', '.well-known/oauth-authorization-server']) {
+        const answer = await fetch(`${writ.url}/${path}`)
+        assert.equal(answer.status, 200, path)
+        assertSilent(path, await answer.text())
+      }
     })
 
     test('not in what others see of its processes', () => {

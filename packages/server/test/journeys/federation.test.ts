@@ -153,6 +153,31 @@ for (const store of STORES) {
       assert.equal((await found()).length, 1)
     })
 
+    test('a token that fits two identities is nobody\'s, unless the token request says whose it is meant to be', async () => {
+      const claims = { sub: 'repo:acme/twice:*' }
+      for (const name of ['twice-one', 'twice-two']) await bound(writ, name, [{ issuer: github.url, audience: AUDIENCE, claims }])
+      const job = { key: dpopKey(), token: () => github.token({ sub: 'repo:acme/twice:ref:refs/heads/main', aud: AUDIENCE }) }
+      assert.equal((await open(writ, job)).status, 401)
+      await eventually('the log says why', () => writ.log().includes('ambiguous_binding'))
+      const ask = async (client?: string): Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }> => {
+        const answer = await fetch(`${writ.url}/oauth/token`, {
+          method: 'POST', headers: { dpop: job.key.proof('POST', `${writ.url}/oauth/token`, '', { ath: undefined }) },
+          body: new URLSearchParams({
+            grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: job.token(), purpose: 'rolls out', authorization_details: JSON.stringify(GRANT),
+            ...(client === undefined ? {} : { client_id: client }),
+          }),
+        })
+        return { status: answer.status, body: await answer.json() as Readonly<Record<string, unknown>> }
+      }
+      const unnamed = await ask()
+      assert.deepEqual([unnamed.status, unnamed.body['error']], [400, 'invalid_grant'])
+      const named = await ask('spiffe://acme.example/twice-two')
+      assert.deepEqual([named.status, named.body['token_type']], [200, 'DPoP'], JSON.stringify(named.body))
+      const task = (await writ.operator(tasks.showTask, { parameters: { id: String(named.body['task']) } })).reply
+      assert.equal(task.spiffe_id, 'spiffe://acme.example/twice-two')
+      assert.equal((await ask('spiffe://acme.example/pod')).status, 400)
+    })
+
     test('an issuer that is removed is refused from that moment, and its identities retire', async () => {
       const identity = await bound(writ, 'hanging', [{ issuer: gitlab.url, audience: AUDIENCE, claims: { sub: 'project_path:acme/hanging:*' } }], { trigger: { kind: 'issuer_removed', issuer: gitlab.url } })
       const job = { key: dpopKey(), token: () => gitlab.token({ sub: 'project_path:acme/hanging:ref:main', aud: AUDIENCE }) }

@@ -24,7 +24,8 @@ import { addKey, registerIdentity, revokeKey } from '../../src/registry/register
 import { addBackend, keepNextSecret, recordBackendTest, removeBackend, takeNextSecret } from '../../src/registry/watched.ts'
 import { claimLeases, endLease, failWithdrawal, holdLeases, stopLease, surveyLease } from '../../src/revoke/lease-changes.ts'
 import { endTask } from '../../src/revoke/end-task.ts'
-import { endDueTokens } from '../../src/revoke/end-tokens.ts'
+import { endDueTokens, recordAcceptedToken } from '../../src/revoke/end-tokens.ts'
+import { delegateTask } from '../../src/tasks/delegate-task.ts'
 import { endDueTasks, heartbeat } from '../../src/tasks/keep-task.ts'
 import { openTask } from '../../src/tasks/open-task.ts'
 import { widenTask } from '../../src/tasks/widen-task.ts'
@@ -185,6 +186,13 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(widenTask, () => widening(), refuses('empty_grant'))
   yield step(widenTask, () => ({ ...widening('write'), task: newId('task') }), refuses('no_such_task'))
 
+  const delegating = (more: object = {}) => ({ id: newId('task'), parent: task.id, by: agent.identity, to: agent.identity, purpose: 'a part of it', asked: { ...asked, budgetCalls: 1 }, now: now(), ...more })
+  const handedOn = delegating()
+  yield step(delegateTask, () => handedOn, tells('task.opened', 'task.delegated'))
+  yield step(delegateTask, () => delegating({ by: newId('identity') }), refuses('no_such_task'))
+  yield step(delegateTask, () => delegating({ to: newId('identity') }), refuses('no_such_identity'))
+  yield step(endTask, () => ({ task: handedOn.id, because: 'completed', by: OPERATOR, now: now() }), tells('task.ended', 'task.closed'))
+
   const intending = (of = task.id) => {
     const id = newId('lease')
     return { task: of, identity: agent.identity, permit: permits('read')[0]!, id, backend, template: 'read', handle: `writ_${id}`, sealedSecret: 'sealed', now: now() }
@@ -261,6 +269,7 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(issueToken, () => issuing({ jkt: null }), refuses('proof_needed'))
   yield step(issueToken, () => issued, tells('task.opened', 'lease.minted'))
   yield step(issueToken, () => issuing({ task: { kind: 'open', id: issued.task.id } }), tells('lease.minted'))
+  yield step(recordAcceptedToken, () => ({ token: issued.id, incident: newId('incident'), retryAt: now(), now: now() }), tells())
   const givingBack = { token: issued.id, by: OPERATOR, now: now() }
   yield step(revokeToken, () => givingBack, tells('lease.revoked'))
   yield step(revokeToken, () => givingBack, tells())

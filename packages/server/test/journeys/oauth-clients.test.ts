@@ -167,3 +167,22 @@ for (const store of STORES) {
     })
   })
 }
+
+test('where proofs need a nonce, both clients get it with the first answer and go on by themselves', async (t) => {
+  const writ = await startWrit({ env: { WRIT_DPOP_NONCE: 'required' } })
+  t.after(() => writ.stop())
+  const bot = await writ.register('nonce-bot')
+  const config = await openid.discovery(new URL(writ.url), bot.spiffeId, undefined, openid.PrivateKeyJwt(await webKey(bot)), { algorithm: 'oauth2', execute: [openid.allowInsecureRequests] })
+  const DPoP = openid.getDPoPHandle(config, await openid.randomDPoPKeyPair('ES256'))
+  const got = await openid.clientCredentialsGrant(config, { ...NEW_TASK }, { DPoP })
+  const shown = await openid.fetchProtectedResource(config, got.access_token, new URL(`${writ.url}/v1/tasks/${got['task'] as string}`), 'GET', undefined, undefined, { DPoP })
+  assert.equal(shown.status, 200)
+  const as = config.serverMetadata() as oauth.AuthorizationServer
+  const client: oauth.Client = { client_id: bot.spiffeId }
+  const dpop = oauth.DPoP(client, await oauth.generateKeyPair('ES256'))
+  const ask = async () => oauth.processClientCredentialsResponse(as, client, await oauth.clientCredentialsGrantRequest(as, client, oauth.PrivateKeyJwt(await webKey(bot)), { ...NEW_TASK }, { DPoP: dpop, ...http }))
+  await assert.rejects(ask(), (error) => oauth.isDPoPNonceError(error))
+  assert.equal((await ask()).token_type, 'dpop')
+  const opened = (await eventsOf(writ)).filter((event) => event.type === 'task.opened')
+  assert.equal(opened.length, 2)
+})

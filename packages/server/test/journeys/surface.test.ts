@@ -103,7 +103,7 @@ describe('the metrics', () => {
   test('count what happens to tasks, from the log, and what is open now', async () => {
     const agent = await writ.register('counted')
     const [one] = [await opened(agent), await opened(agent)]
-    await complete(agent, one)
+    assert.equal((await complete(agent, one)).status, 200)
     const text = await eventually('the end is counted', async () => {
       const read = await page()
       return valueOf(read, 'writ_tasks_ended_total{reason="completed"}') === 1 && read

@@ -29,7 +29,7 @@ async function withKey(store: (typeof STORES)[number], t: Parameters<typeof stor
 type Order = Partial<Omit<AskedToken, 'identity'>> & { readonly identity: IdentityId; readonly uses?: readonly OneTimeUse[]; readonly key?: string }
 
 const tryIssue = (of: StoreOfWrit, { uses = [], key, ...asked }: Order) => of.store.change(issueToken, {
-  evidence: { kind: 'private_key_jwt', issuer: null, subject: 'the test', credential: null, expiresAt: of.now() }, task: newTask(of), authority: null,
+  evidence: { kind: 'private_key_jwt', issuer: null, subject: 'the test', credential: null, binding: null, expiresAt: of.now() }, task: newTask(of), authority: null,
   audience: 'https://writ.acme.example', jkt: JKT, inExchange: null, ...asked, id: of.newId('lease'), uses, now: of.now(),
   once: { caller: asked.identity, key: key ?? null, requestHash: 'h', now: of.now() },
 })

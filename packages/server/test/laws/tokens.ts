@@ -17,7 +17,7 @@ export async function storeWithKey(store: StoreName, t: Parameters<typeof storeO
 
 /** A token that may all that its open task may. */
 export const tryToken = (of: StoreOfWrit, task: { readonly id: TaskId; readonly identity: IdentityId }) => of.store.change(issueToken, {
-  identity: task.identity, evidence: { kind: 'private_key_jwt', issuer: null, subject: 'the test', credential: null, expiresAt: of.now() }, task: { kind: 'open', id: task.id },
+  identity: task.identity, evidence: { kind: 'private_key_jwt', issuer: null, subject: 'the test', credential: null, binding: null, expiresAt: of.now() }, task: { kind: 'open', id: task.id },
   authority: null, audience: 'https://writ.acme.example', jkt: 'thumbprint-of-the-test', inExchange: null, id: of.newId('lease'), uses: [], now: of.now(),
   once: { caller: task.identity, key: null, requestHash: 'h', now: of.now() },
 })

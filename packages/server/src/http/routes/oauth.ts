@@ -58,7 +58,8 @@ export function oauthRoutes(needs: OauthNeeds): readonly FormRoute[] {
       if (!shown.ok) return shown
       const wish = wishOf(body, needs.issuer())
       if (!wish.ok) return wish
-      const proved = await needs.authentication.atTokenEndpoint({ ...shown.value, ...aboutOf(request) })
+      const client = body.client_id === undefined ? {} : { client: body.client_id }
+      const proved = await needs.authentication.atTokenEndpoint({ ...shown.value, ...aboutOf(request), ...client })
       if (!proved.ok) return refuse({ ...evidenceRefusal(shown.value.as, proved.refusal), ...await endReasonOf(shown.value, proved.refusal) })
       const { caller, uses, jkt } = proved.value
       if (body.client_id !== undefined && body.client_id !== caller.spiffeId) return refuse(noClient({ kind: 'another_client_id' }))

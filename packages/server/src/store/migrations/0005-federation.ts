@@ -43,9 +43,10 @@ export const federation: Migration = {
     ...d.comment('evidence_key', 'which key first showed a federated token; empty where it came without one'),
     // Who holds a task, so that two workloads under one identity are seen (WID-8). One index serves both questions about open tasks.
     'alter table task add column workload text',
+    'alter table task add column opened_by text',
     'drop index task_identity_open',
     'create index task_identity_open on task (identity_id, workload) where state = \'open\'',
     ...d.dropGuard('task', 'task_terms_are_frozen'),
-    ...d.freeze('task', ['id', 'identity_id', 'parent_id', 'root_id', 'depth', 'depth_left', 'purpose', 'on_behalf_of', 'opened_at', 'deadline', 'budget_calls', 'idle_timeout', 'heartbeat', 'workload'], 'task_terms_are_frozen'),
+    ...d.freeze('task', ['id', 'identity_id', 'parent_id', 'root_id', 'depth', 'depth_left', 'purpose', 'on_behalf_of', 'opened_at', 'deadline', 'budget_calls', 'idle_timeout', 'heartbeat', 'workload', 'opened_by'], 'task_terms_are_frozen'),
   ],
 }
