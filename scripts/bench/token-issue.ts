@@ -71,7 +71,7 @@ export function tokenIssue(cluster: Cluster): Measure {
   }
 }
 
-async function deskOf(writs: readonly RunningWrit[], issuer: string): Promise<Desk> {
+export async function deskOf(writs: readonly RunningWrit[], issuer: string): Promise<Desk> {
   const clients: TokenClient[] = []
   for (let i = 0; i < CLIENTS; i++) {
     const { spiffeId, privateKey } = await writs[0]!.register(`asker-${i}`, { authority: ['tickets:queue:read'] })
@@ -102,7 +102,7 @@ async function measurePeer(ops: number): Promise<Measured> {
 
 type Measured = { readonly timed: Timed; readonly cpuPerOp: number | null }
 
-async function measure(desk: Desk, ops: number): Promise<Measured> {
+export async function measure(desk: Desk, ops: number): Promise<Measured> {
   const requests = Array.from({ length: ops + WARM_UP }, (_, i) => signedRequest(desk, i))
   const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY })
   const one = (index: number): Promise<void> => post(agent, requests[index]!)

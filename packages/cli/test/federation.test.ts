@@ -69,6 +69,14 @@ test('issuers are listed, shown, changed and removed by their URL', async (t) =>
   assert.deepEqual(stage.double.asked.slice(2).map(({ method, body }) => [method, body]), [['PUT', { jwks_uri: 'https://issuer.example/keys', reason: 'it moved' }], ['POST', { reason: 'gone' }]])
 })
 
+test('who trusts an issuer again that had been removed is told what stays revoked', async (t) => {
+  const stage = await stageWithServer(t)
+  answer(stage.double, '/v1/issuers', { ...ISSUER, bindings: 0, bindings_revoked: 2 })
+  const done = await writ(stage, ['issuer', 'trust', ISSUER.url])
+  assert.equal(done.code, 0, done.err)
+  assert.match(done.err, /it had been removed: 2 of its bindings from before are revoked and stay so/)
+})
+
 test('an identity is bound by claims, and one that is repeated means either', async (t) => {
   const stage = await stageWithServer(t)
   const path = `/v1/identities/${encodeURIComponent(IDENTITY.spiffe_id)}`

@@ -31,14 +31,16 @@ export const backendSettings = z.strictObject({
   ca: z.string().max(100_000).optional(),
 })
 
+/** Sealed before it is stored and never shown again. */
+const administratorSecret = z.string().min(1).max(1000)
+
 export const addBackendBody = z.strictObject({
   name,
   kind: z.literal('postgres'),
   settings: backendSettings,
   /** Action of a grant -> template: `postgres:shop:ddl` is template `ddl` of back end `shop`. */
   templates: z.record(name, template).refine((value) => Object.keys(value).length > 0, { error: 'must hold at least one template' }),
-  /** The administrator's secret; sealed before it is stored and never shown again. */
-  secret: z.string().min(1).max(1000),
+  secret: administratorSecret,
   /** Whether Writ gives the administrator a new secret that nobody else has ever seen. */
   rotate: z.boolean().default(false),
 })
@@ -66,5 +68,9 @@ export const addBackend = endpoint({
 export const listBackends = endpoint({ method: 'GET', path: '/v1/backends', who: 'operator', summary: 'List back ends', reply: z.object({ backends: z.array(backend) }), problems: [] })
 export const testBackend = endpoint({ method: 'POST', path: '/v1/backends/{name}/test', who: 'operator', summary: 'Run the whole cycle on a test login', body: nothing, reply: backendTest, problems: ['not-found', 'backend-refused', 'backend-unavailable'] })
 export const rotateBackend = endpoint({ method: 'POST', path: '/v1/backends/{name}/rotate', who: 'operator', summary: 'Give the administrator a new secret', body: nothing, reply: backend, problems: ['not-found', 'backend-unavailable'] })
+export const setBackendSecret = endpoint({
+  method: 'PUT', path: '/v1/backends/{name}/secret', who: 'operator', summary: 'Take the secret that the administrator has by now, after it has logged in',
+  body: z.strictObject({ secret: administratorSecret }), reply: backend, problems: ['invalid-fields', 'not-found', 'conflict', 'backend-refused', 'backend-unavailable'],
+})
 export const removeBackend = endpoint({ method: 'POST', path: '/v1/backends/{name}/remove', who: 'operator', summary: 'Remove a back end; identities whose trigger it is are retired', body: reason, reply: backend, problems: ['not-found', 'conflict'] })
 

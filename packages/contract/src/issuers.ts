@@ -59,9 +59,12 @@ export const issuer = z.object({
 })
 export type IssuerReply = z.infer<typeof issuer>
 
+/** `bindings_revoked`: of an issuer that had been removed, how many bindings from before stay revoked; null of a new one. */
+export const trustedIssuer = issuer.extend({ bindings_revoked: z.number().nullable().default(null) })
+
 export const trustIssuer = endpoint({
-  method: 'POST', path: '/v1/issuers', who: 'operator', summary: 'Trust an issuer of workload tokens, or a SPIFFE trust domain',
-  body: trustIssuerBody, reply: issuer, status: 201, problems: ['invalid-fields', 'already-exists'],
+  method: 'POST', path: '/v1/issuers', who: 'operator', summary: 'Trust an issuer of workload tokens, or a SPIFFE trust domain; one that was removed as a new one',
+  body: trustIssuerBody, reply: trustedIssuer, status: 201, problems: ['invalid-fields', 'already-exists'],
 })
 export const listIssuers = endpoint({
   method: 'GET', path: '/v1/issuers', who: 'operator', summary: 'List issuers', reply: z.object({ issuers: z.array(issuer) }), problems: [],

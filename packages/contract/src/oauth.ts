@@ -75,7 +75,7 @@ export const tokenReply = z.object({
 })
 export type TokenReply = z.infer<typeof tokenReply>
 
-/** RFC 6749 §5.2, and what RFC 7009 §2.2.1, RFC 8707 §2, RFC 9396 §5 and RFC 9449 §5, §8 add. */
+/** RFC 6749 §5.2, what RFC 7009 §2.2.1, RFC 8707 §2, RFC 9396 §5 and RFC 9449 §5, §8 add, and for faults of ours two words of RFC 6749 §4.1.2.1. */
 export const OAUTH_ERRORS = [
   'invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type', 'invalid_scope', 'invalid_target',
   'invalid_authorization_details', 'unsupported_token_type', 'invalid_dpop_proof', 'use_dpop_nonce', 'temporarily_unavailable', 'server_error',

@@ -31,6 +31,7 @@ export const EVENT_TYPES = {
   'backend.added': { stream: 'human', classUid: 3005, activityId: 1 },
   'backend.changed': { stream: 'human', classUid: 3005, activityId: 99 },
   'backend.tested': { stream: 'human', classUid: 3005, activityId: 99 },
+  'backend.secret_set': { stream: 'human', classUid: 3005, activityId: 99 },
   'backend.secret_rotated': { stream: 'human', classUid: 3005, activityId: 99 },
   'backend.removed': { stream: 'human', classUid: 3005, activityId: 2 },
   'identity.contained': { stream: 'non-human', classUid: 3001, activityId: 5 },

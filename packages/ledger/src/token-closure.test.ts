@@ -1,38 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { leafText, makeKey, makeLog, primitives, receiptsOf, sha256, type MadeEvent } from '../test/made-log.ts'
-import { closedWith, ended, intended, leaseEnded, minted, opened } from '../test/story.ts'
+import { closedWith, ended, intended, leaseEnded, minted, opened, TOKEN_EXPIRES as EXPIRES, tokenEnded as stopped, tokenIssued as issued, tokenStory as story } from '../test/story.ts'
 import { printCertificate, verifyCertificate } from './certificate.ts'
 import { isToken, type Closure } from './closure.ts'
 import { describeClosure } from './describe.ts'
 
 const logKey = makeKey()
-const own = { task: 'tsk_1', identity: 'nhi_1' }
-
-const EXPIRES = opened.at + 300_000
-
-const issued: MadeEvent = {
-  id: 'evt_t1', type: 'lease.minted', at: opened.at + 5, ...own, lease: 'lse_t',
-  facts: {
-    backend: 'writ', backend_kind: 'access_token', audience: 'https://shop.example', jkt: 'thumb', kid: 'k1', expires_at: EXPIRES, authority: 'task', in_exchange: null,
-  },
-}
-const stopped: MadeEvent = {
-  id: 'evt_t2', type: 'lease.ended', at: ended.at + 40, ...own, lease: 'lse_t',
-  facts: {
-    backend_kind: 'access_token', outcome: 'proved', withdrawn_at: ended.at, sessions_ended: 0, reassigned: [], control_login: 'none',
-    probe: { kind: 'refused', by: 'writ', code: 'stopped', message: 'the token was stopped' }, refused_after_ms: 40, residual_until: EXPIRES, attempts: 1,
-  },
-}
 const incident: MadeEvent = {
-  id: 'evt_t3', type: 'incident.opened', at: stopped.at, ...own, lease: 'lse_t', facts: { incident: 'inc_1', kind: 'still_accepted', lease: 'lse_t', attempts: 1, why_code: 'accepted' },
+  id: 'evt_t3', type: 'incident.opened', at: stopped.at, task: 'tsk_1', identity: 'nhi_1', lease: 'lse_t', facts: { incident: 'inc_1', kind: 'still_accepted', lease: 'lse_t', attempts: 1, why_code: 'accepted' },
 }
 const closing = (ends: readonly MadeEvent[], outcome = 'proved'): MadeEvent => closedWith(ends, [], outcome)
 const withFacts = (event: MadeEvent, facts: Record<string, unknown>): MadeEvent => ({ ...event, facts: { ...event.facts, ...facts } as MadeEvent['facts'] })
 const without = (event: MadeEvent, fact: string): MadeEvent => ({ ...event, facts: Object.fromEntries(Object.entries(event.facts).filter(([name]) => name !== fact)) })
 
-/** A login and a token in one task. */
-const story = [opened, issued, intended, minted, ended, stopped, leaseEnded, closing([stopped, leaseEnded])] as const
 const endingIn = (end: MadeEvent, outcome = 'proved', begin = issued): readonly MadeEvent[] => [opened, begin, ended, end, closing([end], outcome)]
 
 /** What a holder of the certificate of these events gets told: made and verified as one file. */

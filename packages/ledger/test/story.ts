@@ -68,6 +68,29 @@ export const closed = closedWith([leaseEnded, neverIssued], [childClosed], 'prov
 /** One task with two leases and a child, in the order of the log. */
 export const story: readonly MadeEvent[] = [opened, intended, intended2, neverIssued, minted, ended, leaseEnded, childClosed, closed]
 
+export const TOKEN_EXPIRES = T0 + 300_000
+
+export const tokenIssued: MadeEvent = {
+  id: 'evt_t1', type: 'lease.minted', at: T0 + 5, ...own, lease: 'lse_t',
+  facts: {
+    backend: 'writ', backend_kind: 'access_token', audience: 'https://shop.example', jkt: 'thumb', kid: 'k1', expires_at: TOKEN_EXPIRES, authority: 'task',
+    in_exchange: null,
+  },
+}
+export const tokenEnded: MadeEvent = {
+  id: 'evt_t2', type: 'lease.ended', at: ended.at + 40, ...own, lease: 'lse_t',
+  facts: {
+    backend_kind: 'access_token', outcome: 'proved', withdrawn_at: ended.at, sessions_ended: 0, reassigned: [], control_login: 'none',
+    probe: { kind: 'refused', by: 'writ', code: 'stopped', message: 'the token was stopped' },
+    refused_after_ms: 40, residual_until: TOKEN_EXPIRES, attempts: 1,
+  },
+}
+
+/** One task with an access token and a login, in the order of the log. */
+export const tokenStory: readonly MadeEvent[] = [
+  opened, tokenIssued, intended, minted, ended, tokenEnded, leaseEnded, closedWith([tokenEnded, leaseEnded], [], 'proved'),
+]
+
 /** Events of somebody else, to stand between. */
 export const noise = (i: number): MadeEvent => ({ id: `evt_n${i}`, type: 'server.started', at: T0 + i, facts: { version: '0.1.0' } })
 

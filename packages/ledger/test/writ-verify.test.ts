@@ -8,7 +8,7 @@ import { buildVerifier } from '../../../scripts/build-verifier.ts'
 import { printCertificate } from '../src/certificate.ts'
 import { printVerifierKey } from '../src/note.ts'
 import { leafText, makeKey, makeLog, receiptsOf, sealNote, sha256 } from './made-log.ts'
-import { story, surrounded } from './story.ts'
+import { story, surrounded, tokenStory } from './story.ts'
 
 const HOST_NODE = '/usr/bin/node'
 const versionOf = (node: string): string => execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
@@ -59,6 +59,22 @@ test(`the offline verifier prints what a certificate's receipts cover, ${WHERE}`
   assert.deepEqual([code, err], [0, ''])
   assert.match(out, /^verified: closure certificate\nlog writ\.example\/logs\/non-human, 20 leaves/)
   assert.match(out, /outcome: proved/)
+})
+
+test(`the offline verifier prints until when who checks an access token offline could accept it, and refuses a certificate without it, ${WHERE}`, () => {
+  const of = makeLog(logKey, surrounded(tokenStory).map(leafText))
+  const whole = printCertificate(sha256, of.note, receiptsOf(of, tokenStory))
+  assert.ok(whole.ok)
+  put('token.json', whole.value)
+  const { code, out } = verify(...withKey, 'token.json')
+  assert.equal(code, 0)
+  assert.match(out, /^ {4}asked about it again: refused by writ, stopped, 40 ms after the end or revocation$/m)
+  assert.match(out, /^ {4}who checks it offline, and never asks, could accept it until: 2026-09-21T14:18:20\.000Z$/m)
+  const { receipts, ...rest } = JSON.parse(whole.value) as { receipts: readonly { leaf: string }[] }
+  put('less.json', JSON.stringify({ ...rest, receipts: receipts.filter(({ leaf }) => !leaf.includes('"lse_t","stream"')) }))
+  const less = verify(...withKey, 'less.json')
+  assert.notEqual(less.code, 0)
+  assert.match(less.out + less.err, /incomplete/)
 })
 
 test(`the offline verifier finds a log whole that continues what the auditor kept, ${WHERE}`, () => {

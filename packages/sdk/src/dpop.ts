@@ -29,6 +29,11 @@ export type ProofOf = {
 /** RFC 9449: a key of this process alone, which can not be exported, and a proof for each request. */
 export type ProofKey = { prove(of: ProofOf): Promise<string> }
 
+let made: Promise<ProofKey> | undefined
+
+/** One for the whole process: what a platform says of a workload belongs to the first key that shows it, however many `Writ`s show it. */
+export const proofKeyOfProcess = (): Promise<ProofKey> => (made ??= makeProofKey())
+
 export async function makeProofKey(): Promise<ProofKey> {
   const { privateKey, publicKey } = await crypto.subtle.generateKey(ES256, false, ['sign', 'verify'])
   const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { base64url, nowSeconds, randomId, signJwt } from './dpop.ts'
-import { Misconfigured, Unreachable } from './errors.ts'
+import { Misconfigured, Unreachable, WritError } from './errors.ts'
+import { readText as readAnswer } from './reply.ts'
 
 /** How a workload proves who it is. */
 export type Evidence = {
@@ -65,7 +66,14 @@ export async function privateKeyEvidence(identity: string, jwk: PrivateJwk): Pro
 
 /** A token of an issuer that the server trusts (RFC 7523 §2.1): of a pipeline, a pod, a SPIFFE workload, a cloud function. */
 export function workloadTokenEvidence(from: string, token: (audience: string) => Promise<string>): Evidence {
-  return { from, kind: 'workload_token', token: async (audience) => (await token(audience)).trim() }
+  return {
+    from, kind: 'workload_token',
+    async token(audience) {
+      const text = (await token(audience)).trim()
+      if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return text
+      throw new Misconfigured(`what came from ${from} is no token of a workload`, { code: 'no_evidence', hint: 'it must be one signed JWT in compact form' })
+    },
+  }
 }
 
 type Algorithm = { readonly alg: string; readonly imports: Parameters<SubtleCrypto['importKey']>[2]; readonly signs: Parameters<SubtleCrypto['sign']>[0] }
@@ -88,14 +96,17 @@ async function thumbprintOf({ kty, crv, x, y, n, e }: PrivateJwk): Promise<strin
 
 /** What is wrong with it is said without quoting it. */
 function parseJwk(text: string, path: string): PrivateJwk {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    value = undefined
-  }
+  const value = parsed(text)
   if (typeof value === 'object' && value !== null && 'd' in value) return value as PrivateJwk
   throw new Misconfigured(`\`${path}\` (WRIT_KEY_FILE) is not a private key in JWK form`, { code: 'bad_key', hint: 'it must be one JSON object with the member `d` (RFC 7517 §4)' })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 async function readText(path: string, what: string): Promise<string> {
@@ -112,8 +123,9 @@ async function askGitHub(url: string, bearer: string, audience: string, call: ty
   const asked = new URL(url)
   asked.searchParams.set('audience', audience)
   const text = await ask('GitHub Actions', asked, { authorization: `Bearer ${bearer}`, accept: 'application/json' }, call)
-  const { value } = JSON.parse(text) as { readonly value?: unknown }
-  if (typeof value === 'string') return value
+  // The parser's own message would quote what may be a token.
+  const value = parsed(text)
+  if (typeof value === 'object' && value !== null && 'value' in value && typeof value.value === 'string') return value.value
   throw new Unreachable('GitHub Actions answered without a token', { code: 'no_evidence' })
 }
 
@@ -127,9 +139,10 @@ async function askGoogle(audience: string, call: typeof fetch): Promise<string> 
 async function ask(whom: string, url: URL, headers: Readonly<Record<string, string>>, call: typeof fetch): Promise<string> {
   try {
     const response = await call(url, { headers, redirect: 'error', signal: AbortSignal.timeout(LONGEST_WAIT_MS) })
-    if (response.ok) return await response.text()
+    if (response.ok) return await readAnswer(response)
     throw new Error(`it answered ${response.status}`)
   } catch (cause) {
+    if (cause instanceof WritError) throw cause
     throw new Unreachable(`${whom} gave no token for this workload`, { code: 'no_evidence', retryable: true, cause })
   }
 }

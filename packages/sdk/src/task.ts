@@ -1,12 +1,14 @@
 import type { IssuedLease, TaskReply } from '@writ/contract/tasks'
-import { ask, Refusal, type Server } from './client.ts'
+import { ask, Refusal, type Request, type Server } from './client.ts'
+import { randomId } from './dpop.ts'
 import { toSeconds, type Duration } from './duration.ts'
-import { overError, TaskExpired, WritError } from './errors.ts'
+import { Killed, Misconfigured, overError, TaskExpired } from './errors.ts'
 import type { Evidence } from './evidence.ts'
 import { toAuthorizationDetail, type Grant } from './grant.ts'
 import { keepAlive } from './heartbeat.ts'
+import { inForm } from './reply.ts'
 import { SecretValue } from './secret-value.ts'
-import { tokenByEvidence, tokenByExchange, type AccessToken } from './tokens.ts'
+import { HeldTokens, isSpent, tokenByEvidence, tokenByExchange, type AccessToken, type Asked } from './tokens.ts'
 
 /** A login on a back end that lives no longer than its task. */
 export type Credential = {
@@ -34,6 +36,10 @@ export type Delegation = {
 
 /** How long the end of a task is told to a server that does not answer. After that the server ends it by silence. */
 const END_PATIENCE_MS = 10_000
+/** The server waits for a certificate in one request no longer. */
+const LONGEST_WAIT_SECONDS = 60
+/** The server takes so many with one heartbeat; the rest is said with the next. */
+const MOST_CALLS = 1_000_000
 
 /** An open task of this workload: the authority for everything that is done until it ends. Made by `Writ`. */
 export class Task implements AsyncDisposable {
@@ -46,8 +52,12 @@ export class Task implements AsyncDisposable {
   readonly #evidence: Evidence
   readonly #over = new AbortController()
   readonly #alive: { stop(): void }
-  readonly #tokens = new Map<string, Promise<AccessToken>>()
+  readonly #tokens = new HeldTokens()
+  /** The newest nonce of the resource that a token is for (RFC 9449 §9). */
+  readonly #nonces = new WeakMap<AccessToken, string>()
   #unreportedCalls = 0
+  /** What was said and not yet answered is said again as it was, and counts once. */
+  #report: { readonly calls: number; readonly idempotencyKey: string } | undefined
   #ended: Promise<void> | undefined
 
   constructor(server: Server, evidence: Evidence, token: AccessToken, reply: TaskReply) {
@@ -57,11 +67,12 @@ export class Task implements AsyncDisposable {
     this.purpose = reply.purpose
     this.deadline = new Date(reply.deadline)
     this.signal = this.#over.signal
-    this.#tokens.set(tokenKey({}), Promise.resolve(token))
+    this.#tokens.hold(tokenKey({}), token)
     this.#alive = keepAlive({
       silenceMs: reply.heartbeat_seconds * 1000,
-      beat: (patienceMs, signal) => this.#beat(patienceMs, signal),
-      isOver: (fault) => fault instanceof WritError && !fault.retryable,
+      lengthMs: Date.parse(reply.deadline) - Date.parse(reply.opened_at),
+      beat: (patienceMs, signal) => this.#beat({ patienceMs, signal, background: true }),
+      isOver: (fault) => fault instanceof TaskExpired || fault instanceof Killed || (fault instanceof Refusal && !fault.retryable),
       lost: (fault) => this.#lose(fault),
     })
   }
@@ -69,7 +80,9 @@ export class Task implements AsyncDisposable {
   /** A login for one permit of the grant, such as `postgres:shop:read`. Takes one call of the budget. */
   async credential(grant: string): Promise<Credential> {
     const { type, locations: [resource], actions: [action] } = toAuthorizationDetail(grant)
-    const lease = await this.#api<IssuedLease>('POST', 'leases', { type, resource, action })
+    const lease = inForm<IssuedLease>(await this.#api('leases', { type, resource, action }), {
+      id: 'id', host: 'text', port: 'port', database: 'text', user: 'text', secret: 'text', tls: 'flag', expires_at: 'instant',
+    })
     const { host, port, database, user, secret, tls } = lease
     return {
       lease: lease.id, host, port, database, user, tls, secret: new SecretValue(secret), expiresAt: new Date(lease.expires_at),
@@ -80,47 +93,56 @@ export class Task implements AsyncDisposable {
   /** An access token for a resource (RFC 8707), bound to this process's key; renewed when it is about to end. */
   async token(of: { readonly resource?: string; readonly grants?: readonly Grant[] } = {}): Promise<AccessToken> {
     this.signal.throwIfAborted()
-    const key = tokenKey(of)
-    const held = await this.#tokens.get(key)?.catch(() => undefined)
-    if (held?.isFresh() === true) return held
-    const renewed = this.#renew(of)
-    this.#tokens.set(key, renewed)
-    return renewed
+    return this.#tokens.get(tokenKey(of), () => this.#renew(of))
   }
 
-  /** `fetch` with a token for the address's origin and a proof for this request. Counts as one call of the budget. */
+  /**
+   * `fetch` with a token for the address's origin and a proof for this request. Counts as one call of the budget. A redirect is not followed:
+   * what was meant for this resource is not shown to another.
+   */
   async fetch(address: string | URL, init: RequestInit & { readonly resource?: string } = {}): Promise<Response> {
     const url = new URL(address)
     const { resource = url.origin, ...rest } = init
     const token = await this.token({ resource })
     this.called()
     const method = init.method?.toUpperCase() ?? 'GET'
-    const headers = new Headers(init.headers)
-    headers.set('authorization', `${token.scheme} ${token.value.reveal()}`)
-    if (token.scheme === 'DPoP') headers.set('dpop', await this.#server.key.prove({ method, url: url.href, accessToken: token.value.reveal() }))
-    const signals = [this.signal, ...(init.signal === undefined || init.signal === null ? [] : [init.signal])]
-    // A token for this resource is not shown to wherever it redirects to.
-    return this.#server.call(url, { redirect: 'error', ...rest, method, headers, signal: AbortSignal.any(signals) })
+    const signal = AbortSignal.any([this.signal, ...(init.signal === undefined || init.signal === null ? [] : [init.signal])])
+    const send = async (): Promise<Response> => {
+      const headers = new Headers(init.headers)
+      for (const [name, value] of Object.entries(await token.headers(method, url, this.#nonces.get(token)))) headers.set(name, value)
+      return this.#server.call(url, { ...rest, method, headers, signal, redirect: init.redirect === 'manual' ? 'manual' : 'error' })
+    }
+    const response = await send()
+    const nonce = response.headers.get('dpop-nonce')
+    if (nonce !== null) this.#nonces.set(token, nonce)
+    if (response.status !== 401) return response
+    if (nonce !== null && !canBeReadOnce(init.body) && /use_dpop_nonce/.test(response.headers.get('www-authenticate') ?? '')) {
+      await response.body?.cancel()
+      return send()
+    }
+    this.#tokens.doubt(token)
+    return response
   }
 
   /** Says that so many calls were made; the server is told with the next heartbeat, and ends the task when the budget is over. */
   called(times = 1): void {
+    if (!Number.isSafeInteger(times) || times < 0) throw new Misconfigured(`\`${times}\` is no number of calls`, { code: 'malformed_number' })
     this.#unreportedCalls += times
   }
 
   /** Asks for more while the task is open: bounded by what the identity, and the task above, may. The reason is kept for people to read. */
   async widen(grants: readonly Grant[], reason: string): Promise<void> {
-    await this.#api<TaskReply>('POST', 'widen', { authorization_details: grants.map(toAuthorizationDetail), reason })
+    await this.#api('widen', { authorization_details: grants.map(toAuthorizationDetail), reason })
     this.#tokens.clear()
   }
 
   /** Opens a child task for another identity and answers its id: that workload goes on with `writ.join(id)`. */
   async delegate({ identity, purpose, grants, ttl, budget }: Delegation): Promise<string> {
-    const child = await this.#api<TaskReply>('POST', 'delegate', {
+    const child = await this.#api('delegate', {
       identity, purpose, authorization_details: grants.map(toAuthorizationDetail),
       ...(ttl === undefined ? {} : { ttl_seconds: toSeconds(ttl) }), ...(budget === undefined ? {} : { budget: { calls: budget } }),
     })
-    return child.id
+    return inForm<TaskReply>(child, { id: 'id' }).id
   }
 
   /** Ends the task with everything beneath it. Done once, however often it is called; a task that is over already is no error. */
@@ -134,11 +156,13 @@ export class Task implements AsyncDisposable {
 
   /** How each lease ended, with the proofs, once all of them have: see `writ verify`. Undefined while some have not. */
   async certificate({ wait = 30 }: { readonly wait?: Duration } = {}): Promise<string | undefined> {
-    const path = `${this.#path('certificate')}?wait_seconds=${Math.min(60, toSeconds(wait))}`
+    const seconds = Math.min(LONGEST_WAIT_SECONDS, toSeconds(wait))
     const scheme = this.#evidence.kind === 'assertion' ? 'Bearer' : 'DPoP'
     try {
       return await ask(this.#server, {
-        method: 'GET', path, asText: true, prepare: async () => ({ accessToken: await this.#evidence.token(this.#server.issuer), scheme }), timeoutMs: (toSeconds(wait) + 5) * 1000,
+        method: 'GET', path: `${this.#path('certificate')}?wait_seconds=${seconds}`, asText: true,
+        prepare: async () => ({ accessToken: await this.#evidence.token(this.#server.issuer), scheme }),
+        timeoutMs: (seconds + 5) * 1000, patienceMs: this.#server.patienceMs + seconds * 1000,
       }) as string
     } catch (fault) {
       if (fault instanceof Refusal && fault.code === 'certificate_not_yet') return undefined
@@ -147,40 +171,47 @@ export class Task implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    if (!this.signal.aborted) {
+    this.#alive.stop()
+    try {
+      if (this.signal.aborted) return
+      if (this.#unreportedCalls > 0 || this.#report !== undefined) await this.#beat({ patienceMs: END_PATIENCE_MS })
+      await this.#api('complete', {}, { patienceMs: END_PATIENCE_MS })
+    } catch (fault) {
+      // A task that is over has ended; what could not be told ends by silence, and nothing more is done in it here.
+      const isEnded = this.signal.aborted
+      this.#lose(fault)
+      if (!isEnded) throw fault
+    } finally {
+      this.#over.abort(new TaskExpired('the task is over: completed', { code: 'task_completed' }))
+    }
+  }
+
+  async #beat(more: Pick<Request, 'patienceMs' | 'signal' | 'background'>): Promise<void> {
+    const calls = Math.min(this.#unreportedCalls, MOST_CALLS)
+    this.#report ??= { calls, idempotencyKey: randomId() }
+    const report = this.#report
+    await this.#api('heartbeat', { calls: report.calls }, { ...more, idempotencyKey: report.idempotencyKey })
+    if (this.#report !== report) return
+    this.#unreportedCalls -= report.calls
+    this.#report = undefined
+  }
+
+  /** With a token for the doors of the server itself; another is got by evidence where the one that is held is refused. */
+  async #api(word: string, body: object, more: Partial<Request> = {}): Promise<unknown> {
+    for (let isSecond = false; ; isSecond = true) {
+      const token = await this.token()
       try {
-        if (this.#unreportedCalls > 0) await this.#beat(END_PATIENCE_MS, this.signal)
-        await this.#api<TaskReply>('POST', 'complete', {}, END_PATIENCE_MS)
+        return await ask(this.#server, {
+          method: 'POST', path: this.#path(word), signal: this.signal, ...more,
+          prepare: async () => ({ body: JSON.stringify(body), type: 'application/json', accessToken: token.value.reveal() }),
+        })
       } catch (fault) {
-        if (!this.signal.aborted && !isOver(fault)) throw fault
-      } finally {
-        this.#alive.stop()
+        if (isOver(fault)) this.#lose(fault)
+        // A token that is refused may have been revoked alone, or its task may be over: whoever asks for another is told which.
+        if (isSecond || !(fault instanceof Refusal) || fault.status !== 401) throw this.#why(fault)
+        this.#tokens.doubt(token)
       }
     }
-    this.#over.abort(new TaskExpired('the task is over: completed', { code: 'task_completed' }))
-  }
-
-  async #beat(patienceMs: number, signal: AbortSignal): Promise<void> {
-    const calls = this.#unreportedCalls
-    await this.#api<TaskReply>('POST', 'heartbeat', { calls }, patienceMs, signal)
-    this.#unreportedCalls -= calls
-  }
-
-  /** The token of the doors of the server itself; renewed by evidence where the one that is held is refused. */
-  async #api<Reply>(method: 'POST', word: string, body: object, patienceMs?: number, signal = this.signal): Promise<Reply> {
-    const request = (token: AccessToken): Promise<unknown> => ask(this.#server, {
-      method, path: this.#path(word), signal, ...(patienceMs === undefined ? {} : { patienceMs }),
-      prepare: async () => ({ body: JSON.stringify(body), type: 'application/json', accessToken: token.value.reveal(), scheme: token.scheme }),
-    })
-    try {
-      return await request(await this.token()) as Reply
-    } catch (fault) {
-      if (isOver(fault)) this.#lose(fault)
-      if (!(fault instanceof Refusal) || fault.status !== 401) throw this.#why(fault)
-    }
-    // A token that is refused may have been revoked alone, or its task may be over: whoever proves who it is gets told which.
-    this.#tokens.clear()
-    return await request(await this.token()) as Reply
   }
 
   async #renew({ resource, grants }: { readonly resource?: string; readonly grants?: readonly Grant[] }): Promise<AccessToken> {
@@ -188,13 +219,24 @@ export class Task implements AsyncDisposable {
       ...(resource === undefined ? {} : { resource }),
       ...(grants === undefined ? {} : { authorization_details: JSON.stringify(grants.map(toAuthorizationDetail)) }),
     }
-    const base = await this.#tokens.get(tokenKey({}))?.catch(() => undefined)
     try {
-      if (base?.isFresh() === true) return await tokenByExchange(this.#server, base, asked, this.signal)
-      return await tokenByEvidence(this.#server, this.#evidence, { task: this.id, ...asked }, this.signal)
+      return await this.#exchange(asked) ?? await tokenByEvidence(this.#server, this.#evidence, { task: this.id, ...asked }, this.signal)
     } catch (fault) {
       if (isOver(fault)) this.#lose(fault)
       throw this.#why(fault)
+    }
+  }
+
+  /** Goes on from the token that is held: what the platform says of a workload may end before its task does. */
+  async #exchange(asked: Asked): Promise<AccessToken | undefined> {
+    const base = this.#tokens.live(tokenKey({}))
+    if (base === undefined) return undefined
+    try {
+      return await tokenByExchange(this.#server, base, asked, this.signal)
+    } catch (fault) {
+      if (isOver(fault) || !isSpent(fault)) throw fault
+      this.#tokens.drop(tokenKey({}), base)
+      return undefined
     }
   }
 
@@ -215,5 +257,7 @@ export class Task implements AsyncDisposable {
 
 /** The server says that the task has ended, or does not know us any more: a suspended identity's tasks have ended with it. */
 const isOver = (fault: unknown): boolean => fault instanceof Refusal && (fault.endReason !== undefined || fault.code === 'task_not_open' || fault.code === 'invalid_client')
+
+const canBeReadOnce = (body: RequestInit['body']): boolean => typeof body === 'object' && body !== null && Symbol.asyncIterator in body
 
 const tokenKey = (of: { readonly resource?: string; readonly grants?: readonly Grant[] }): string => JSON.stringify([of.resource ?? null, of.grants ?? null])

@@ -1,10 +1,11 @@
 import type { TaskReply } from '@writ/contract/tasks'
 import { ask, type Server } from './client.ts'
-import { makeProofKey } from './dpop.ts'
+import { proofKeyOfProcess } from './dpop.ts'
 import { toSeconds, type Duration } from './duration.ts'
-import { Misconfigured } from './errors.ts'
+import { Misconfigured, Unreachable } from './errors.ts'
 import { evidenceFromEnvironment, type Environment, type Evidence } from './evidence.ts'
 import { toAuthorizationDetail, type Grant } from './grant.ts'
+import { inForm } from './reply.ts'
 import { Task } from './task.ts'
 import { tokenByEvidence, type AccessToken } from './tokens.ts'
 
@@ -57,7 +58,8 @@ export class Writ {
    * is not heard of any more, and the server ends its task then.
    */
   async task(options: TaskOptions): Promise<Task> {
-    const { purpose, grants, ttl, budget, idleTimeout, heartbeat } = options
+    // Said in any case: the token endpoint takes it that a plain OAuth client, which names none, knows of no heartbeat.
+    const { purpose, grants, ttl, budget, idleTimeout, heartbeat = '1m' } = options
     const seconds = { ttl_seconds: ttl, idle_timeout_seconds: idleTimeout, heartbeat_seconds: heartbeat }
     return this.#enter({
       purpose, authorization_details: JSON.stringify(grants.map(toAuthorizationDetail)),
@@ -68,8 +70,17 @@ export class Writ {
 
   /** Runs `work` in a task and ends it, whatever happens; then answers or throws what the work did. */
   async withTask<T>(options: TaskOptions, work: (task: Task) => Promise<T>): Promise<T> {
-    await using task = await this.task(options)
-    return await work(task)
+    const task = await this.task(options)
+    let result: T
+    try {
+      result = await work(task)
+    } catch (fault) {
+      // Its own fault is what the caller has to hear; a task whose end can not be told ends by silence.
+      await task.end().catch(() => undefined)
+      throw fault
+    }
+    await task.end()
+    return result
   }
 
   /** Goes on in a task that another identity has opened for this one, or that this workload had opened before. */
@@ -98,7 +109,7 @@ async function prepare(options: WritOptions): Promise<{ readonly server: Server;
   const call = options.fetch ?? fetch
   const server: Server = {
     url, issuer: options.issuer === undefined ? url : originOf(options.issuer, 'issuer'), call,
-    patienceMs: toSeconds(options.patience ?? 30) * 1000, key: await makeProofKey(),
+    patienceMs: toSeconds(options.patience ?? 30) * 1000, key: await proofKeyOfProcess(),
   }
   return { server, evidence: options.evidence ?? await evidenceFromEnvironment(environment, call) }
 }
@@ -106,12 +117,20 @@ async function prepare(options: WritOptions): Promise<{ readonly server: Server;
 function originOf(text: string | undefined, setting: string): string {
   const url = URL.parse(text ?? '')
   const isLocal = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLocal)) return url.origin
-  if (url?.protocol === 'http:') throw new Misconfigured(`${setting} \`${url.origin}\` would carry evidence in the clear`, { code: 'no_server', hint: 'use https; plain http is for this machine only' })
-  throw new Misconfigured(text === undefined ? `${setting} is not set` : `${setting} \`${text}\` is no address of a server`, { code: 'no_server', hint: 'set it to an origin such as `https://writ.acme.example`' })
+  if (url?.protocol === 'http:' && !isLocal) throw noServer(`${setting} \`${url.origin}\` would carry evidence in the clear`, 'use https; plain http is for this machine only')
+  // Neither is quoted: it may hold a password.
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') throw noServer(text === undefined ? `${setting} is not set` : `${setting} is no address of a server`)
+  if (url.href !== `${url.origin}/`) throw noServer(`${setting} is more than the origin \`${url.origin}\``)
+  return url.origin
 }
 
+const noServer = (message: string, hint = 'set it to an origin such as `https://writ.acme.example`'): Misconfigured => new Misconfigured(message, { code: 'no_server', hint })
+
 async function describe(server: Server, token: AccessToken): Promise<TaskReply> {
-  const prepare = async () => ({ accessToken: token.value.reveal(), scheme: token.scheme })
-  return await ask(server, { method: 'GET', path: `/v1/tasks/${token.task}`, prepare }) as TaskReply
+  const prepare = async () => ({ accessToken: token.value.reveal() })
+  const reply = inForm<TaskReply>(await ask(server, { method: 'GET', path: `/v1/tasks/${token.task}`, prepare }), {
+    id: 'id', purpose: 'words', opened_at: 'instant', deadline: 'instant', heartbeat_seconds: 'seconds',
+  })
+  if (reply.id !== token.task) throw new Unreachable('the server described another task than it opened', { code: 'unknown_reply' })
+  return reply
 }

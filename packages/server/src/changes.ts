@@ -17,7 +17,7 @@ import { changeIssuer, removeIssuer, trustIssuer } from './registry/issuers.ts'
 import { beginBackup, recordBackup } from './registry/take-backup.ts'
 import { offerBootstrap, redeemBootstrap } from './registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from './registry/register.ts'
-import { addBackend, keepNextSecret, recordBackendTest, removeBackend, takeNextSecret } from './registry/watched.ts'
+import { addBackend, keepNextSecret, keepSecret, recordBackendTest, removeBackend, takeNextSecret } from './registry/watched.ts'
 import { claimLeases, endLease, failWithdrawal, holdLeases, stopLease, surveyLease } from './revoke/lease-changes.ts'
 import { endTask } from './revoke/end-task.ts'
 import { endDueTokens, recordAcceptedToken } from './revoke/end-tokens.ts'
@@ -34,7 +34,7 @@ export const CHANGES: readonly AnyWritChange[] = [
   beginBackup, recordBackup,
   install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, useOnce, forget, tryRoom,
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
-  addBackend, recordBackendTest, keepNextSecret, takeNextSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,
+  addBackend, recordBackendTest, keepNextSecret, takeNextSecret, keepSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,
   bindIdentity, unbindIdentity, showEvidence,
   openTask, delegateTask, widenTask, heartbeat, endTask, endDueTasks,
   intendLease, activateLease, abandonLease, stopLease, claimLeases, holdLeases, surveyLease, endLease, failWithdrawal, findOrphan, withdrawOrphan,

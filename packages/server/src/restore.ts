@@ -20,6 +20,7 @@ import { guardEvents, loader, openEvents } from './store/load-backup.ts'
 import { MIGRATIONS } from './store/migrations/all.ts'
 import { beginRestore, finishRestore, forgetBegun, type PastLog } from './store/past-logs.ts'
 import { postgresIsTaken, sqliteIsTaken } from './store/peek.ts'
+import { markRestore, unmarkRestore } from './store/restore-mark.ts'
 import { openRestoreTarget, type RestoreTarget } from './store/restore-target.ts'
 
 export type RestoreOrder = {
@@ -112,19 +113,16 @@ type Checked = Omit<RestoreOrder, 'file'> & {
 
 async function restoreInto({ config, clock }: Needs, order: Checked): Promise<Outcome<RestoreDone, RestoreRefusal>> {
   const now = clock.now()
+  await mark(config)
   // Its tables, by the way every start goes.
   await (await openStore(config, order.keys, { now, onFault: (error) => { throw error } })).close()
   const target = await openRestoreTarget(config.store)
   try {
-    const others = await othersOf(target)
-    if (others > 0) return refuse({ kind: 'servers_running', count: others })
-    const begun = await inTransaction(target, async () => {
-      if (await isTaken(target)) return refuse<RestoreRefusal>({ kind: 'not_empty' })
-      const restore = mintId('restore', now, hostEntropy.bytes(10))
-      await beginRestore(target.db, { id: restore, backup: order.head.backup as BackupId, backupAt: epochMs(order.head.created_at), trustsIdentities: order.trustsIdentities }, now)
-      return ok(restore)
-    })
-    if (!begun.ok) return begun
+    const begun = await begin(target, order, now)
+    if (!begun.ok) {
+      await unmarkRestore(target)
+      return begun
+    }
     failpoint('restore.begun')
     const done = await inTransaction(target, () => load(target, order, begun.value, clock))
     failpoint('restore.done')
@@ -134,6 +132,28 @@ async function restoreInto({ config, clock }: Needs, order: Checked): Promise<Ou
   } finally {
     await target.close()
   }
+}
+
+async function mark({ store }: Needs['config']): Promise<void> {
+  const target = await openRestoreTarget(store)
+  try {
+    await markRestore(target)
+    failpoint('restore.marked')
+  } finally {
+    await target.close()
+  }
+}
+
+async function begin(target: RestoreTarget, { head, trustsIdentities }: Checked, now: EpochMs): Promise<Outcome<RestoreId, RestoreRefusal>> {
+  const others = await othersOf(target)
+  if (others > 0) return refuse({ kind: 'servers_running', count: others })
+  return inTransaction(target, async () => {
+    if (await isTaken(target)) return refuse<RestoreRefusal>({ kind: 'not_empty' })
+    const id = mintId('restore', now, hostEntropy.bytes(10))
+    await beginRestore(target.db, { id, backup: head.backup as BackupId, backupAt: epochMs(head.created_at), trustsIdentities }, now)
+    await unmarkRestore(target)
+    return ok(id)
+  })
 }
 
 const isTaken = async ({ db }: RestoreTarget): Promise<boolean> => (await db.selectFrom('installation').select('id').executeTakeFirst()) !== undefined

@@ -68,6 +68,7 @@ import { StorageUnavailable } from './store/faults.ts'
 import { listSigningKeys } from './store/signing-keys.ts'
 import { findTokenStanding } from './store/tokens.ts'
 import { listRestores } from './store/past-logs.ts'
+import { isHalfRestored } from './store/restore-mark.ts'
 import { postgresExists, sqliteExists } from './store/peek.ts'
 import { VERSION } from './version.ts'
 
@@ -116,7 +117,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   const store = ringing(watched, () => recorded.ring())
   try {
     const restores = await store.read(listRestores)
-    if (restores.some((one) => one.state === 'begun')) throw new Unstartable(HALF_RESTORED)
+    if (await store.read((db) => isHalfRestored(db, store.dialect))) throw new Unstartable(HALF_RESTORED)
     for (const stream of STREAMS) if (!(await isKeyOfLog({ store, signers: keys.signers }, stream))) throw new Unstartable(otherLogKey(stream))
     const installation = await installIn(store, keys, clock)
     const handlePrefix = `writ_${installation.slice(-8)}_`

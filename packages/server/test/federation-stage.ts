@@ -54,7 +54,7 @@ export async function federationStage(t: Pick<TestContext, 'after'>, { store = '
   const authenticator = federated({ store: writ.store, clock: writ.clock, keys, notBefore })
   const svidSigner = issuerSigner('ES256', 'of-the-domain')
   const trust = async (kind: IssuerKind, url: string, source: KeySource): Promise<IssuerId> =>
-    done(writ.store.change(trustIssuer, { id: writ.newId('issuer'), url, kind, source, ca: null, by: OPERATOR, now: writ.now() })) as Promise<IssuerId>
+    (await done(writ.store.change(trustIssuer, { id: writ.newId('issuer'), url, kind, source, ca: null, by: OPERATOR, now: writ.now() }))).issuer
   const issuerId = await trust('oidc', issuer.url, { kind: 'discovery' })
   const domainId = await trust('spiffe', DOMAIN, { kind: 'inline', keys: bundleOf(svidSigner) })
   const addBound: FederationStage['addBound'] = async (bindings, identityClass = 'script') => {

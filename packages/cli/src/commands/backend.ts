@@ -1,4 +1,4 @@
-import { addBackend, addBackendBody, listBackends, removeBackend, rotateBackend, template, testBackend, type BackendReply } from '@writ/contract/backends'
+import { addBackend, addBackendBody, listBackends, removeBackend, rotateBackend, setBackendSecret, template, testBackend, type BackendReply } from '@writ/contract/backends'
 import { Option, type Command } from 'commander'
 import { z } from 'zod'
 import { confirm, readInput, readSecret, textFor, yesOrNo } from '../ask.ts'
@@ -32,6 +32,17 @@ export function define(command: Command, run: Run): void {
     const start = await startOf(own)
     await printBackend(start, await call(operatorConnection(start), rotateBackend, { parameters: { name } }))
   }))
+  command.command('secret <name>').description("the administrator's secret was changed past Writ: take the one in force, once it has logged in")
+    .option('--secret-file <file>', "the administrator's secret")
+    .option('--secret-stdin', "the administrator's secret comes on standard input")
+    .action((name: string, flags: Pick<AddFlags, 'secretFile' | 'secretStdin'>, own: Command) => run(async () => {
+      const start = await startOf(own)
+      const connection = operatorConnection(start)
+      const secret = await readSecret(start.settings, { file: flags.secretFile, stdin: flags.secretStdin }, "the administrator's secret")
+      const kept = await call(connection, setBackendSecret, { parameters: { name }, body: { secret } })
+      await printBackend(start, kept)
+      sayIfKnown(start, kept)
+    }))
   command.command('remove <name>').description('remove a back end; identities whose trigger it is are retired').option('--reason <text>', 'why; it is recorded')
     .action((name: string, flags: { readonly reason?: string }, own: Command) => run(async () => {
       const start = await startOf(own)
@@ -70,7 +81,7 @@ function defineAdd(command: Command, run: Run): void {
       const rotate = await yesOrNo(start.settings, flags.rotate ?? described.rotate, 'give the administrator a new secret that nobody else knows?')
       const added = await call(connection, addBackend, { body: { ...described, name, secret, rotate } })
       await printBackend(start, added)
-      if (added.secret_rotated_at === null) say(start.settings, `the secret is still known outside Writ: \`writ backend rotate ${name}\` ends that`)
+      sayIfKnown(start, added)
     }))
 }
 
@@ -105,6 +116,10 @@ async function readBackendFile(path: string): Promise<z.infer<typeof inFile>> {
 }
 
 const addressOf = (backend: BackendReply): string => `${backend.settings.user}@${backend.settings.host}:${backend.settings.port}/${backend.settings.database}`
+
+function sayIfKnown({ settings }: Start, { name, secret_rotated_at: rotatedAt }: BackendReply): void {
+  if (rotatedAt === null) say(settings, `the secret is still known outside Writ: \`writ backend rotate ${name}\` ends that`)
+}
 
 async function printBackend({ settings }: Start, backend: BackendReply): Promise<void> {
   await printThing(settings, backend, [

@@ -5,7 +5,7 @@ import { confirm, readInput, textFor } from '../ask.ts'
 import { call } from '../client.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { usage, type Run } from '../exit.ts'
-import { printList, printThing, whenOf } from '../output.ts'
+import { printList, printThing, say, whenOf } from '../output.ts'
 
 export function define(command: Command, run: Run): void {
   command.command('list').description('list issuers of workload tokens, and trust domains').action((_, own: Command) => run(async () => {
@@ -28,7 +28,11 @@ export function define(command: Command, run: Run): void {
     .action((url: string, flags: SourceFlags, own: Command) => run(async () => {
       const start = await startOf(own)
       const body = { url, kind: url.startsWith('spiffe://') ? 'spiffe' as const : 'oidc' as const, ...await sourceOf(flags) }
-      await printIssuer(start, await call(operatorConnection(start), trustIssuer, { body }))
+      const trusted = await call(operatorConnection(start), trustIssuer, { body })
+      await printIssuer(start, trusted)
+      if (trusted.bindings_revoked !== null) {
+        say(start.settings, `it had been removed: ${trusted.bindings_revoked} of its bindings from before are revoked and stay so, and identities that its removal retired stay retired. \`writ identity bind\` says anew what it may vouch for`)
+      }
     }))
   sourceOptions(command.command('set-keys <issuer>').description('say where its keys come from, from now on; without a flag by discovery'))
     .option('--reason <text>', 'why; it is recorded')
@@ -38,11 +42,11 @@ export function define(command: Command, run: Run): void {
       const reason = await textFor(start.settings, '--reason', flags.reason, 'why?')
       await printIssuer(start, await call(operatorConnection(start), changeIssuer, { parameters: { id: issuer }, body: { ...source, reason } }))
     }))
-  command.command('remove <issuer>').description('stop trusting an issuer, for ever; identities whose trigger it is are retired').option('--reason <text>', 'why; it is recorded')
+  command.command('remove <issuer>').description('stop trusting an issuer; identities whose trigger it is are retired, and its bindings never let anybody in again').option('--reason <text>', 'why; it is recorded')
     .action((issuer: string, flags: { readonly reason?: string }, own: Command) => run(async () => {
       const start = await startOf(own)
       const reason = await textFor(start.settings, '--reason', flags.reason, 'why?')
-      if (start.settings.mayAsk) await confirm(start.settings, `stop trusting ${issuer} for ever?`)
+      if (start.settings.mayAsk) await confirm(start.settings, `stop trusting ${issuer}? its bindings never let anybody in again, also if it is trusted again`)
       await printIssuer(start, await call(operatorConnection(start), removeIssuer, { parameters: { id: issuer }, body: { reason } }))
     }))
 }

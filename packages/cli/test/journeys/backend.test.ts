@@ -72,6 +72,25 @@ test('a secret from standard input works, may be kept, and the way to rotate it 
   assert.equal(await administratorRefused(shop), '28P01')
 })
 
+test('a secret that was changed past Writ comes on standard input or from a file; one that is refused answers 6 and changes nothing', async () => {
+  const { shop, flags, secretFile } = await shopWithFiles()
+  assert.equal((await writ(stage, ['backend', 'add', 'changed', ...flags, '--secret-file', secretFile])).code, 0)
+  await shop.asSuperuser(`alter role ${shop.settings.user} password 'canary-of-the-new-secret'`)
+  const wrong = await writ(stage, ['backend', 'secret', 'changed', '--secret-file', secretFile])
+  assert.equal(wrong.code, 6)
+  assert.match(wrong.err, /refused the administrator's login \(28P01\)/)
+  const unsaid = await writ(stage, ['backend', 'secret', 'changed'])
+  assert.equal(unsaid.code, 2)
+  assert.match(unsaid.err, /--secret-file FILE or --secret-stdin/)
+  const argued = await writ(stage, ['backend', 'secret', 'changed', '--secret', 'canary-of-the-new-secret'])
+  assert.deepEqual([argued.code, argued.out], [2, ''])
+  const done = await writ(stage, ['backend', 'secret', 'changed', '--secret-stdin'], { input: 'canary-of-the-new-secret\n' })
+  assert.equal(done.code, 0, done.err)
+  assert.match(done.err, /`writ backend rotate changed` ends that/)
+  for (const said of [wrong, unsaid, argued, done]) assert.ok(!(said.out + said.err).includes('canary'))
+  assert.equal((await writ(stage, ['backend', 'test', 'changed'])).code, 0)
+})
+
 test('a superuser is refused, and what to run instead can be pasted into psql', async () => {
   const { shop, flags } = await shopWithFiles()
   const superuser = new URL(shop.server.url())

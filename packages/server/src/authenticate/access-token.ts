@@ -57,7 +57,7 @@ export function accessToken(needs: AccessTokenNeeds): Authenticator {
       const checked = checkClaims(claims, needs, now)
       if (!checked.ok) return checked
       const { jti, jkt, expiresAt, subject, holder, task } = checked.value
-      // RFC 9449 §7.1, §7.2: a bound token only with a proof of its key, and any other only without.
+      // RFC 9449 §7.1, §7.2: a bound token only with a proof of its key. Any other only without: stricter, by choice.
       if (jkt !== thumbprint) return refuse({ kind: 'bound_to_another_key' })
       const standing = await needs.standingOf({ jti, kid }, now)
       if (standing.kind === 'not_live') return refuse({ kind: 'token_not_live', why: standing.why })

@@ -102,7 +102,7 @@ async function prove(
 
 /**
  * Chooses by what the token claims; whoever is chosen believes none of it. An access token says so in its type (RFC 9068 §2.1), a client
- * assertion is issued by its own subject, one of our names (RFC 7523 §3), and anything else is the word of some issuer.
+ * assertion is issued by its own subject, one of our names (RFC 7521 §5.2, RFC 7523 §3), and anything else is the word of some issuer.
  */
 function chosen({ privateKeyJwt, federated, accessToken }: AuthenticationNeeds, token: string): Authenticator {
   const claimed = claimedKindOf(token)

@@ -44,7 +44,7 @@ export type OneTimeUse = { readonly of: 'evidence' | 'proof'; readonly hash: Uin
  */
 export type Proved = { readonly caller: Caller; readonly uses: readonly OneTimeUse[] }
 
-/** What was wrong with a DPoP proof; RFC 9449 §4.3 has the checks. */
+/** What was wrong with a DPoP proof; RFC 9449 §4.3 has the checks, but for `replayed` (§11.1) and `before_restore`, which is ours. */
 export type ProofFault =
   'malformed' | 'header' | 'typ' | 'alg' | 'key' | 'signature' | 'jti' | 'htm' | 'htu' | 'iat' | 'ath' | 'before_restore' | 'replayed'
 
@@ -86,7 +86,7 @@ export type AuthenticateRefusal =
   | { readonly kind: 'bound_to_another_key' }
   /** The class of the identity wants every token bound to a key, and no proof came. */
   | { readonly kind: 'proof_needed' }
-  /** A proof belongs to the scheme `DPoP`, and that scheme to a proof (RFC 9449 §7.1, §7.2). */
+  /** The scheme `DPoP` wants a proof (RFC 9449 §7.1). That a proof wants the scheme is stricter, by choice, than RFC 9449 §7.2. */
   | { readonly kind: 'scheme_and_proof_differ' }
   | { readonly kind: 'bad_proof'; readonly because: ProofFault; readonly member?: string }
   | { readonly kind: 'use_dpop_nonce'; readonly nonce: string }

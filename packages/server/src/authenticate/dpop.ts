@@ -50,7 +50,7 @@ const MOST_KEYS = 2000
 const SHORTEST_JTI = 8
 const LONGEST_JTI = 256
 
-/** The checks of RFC 9449 §4.3, all of them but the last: whether the proof has been used before, which whoever uses it up finds out. */
+/** The checks of RFC 9449 §4.3. Whether the token is bound to the key, its reader sees; whether the proof is a repeat (§11.1), who uses it up. */
 export function dpop(needs: DpopNeeds): DpopCheck {
   // Its own memory of keys: strangers bring as many as they like, and must not drive out those of identities.
   const isSignedBy = signatureCheck()
@@ -112,5 +112,5 @@ function readFault(refusal: AuthenticateRefusal): Outcome<never, DpopRefusal> {
 const fault = (because: ProofFault, member?: string): Outcome<never, DpopRefusal> =>
   refuse({ kind: 'bad_proof', because, ...(member === undefined ? {} : { member }) })
 
-/** RFC 9449 §4.2 makes `jti` unique to its maker. No thumbprint has a line break, and no SPIFFE ID is one: no two uses give one text. */
+/** RFC 9449 §4.2: `jti` is unique in a context, here its maker's key. No thumbprint has a line break or is a SPIFFE ID: no two uses are one text. */
 const useHash = (thumbprint: string, jti: string): Uint8Array => new Uint8Array(createHash('sha256').update(`dpop\n${thumbprint}\n${jti}`).digest())

@@ -173,7 +173,7 @@ async function prove(needs: FederatedNeeds, { issuer, token, claims, chosen, thu
   return ok({ caller: { kind: 'identity', identity, spiffeId, class: chosen.class, thumbprint, task: null, evidence }, uses: [] })
 }
 
-/** Where the issuer has bound the token to a key itself (RFC 7800 §3.1, RFC 9449 §6.1), it is that key or none. */
+/** What the issuer has bound itself (RFC 9449 §6.1) is good with that key alone. Stricter, by choice, than RFC 7800 §3.1: no member is ignored. */
 function isConfirmed(cnf: unknown, thumbprint: string | null): boolean {
   if (cnf === undefined) return true
   return typeof cnf === 'object' && cnf !== null && Object.keys(cnf).length === 1 && 'jkt' in cnf && thumbprint !== null && cnf.jkt === thumbprint

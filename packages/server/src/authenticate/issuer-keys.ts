@@ -46,7 +46,7 @@ const PLACE_HOLDS = seconds(600)
 const MOST_KEYS_TRIED = 4
 
 type Known = {
-  /** Changes with the issuer's settings: what was learned under others is forgotten. */
+  /** Changes with the issuer's settings, and with every new trust: what was learned under others is forgotten. */
   readonly version: string
   keys: readonly IssuerKey[]
   fetchedAt: EpochMs | null
@@ -60,7 +60,7 @@ type Known = {
 export function issuerKeys(needs: IssuerKeysNeeds): IssuerKeys {
   const known = new Map<IssuerId, Known>()
   const knownOf = (issuer: Issuer): Known => {
-    const version = `${issuer.changedAt ?? 0}:${issuer.source.kind}`
+    const version = `${issuer.trustedAt}:${issuer.changedAt ?? 0}:${issuer.source.kind}`
     const found = known.get(issuer.id)
     if (found?.version === version) return found
     const begun: Known = { version, keys: [], fetchedAt: null, triedAt: null, failed: null, place: null, underWay: null }

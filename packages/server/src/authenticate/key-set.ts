@@ -23,7 +23,7 @@ const LONGEST_KID = 512
  * publish keys for others too. Keys that share a name are all left out, for nobody can tell which of them is meant (RFC 7517 §4.5).
  *
  * Of a SPIFFE bundle only the keys for JWT-SVIDs count, and each of them has a name (JWT-SVID §6.1, §6.2). A set in which no key says a use is
- * what the Workload API hands out: all of it is for JWT-SVIDs.
+ * what the Workload API hands out: all of it is for JWT-SVIDs, though the letter of §6.2 has none there.
  */
 export function parseKeySet(claimed: unknown, kind: IssuerKind): Outcome<KeySet, KeySetRefusal> {
   const listed = memberOf(claimed, 'keys')

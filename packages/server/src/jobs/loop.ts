@@ -16,8 +16,10 @@ export type LoopOrder = {
   readonly name: string
   /** The longest pause between two rounds. */
   readonly paceMs: number
-  /** Starts the next round at once. */
+  /** Starts the next round at once, or once `gapMs` is over. */
   readonly wokenBy?: Bell
+  /** The shortest time from the beginning of one round to the next, unless there is more to do: what comes in meanwhile is done together. */
+  readonly gapMs?: number
   readonly clock: Clock
   readonly log: Logger
   /** Answers whether there is more to do right now. */
@@ -34,20 +36,24 @@ export function startLoop(order: LoopOrder): Loop {
   const listener = order.wokenBy?.listener()
   const stopped = Promise.withResolvers<void>()
 
-  const pause = async (ms: number): Promise<void> => {
-    if (stopping) return
+  const rest = async (ms: number, ...orUntil: readonly Promise<void>[]): Promise<void> => {
+    if (stopping || ms <= 0) return
     const timer = Promise.withResolvers<void>()
     const timeout = setTimeout(timer.resolve, ms)
-    await Promise.race([stopped.promise, listener?.heard(ms) ?? timer.promise, timer.promise])
+    await Promise.race([stopped.promise, timer.promise, ...orUntil])
     clearTimeout(timeout)
   }
+  const pause = (ms: number): Promise<void> => rest(ms, ...(listener === undefined ? [] : [listener.heard(ms)]))
 
   const running = (async () => {
     while (!stopping) {
       try {
+        const began = order.clock.now()
         const more = await order.round()
         lastGood = order.clock.now()
-        if (!more) await pause(order.paceMs)
+        if (more) continue
+        await pause(order.paceMs)
+        await rest(began + (order.gapMs ?? 0) - order.clock.now())
       } catch (error) {
         const isExpected = error instanceof StorageUnavailable || error instanceof StorageBusy
         order.log[isExpected ? 'warn' : 'error']({ job: order.name, err: isExpected ? (error as Error).message : error }, 'a job failed and will be tried again')

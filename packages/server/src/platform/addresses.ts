@@ -54,7 +54,7 @@ function listOf(blocks: readonly string[]): BlockList {
   return list
 }
 
-/** The one spelling of RFC 5952; a zone (`%eth0`) is cut, for it changes nothing of what the address is. */
+/** The one spelling of RFC 5952 §4, without the mixed notation of §5; a zone (`%eth0`) is cut, for it changes nothing of what the address is. */
 function canonicalIpv6(address: string): string {
   return new URL(`http://[${address.split('%', 1)[0]!}]`).hostname.slice(1, -1)
 }

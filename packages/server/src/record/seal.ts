@@ -26,7 +26,7 @@ export type SealNeeds = {
 }
 
 /** One checkpoint covers at most this many new leaves: it bounds the work between two commits and the length of one statement. */
-const MOST_LEAVES = 1000
+export const MOST_LEAVES = 1000
 
 const WRIT: EventActor = { kind: 'writ', id: 'writ' }
 

@@ -11,7 +11,7 @@ import { failpoint } from '../platform/failpoint.ts'
 import type { Connect, Reach, ReachedBackend } from '../reach/reach.ts'
 import type { Store } from '../record/tx.ts'
 import { findBackend, secretPlace, type Backend } from '../store/backends.ts'
-import { addBackend as addBackendChange, keepNextSecret, recordBackendTest, takeNextSecret, type WatchedRefusal } from './watched.ts'
+import { addBackend as addBackendChange, keepNextSecret, keepSecret, recordBackendTest, takeNextSecret, type WatchedRefusal } from './watched.ts'
 
 export type BackendNeeds = {
   readonly store: Pick<Store, 'change' | 'read'>
@@ -88,6 +88,30 @@ export async function rotateBackend(needs: BackendNeeds, reference: string, by: 
   await needs.reach.forget(backend.id)
   return ok(backend.id)
 }
+
+/** Takes a secret that was changed past Writ, as a restore or a hasty hand leaves it. Only one that logs in is kept; that is all a withdrawal needs first. */
+export async function setBackendSecret(needs: BackendNeeds, reference: string, secret: string, by: EventActor): Promise<Outcome<BackendId, BackendRefusal>> {
+  const backend = await needs.store.read((db) => findBackend(db, reference))
+  if (backend?.state !== 'active') return refuse({ kind: 'no_such_thing' })
+  const connector = needs.connect(backend.kind, backend.settings, secret)
+  try {
+    await connector.list(needs.handlePrefix)
+  } catch (cause) {
+    if (!(cause instanceof BackendFault)) throw cause
+    return refuse(isLoginRefused(cause) ? { kind: 'administrator_refused', code: cause.code } : { kind: 'unreachable', why: cause.message })
+  } finally {
+    await connector.close()
+  }
+  const place = secretPlace(backend.id)
+  if (needs.secrets.unseal(backend.sealedSecret, place) === secret) return ok(backend.id)
+  const kept = await needs.store.change(keepSecret, { backend: backend.id, seen: backend.sealedSecret, sealed: needs.secrets.seal(secret, place), by, now: needs.clock.now() })
+  if (!kept.ok) return kept
+  await needs.reach.forget(backend.id)
+  return ok(backend.id)
+}
+
+/** SQLSTATE class 28, invalid authorization specification. */
+const isLoginRefused = ({ code }: BackendFault): boolean => code.startsWith('28')
 
 /**
  * After a rotation that broke off either secret may be the right one: the next one is tried, and taken if it works. Run at start, before

@@ -6,9 +6,10 @@ import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { endTasksOpenedBy } from '../revoke/end-task.ts'
+import { revokeOneBinding } from '../revoke/revoke-evidence.ts'
 import { listBindingsOf } from '../store/bindings.ts'
 import { lockIdentity } from '../store/identities.ts'
-import { insertIssuer, lockIssuer, markIssuerRemoved, setKeySource, type KeySource } from '../store/issuers.ts'
+import { insertIssuer, lockIssuer, markIssuerRemoved, setKeySource, trustIssuerAgain, type KeySource } from '../store/issuers.ts'
 import { fireTriggers, type Removal, type WatchedRefusal } from './watched.ts'
 
 export type TrustIssuerInput = {
@@ -21,13 +22,32 @@ export type TrustIssuerInput = {
   readonly now: EpochMs
 }
 
+/** `bindingsRevoked`: of one that had been removed, how many bindings of then stay dead; null of one that was never known. */
+export type TrustedIssuer = { readonly issuer: IssuerId; readonly bindingsRevoked: number | null }
+
 export const trustIssuer = change('issuer.trust', async (tx: Tx, input: TrustIssuerInput) => {
   const { id, url, kind, source, ca, now } = input
   const isNew = await insertIssuer(tx.db, { id, url, kind, source, ca, state: 'trusted', trustedAt: now, changedAt: null })
-  if (!isNew) return refuse<WatchedRefusal>({ kind: 'already_exists' })
-  await append(tx, now, { type: 'issuer.trusted', actor: input.by, facts: { issuer: id, url, kind, ...factsOf(source, ca) } })
-  return ok(id)
+  const known = isNew ? undefined : await lockIssuer(tx, url)
+  if (!isNew && known?.state !== 'removed') return refuse<WatchedRefusal>({ kind: 'already_exists' })
+  const bindingsRevoked = known === undefined ? null : await trustAgain(tx, known.id, input)
+  const issuer = known?.id ?? id
+  await append(tx, now, {
+    type: 'issuer.trusted', actor: input.by, facts: { issuer, url, kind, ...factsOf(source, ca), ...(bindingsRevoked === null ? {} : { bindings_revoked: bindingsRevoked }) },
+  })
+  return ok<TrustedIssuer>({ issuer, bindingsRevoked })
 })
+
+/** INVARIANT: nobody comes in by what was bound before the removal. Whoever trusts an issuer says anew what it may vouch for. */
+async function trustAgain(tx: Tx, issuer: IssuerId, input: TrustIssuerInput): Promise<number> {
+  const bindings = await listBindingsOf(tx.db, issuer)
+  for (const binding of bindings) {
+    await lockIdentity(tx, binding.identity)
+    await revokeOneBinding(tx, { ...binding, issuer }, { by: input.by, now: input.now, because: 'issuer_removed' })
+  }
+  await trustIssuerAgain(tx.db, issuer, input, input.now)
+  return bindings.length
+}
 
 export type ChangeIssuerInput = Pick<TrustIssuerInput, 'source' | 'ca' | 'by' | 'now'> & { readonly reference: string; readonly reason: string }
 export type ChangeIssuerRefusal = WatchedRefusal | { readonly kind: 'source_of_another_kind'; readonly of: IssuerKind }

@@ -5,7 +5,7 @@ import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { changeIdentityState } from '../revoke/stop-identity.ts'
-import { countOpenLeases, findBackend, insertBackend, markBackendRemoved, setNextBackendSecret, takeNextBackendSecret, type Backend } from '../store/backends.ts'
+import { countOpenLeases, findBackend, insertBackend, markBackendRemoved, setBackendSecret, setNextBackendSecret, takeNextBackendSecret, type Backend } from '../store/backends.ts'
 import { listTriggeredBy } from '../store/identities.ts'
 
 /** Back ends and trusted issuers: what identities hang from, and whose removal retires them (INV-5). */
@@ -13,6 +13,7 @@ export type WatchedRefusal =
   | { readonly kind: 'no_such_thing' }
   | { readonly kind: 'already_exists' }
   | { readonly kind: 'already_removed' }
+  | { readonly kind: 'changed_meanwhile' }
   | { readonly kind: 'leases_open'; readonly count: number }
 
 export type Removal = { readonly reference: string; readonly reason: string; readonly by: EventActor; readonly now: EpochMs }
@@ -43,6 +44,16 @@ export const takeNextSecret = change('backend.take_next_secret', async (tx: Tx, 
   // Whoever rotates and whoever settles a rotation may both come here: the second changes nothing.
   if (!(await takeNextBackendSecret(tx.db, input.backend, input.now))) return ok(null)
   await append(tx, input.now, { type: 'backend.secret_rotated', actor: input.by, facts: { backend: input.backend } })
+  return ok(null)
+})
+
+type KeepSecretInput = { readonly backend: BackendId; readonly seen: string; readonly sealed: string; readonly by: EventActor; readonly now: EpochMs }
+
+/** In place of one that the back end no longer takes; whoever calls this has seen it log in. */
+export const keepSecret = change('backend.set_secret', async (tx: Tx, input: KeepSecretInput) => {
+  // A rotation that ended meanwhile has made a secret that nobody but the store knows.
+  if (!(await setBackendSecret(tx.db, input.backend, input))) return refuse<WatchedRefusal>({ kind: 'changed_meanwhile' })
+  await append(tx, input.now, { type: 'backend.secret_set', actor: input.by, facts: { backend: input.backend } })
   return ok(null)
 })
 

@@ -34,13 +34,13 @@ export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boo
     facts: { reason: ending.because, calls_used: task.callsUsed, by: ending.by.kind, widened: task.widenings },
     ...(ending.why === undefined ? {} : { said: { why: ending.why } }),
   })
-  for (const lease of await listLeasesOf(tx.db, [id])) {
+  const [leases] = await Promise.all([listLeasesOf(tx.db, [id]), stopTokensOf(tx.db, id, ending.now)])
+  for (const lease of leases) {
     if (lease.state !== 'intended' && lease.state !== 'live') continue
     // While a mint may still be on its way, a withdrawal could come before it and find nothing to withdraw.
     const dueAt = lease.state === 'live' ? ending.now : plus(lease.intendedAt, LONGEST_MINT)
     await markLeaseWithdrawing(tx.db, lease.id, ending.now, dueAt)
   }
-  await stopTokensOf(tx.db, id, ending.now)
   await closeTaskIfDone(tx, id, ending.now)
   failpoint('task.ended.before_commit')
   return true

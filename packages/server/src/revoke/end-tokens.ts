@@ -1,5 +1,5 @@
 import type { EventActor } from '@writ/domain/event'
-import type { IncidentId, LeaseId, TaskId } from '@writ/domain/id'
+import type { IncidentId, LeaseId } from '@writ/domain/id'
 import { ok } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
 import { failpoint } from '../platform/failpoint.ts'
@@ -8,7 +8,8 @@ import { change, type Tx } from '../record/tx.ts'
 import { lockIdentity } from '../store/identities.ts'
 import { lockFreeTasks, lockTask } from '../store/tasks.ts'
 import {
-  findToken, findTokenStanding, findTokenStandings, lockDueTokens, lockToken, markTokenAccepted, markTokensEnded, putOffToken, type DueToken, type StoredToken, type TokenRefusal,
+  findToken, findTokenStanding, findTokenStandings, lockDueTokens, lockToken, markTokenAccepted, markTokensEnded, putOffToken,
+  type DueToken, type StoredToken, type TokenRefusal,
 } from '../store/tokens.ts'
 import { insertIncident, markIncidentResolved } from '../store/watches.ts'
 import { closeTaskIfDone, closeTasksIfDone } from './close-task.ts'
@@ -65,7 +66,8 @@ async function recordEnds(tx: Tx, refused: readonly Refused[], now: EpochMs): Pr
   for (const { token } of refused) {
     if (token.incident === null) continue
     await markIncidentResolved(tx.db, token.incident, now)
-    await append(tx, now, { type: 'incident.resolved', actor: WRIT, task: token.task, identity: token.identity, lease: token.id, facts: { incident: token.incident } })
+    const { task, identity, id: lease, incident } = token
+    await append(tx, now, { type: 'incident.resolved', actor: WRIT, task, identity, lease, facts: { incident } })
   }
 }
 
@@ -105,8 +107,10 @@ async function openIncident(tx: Tx, token: StoredToken, { incident, now }: { rea
     type: 'incident.opened', actor: WRIT, task, identity, lease: token.id,
     facts: { incident, kind: 'still_accepted', lease: token.id, attempts: 1, why_code: 'accepted' },
   })
-  await insertIncident(tx.db, { id: incident, kind: 'still_accepted', lease: null, task, identity, why: `access token ${token.id}`, state: 'open', openedAt: now, resolvedAt: null })
+  await insertIncident(tx.db, {
+    id: incident, kind: 'still_accepted', lease: null, task, identity, why: `access token ${token.id}`, state: 'open', openedAt: now, resolvedAt: null,
+  })
   await markTokenAccepted(tx.db, token.id, { incident, leaf: opened.leafHash, now })
   await containIdentity(tx, identity, `incident ${incident}: an access token was still let in after its end`, now)
-  await closeTaskIfDone(tx, task as TaskId, now)
+  await closeTaskIfDone(tx, task, now)
 }

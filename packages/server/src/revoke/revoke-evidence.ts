@@ -7,7 +7,7 @@ import { endTasksOpenedBy } from './end-task.ts'
 import { listBindings, revokeBinding, type ShownBinding } from '../store/bindings.ts'
 import { listCredentials, revokeCredential } from '../store/identities.ts'
 
-export type Revocation = { readonly by: EventActor; readonly now: EpochMs; readonly because: 'revoked' | 'replaced' | 'identity_retired'; readonly reason?: string }
+export type Revocation = { readonly by: EventActor; readonly now: EpochMs; readonly because: 'revoked' | 'replaced' | 'identity_retired' | 'issuer_removed'; readonly reason?: string }
 
 /** Everything by which somebody may still come as this identity: its keys and its bindings. */
 export async function revokeEvidence(tx: Tx, identity: IdentityId, revocation: Revocation): Promise<void> {
@@ -20,8 +20,8 @@ export async function revokeEvidence(tx: Tx, identity: IdentityId, revocation: R
   for (const binding of await listBindings(tx.db, [identity])) if (binding.state !== 'revoked') await revokeOneBinding(tx, binding, revocation)
 }
 
-export async function revokeOneBinding(tx: Tx, binding: ShownBinding, { by, now, because, reason }: Revocation): Promise<void> {
-  await revokeBinding(tx.db, binding.id, now)
+export async function revokeOneBinding(tx: Tx, binding: Pick<ShownBinding, 'id' | 'identity' | 'issuer'>, { by, now, because, reason }: Revocation): Promise<void> {
+  if (!(await revokeBinding(tx.db, binding.id, now))) return
   await append(tx, now, {
     type: 'binding.revoked', actor: by, identity: binding.identity, facts: { binding: binding.id, issuer: binding.issuer, because }, ...(reason === undefined ? {} : { said: { reason } }),
   })

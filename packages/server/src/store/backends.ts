@@ -75,6 +75,16 @@ export async function markBackendRemoved(db: Db, id: BackendId, now: EpochMs): P
   await db.updateTable('backend').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
 }
 
+/**
+ * In place of the one that was `seen`, and one that somebody outside knows too; false when it is another by now. The next one stays: a
+ * rotation that is under way will need it.
+ */
+export async function setBackendSecret(db: Db, id: BackendId, secret: { readonly seen: string; readonly sealed: string }): Promise<boolean> {
+  const set = await db.updateTable('backend').set({ sealed_secret: secret.sealed, secret_rotated_at: null })
+    .where('id', '=', id).where('sealed_secret', '=', secret.seen).where('state', '=', 'active').executeTakeFirst()
+  return set.numUpdatedRows === 1n
+}
+
 export async function setNextBackendSecret(db: Db, id: BackendId, sealed: string): Promise<void> {
   await db.updateTable('backend').set({ next_sealed_secret: sealed }).where('id', '=', id).execute()
 }

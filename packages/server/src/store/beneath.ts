@@ -23,7 +23,10 @@ export type EndBeneath<Id> = { readonly id: Id; readonly outcome: TaskOutcome; r
 /** The ends of all that hangs from a task, access tokens among its leases; each list by id. */
 export type EndsBeneath = { readonly leases: readonly EndBeneath<LeaseId>[]; readonly children: readonly EndBeneath<TaskId>[] }
 
-type EndRow = { readonly task_id: string; readonly id: string; readonly is_task: number; readonly outcome: string | null; readonly incident_id: string | null; readonly leaf: Uint8Array | null }
+type EndRow = {
+  readonly task_id: string; readonly id: string; readonly is_task: number; readonly outcome: string | null; readonly incident_id: string | null
+  readonly leaf: Uint8Array | null
+}
 
 /** Of tasks beneath which all has ended; what is not named here has nothing beneath it. */
 export async function listEndsBeneath(db: Db, tasks: readonly TaskId[]): Promise<ReadonlyMap<TaskId, EndsBeneath>> {

@@ -64,8 +64,10 @@ export async function listBindingsOf(db: Db, issuer: IssuerId): Promise<readonly
   return rows.map((row) => ({ id: row.id as BindingId, identity: row.identity_id as IdentityId }))
 }
 
-export async function revokeBinding(db: Db, id: BindingId, now: EpochMs): Promise<void> {
-  await db.updateTable('binding').set({ state: 'revoked', revoked_at: now }).where('id', '=', id).where('state', '=', 'live').execute()
+/** False when it was revoked already. */
+export async function revokeBinding(db: Db, id: BindingId, now: EpochMs): Promise<boolean> {
+  const revoked = await db.updateTable('binding').set({ state: 'revoked', revoked_at: now }).where('id', '=', id).where('state', '=', 'live').executeTakeFirst()
+  return revoked.numUpdatedRows === 1n
 }
 
 /** An identity that a token may claim, if the claims match. */

@@ -50,6 +50,9 @@ export const postgresDialect: Dialect = {
     refuseWhen(rule, beforeUpdate, table,
       `new.${checkedName(column)} is distinct from old.${column} and not (${anyTransition(column, transitions)})`),
   ],
+  onlyWith: (table, { column, state, move }, rule) => [
+    refuseWhen(rule, beforeUpdate, table, `new.${checkedName(column)} is distinct from old.${column} and not (${anyTransition(state, [move])})`),
+  ],
   onlyCounted: (table, counted, rule) => {
     const [column, counter] = [checkedName(counted.column), checkedName(counted.counter)]
     const changes = `new.${column} is distinct from old.${column}`

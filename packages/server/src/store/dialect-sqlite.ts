@@ -35,6 +35,9 @@ export const sqliteDialect: Dialect = {
   onlyTransitions: (table, column, transitions, rule) => [
     refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} is not old.${column} and not (${anyTransition(column, transitions)})`),
   ],
+  onlyWith: (table, { column, state, move }, rule) => [
+    refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} is not old.${column} and not (${anyTransition(state, [move])})`),
+  ],
   onlyCounted: (table, counted, rule) => {
     const { column, counter } = counted
     const changes = `new.${column} is not old.${column}`

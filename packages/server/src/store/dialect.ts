@@ -1,6 +1,9 @@
 /** Allowed moves of a state column, as `[from, to]`. */
 export type Transition = readonly [from: string, to: string]
 
+/** A column that a move of the state brings along. */
+export type Moved = { readonly column: string; readonly state: string; readonly move: Transition }
+
 /** A column whose changes another one counts, and the state in which it may change. */
 export type Counted = { readonly column: string; readonly counter: string; readonly state: string; readonly while: string }
 
@@ -41,6 +44,8 @@ export type Dialect = {
   readonly bornNull: (table: string, columns: readonly string[], rule: string) => readonly string[]
   /** The column changes only along these transitions; to stay as it is, is always allowed. */
   readonly onlyTransitions: (table: string, column: string, transitions: readonly Transition[], rule: string) => readonly string[]
+  /** The column changes only with this move of the state. */
+  readonly onlyWith: (table: string, moved: Moved, rule: string) => readonly string[]
   /** The column changes only while the state is this one, and its counter with it, one up. */
   readonly onlyCounted: (table: string, counted: Counted, rule: string) => readonly string[]
   /** Takes away a guard made by one function above as one trigger, so that a later migration can put another in its place. */

@@ -90,6 +90,11 @@ export async function markIssuerRemoved(db: Db, id: IssuerId, now: EpochMs): Pro
   await db.updateTable('issuer').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
 }
 
+/** One that was removed, as a new one: nothing of what was said of its keys before is left. */
+export async function trustIssuerAgain(db: Db, id: IssuerId, { source, ca }: Pick<Issuer, 'source' | 'ca'>, now: EpochMs): Promise<void> {
+  await db.updateTable('issuer').set({ ...sourceColumns(source), ca, state: 'trusted', trusted_at: now, removed_at: null, changed_at: null }).where('id', '=', id).execute()
+}
+
 export async function setKeySource(db: Db, id: IssuerId, source: KeySource, ca: string | null, now: EpochMs): Promise<void> {
   await db.updateTable('issuer').set({ ...sourceColumns(source), ca, changed_at: now }).where('id', '=', id).execute()
 }

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kysely, QueryResult } from 'kysely'
 import { Client } from 'pg'
@@ -6,7 +7,7 @@ import type { Dialect } from './dialect.ts'
 import { postgresDialect } from './dialect-postgres.ts'
 import { sqliteDialect } from './dialect-sqlite.ts'
 import { StorageUnavailable, UnusableStore } from './faults.ts'
-import { lockDirectory } from './lock.ts'
+import { lockDirectory, makeFile } from './lock.ts'
 import { SQLITE_FILE } from './peek.ts'
 import { parserOf, type Column } from './snapshot.ts'
 import { openWriting } from './sqlite-connection.ts'
@@ -30,9 +31,12 @@ export async function openRestoreTarget(place: Place): Promise<RestoreTarget> {
   return place.kind === 'sqlite' ? inDirectory(place.directory) : inDatabase(place.url)
 }
 
+/** Makes what is not there yet, for its owner alone. */
 function inDirectory(directory: string): RestoreTarget {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
   const lock = lockDirectory(directory)
   try {
+    makeFile(join(directory, SQLITE_FILE))
     const connection = openWriting(join(directory, SQLITE_FILE))
     const ask: RestoreTarget['ask'] = async (text, values = []) => connection.execute(text, values)
     return {

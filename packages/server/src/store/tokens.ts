@@ -195,7 +195,8 @@ export type DueToken = { readonly id: LeaseId; readonly task: TaskId; readonly r
 
 /** Tokens that are due, longest over first, for this change alone: others take other tokens, and nobody waits. */
 export async function lockDueTokens<Context>(tx: TxOf<Tables, Context>, now: EpochMs, limit: number): Promise<readonly DueToken[]> {
-  const due = await forUpdateOfFree(tx, tx.db.selectFrom('access_token').select(['id', 'task_id', 'state']).where('due_at', '<=', now).orderBy('due_at').limit(limit)).execute()
+  const oldest = tx.db.selectFrom('access_token').select(['id', 'task_id', 'state']).where('due_at', '<=', now).orderBy('due_at').limit(limit)
+  const due = await forUpdateOfFree(tx, oldest).execute()
   if (due.length === 0) return []
   const tasks = await tx.db.selectFrom('task').select(['id', 'root_id', 'state']).where('id', 'in', [...new Set(due.map((row) => row.task_id))]).execute()
   const taskOf = new Map(tasks.map((row) => [row.id, row]))
@@ -219,10 +220,13 @@ export async function markTokensEnded({ db, dialect }: Pick<TxOf<Tables, unknown
      where access_token.id = ends.id`.execute(db)
 }
 
+type AcceptedToken = { readonly incident: IncidentId; readonly leaf: Uint8Array; readonly now: EpochMs }
+
 /** It was due, and would still have been let in: from now on it is not, its end is asked for at once, and its task may close over the incident. */
-export async function markTokenAccepted(db: Db, id: LeaseId, of: { readonly incident: IncidentId; readonly leaf: Uint8Array; readonly now: EpochMs }): Promise<void> {
+export async function markTokenAccepted(db: Db, id: LeaseId, of: AcceptedToken): Promise<void> {
   await db.updateTable('access_token')
-    .set((eb) => ({ state: 'stopped', stop_at: eb.fn.coalesce('stop_at', eb.val(of.now)), due_at: of.now, incident_id: of.incident, end_leaf: of.leaf })).where('id', '=', id).execute()
+    .set((eb) => ({ state: 'stopped', stop_at: eb.fn.coalesce('stop_at', eb.val(of.now)), due_at: of.now, incident_id: of.incident, end_leaf: of.leaf }))
+    .where('id', '=', id).execute()
 }
 
 /** Its end is asked for again at that instant, and not before. */

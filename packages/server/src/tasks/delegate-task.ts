@@ -51,8 +51,8 @@ export const delegateTask = change('task.delegate', async (tx: Tx, { id, by, to,
   await append(tx, now, {
     type: 'task.delegated', actor: { kind: 'identity', id: by }, task: parent.id, identity: by,
     facts: {
-      to: task.id, to_identity: identity.id, spiffe_id: identity.spiffeId, depth: task.depth, authority: task.authority.map(textOf), deadline: task.deadline,
-      budget_calls: task.budgetCalls,
+      to: task.id, to_identity: identity.id, spiffe_id: identity.spiffeId, depth: task.depth, authority: task.authority.map(textOf),
+      deadline: task.deadline, budget_calls: task.budgetCalls,
     },
   })
   failpoint('task.delegated.before_commit')

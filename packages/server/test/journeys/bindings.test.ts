@@ -158,6 +158,29 @@ onEachStore('issuers and bindings', (writ, store) => {
     assert.deepEqual((await ask()).reply, (await ask()).reply)
   })
 
+  test('an issuer that was removed by mistake is trusted again as a new one, and what was bound to it before stays revoked, as the reply says', async () => {
+    const url = 'https://mistaken.acme.example'
+    const first = await trust(writ(), { url })
+    assert.deepEqual([first.status, first.reply.bindings_revoked], [201, null], first.text)
+    const { id } = await identity('bound-before', { class: 'autonomous', bindings: [binding(DEPLOYER, url)] })
+    const removed = await writ().operator(issuers.removeIssuer, { parameters: { id: url }, body: { reason: 'a slip' } })
+    assert.equal(removed.status, 200, removed.text)
+    const again = await trust(writ(), { url, jwks })
+    assert.deepEqual(
+      [again.status, again.reply.id, again.reply.state, again.reply.bindings, again.reply.bindings_revoked, again.reply.keys.source], [201, first.reply.id, 'trusted', 0, 1, 'inline'], again.text,
+    )
+    assert.ok(again.reply.trusted_at > first.reply.trusted_at)
+    const shown = async () => (await writ().operator(registry.showIdentity, { parameters: { id } })).reply.bindings.map(({ state }) => state)
+    assert.deepEqual(await shown(), ['revoked'])
+    await refused(writ(), () => trust(writ(), { url }), { status: 409, code: 'already_exists' })
+    assert.equal((await bind(writ(), id, binding(DEPLOYER, url))).status, 201)
+    assert.deepEqual((await shown()).toSorted(), ['live', 'revoked'])
+    const told = (await eventsOf(writ(), 'human')).filter(({ facts }) => facts['issuer'] === first.reply.id).map(({ type, facts }) => [type, facts['because'] ?? facts['bindings_revoked'] ?? null])
+    assert.deepEqual(told, [
+      ['issuer.trusted', null], ['binding.registered', null], ['issuer.removed', null], ['binding.revoked', 'issuer_removed'], ['issuer.trusted', 1], ['binding.registered', null],
+    ])
+  })
+
   test('a manifest says which bindings there are: what is missing comes, what is too much goes, and what it leaves out stays', async () => {
     const of = (more: object) => ({ identities: [{ ...REGISTRATION, spiffe_id: 'spiffe://acme.example/declared', class: 'script', ...more }] })
     const apply = (body: object, dryRun = 'false') => writ().operator(registry.applyManifest, { query: { dry_run: dryRun }, body })

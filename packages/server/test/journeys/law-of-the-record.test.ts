@@ -21,7 +21,8 @@ import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } fr
 import { changeIssuer, removeIssuer, trustIssuer } from '../../src/registry/issuers.ts'
 import { offerBootstrap, redeemBootstrap } from '../../src/registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from '../../src/registry/register.ts'
-import { addBackend, keepNextSecret, recordBackendTest, removeBackend, takeNextSecret } from '../../src/registry/watched.ts'
+import { beginBackup, recordBackup } from '../../src/registry/take-backup.ts'
+import { addBackend, keepNextSecret, keepSecret, recordBackendTest, removeBackend, takeNextSecret } from '../../src/registry/watched.ts'
 import { claimLeases, endLease, failWithdrawal, holdLeases, stopLease, surveyLease } from '../../src/revoke/lease-changes.ts'
 import { endTask } from '../../src/revoke/end-task.ts'
 import { endDueTokens, recordAcceptedToken } from '../../src/revoke/end-tokens.ts'
@@ -130,6 +131,9 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(recordBackendTest, () => ({ backend, name: 'shop', outcome: 'passed', by: OPERATOR, now: now() }), tells('backend.tested'))
   yield step(keepNextSecret, () => ({ backend, sealed: 'sealed anew' }), tells())
   yield step(takeNextSecret, () => ({ backend, by: OPERATOR, now: now() }), tells('backend.secret_rotated'))
+  const setting = () => ({ backend, seen: 'sealed anew', sealed: 'sealed by hand', by: OPERATOR, now: now() })
+  yield step(keepSecret, setting, tells('backend.secret_set'))
+  yield step(keepSecret, setting, refuses('changed_meanwhile'))
 
   const ids = () => ({ admission: newId('admission'), identity: newId('identity'), credential: newId('credential') })
   const [agent, first] = [ids(), newKey()]
@@ -275,6 +279,9 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(revokeToken, () => givingBack, tells())
   yield step(endTask, () => ({ ...ending, task: issued.task.id }), tells('task.ended'))
   yield step(endDueTokens, () => ({ now: now(), limit: 10 }), tells('lease.ended', 'lease.ended', 'task.closed'))
+  const backingUp = { backup: newId('backup'), by: OPERATOR, now: now() }
+  yield step(beginBackup, () => backingUp, tells('backup.begun'))
+  yield step(recordBackup, () => ({ ...backingUp, sha256: '00', rows: {}, logs: [] }), tells('backup.taken'))
   yield step(findOrphan, () => ({ backend, handle: 'writ_lost', finding: newId('finding'), now: now() }), tells('finding.raised'))
   yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', lost: false, seenAt: now(), now: now() }), tells('orphan.withdrawn'))
   yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', lost: false, seenAt: now(), now: now() }), tells())
@@ -289,9 +296,10 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   const removal = (reference: string) => () => ({ reference, now: now(), ...said })
   yield step(removeIssuer, removal('https://issuer.example'), tells('issuer.removed', 'identity.trigger_fired'))
   yield step(removeIssuer, removal('https://issuer.example'), refuses('already_removed'))
+  yield step(trustIssuer, () => trusting(newId('issuer')), tells('binding.revoked', 'issuer.trusted'))
   yield step(removeBackend, removal('shop'), tells('backend.removed'))
   yield step(removeBackend, removal('nothing'), refuses('no_such_thing'))
-  yield step(changeIdentity, changing('retire'), tells('identity.retired', 'binding.revoked'))
+  yield step(changeIdentity, changing('retire'), tells('identity.retired'))
   yield step(changeIdentity, changing('resume'), refuses('identity_retired'))
   writ.clock.advance(31 * 86_400_000)
   yield step(retireDueIdentities, claim(5), tells('identity.trigger_fired'))

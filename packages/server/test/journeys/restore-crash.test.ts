@@ -1,20 +1,24 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
-import { emptyPlace, folderForSuite, openRestored, restored, restoreTo, runRestore, sqlAt, writeBackup, type Place } from '../backups.ts'
+import { MIGRATIONS } from '../../src/store/migrations/all.ts'
+import { emptyPlace, folderForSuite, openRestored, restored, restoreTo, runRestore, sqlAt, temporaryFolder, writeBackup, type Place } from '../backups.ts'
 import { fakeShop } from '../fake-shop.ts'
 import { recordStarts } from '../recorded.ts'
 import { refusedStart } from '../refused-start.ts'
+import { startWrit } from '../running-writ.ts'
 import { storeForSuite, STORES, type StoreName } from '../store-of-writ.ts'
 
-/** Each dies in the midst of a restore. `marked`: the store says of itself that it is half of one. */
+/** Each dies in the midst of a restore. `tables`: all of them are there by then. */
 const POINTS = [
-  { at: 'migrate.before_commit:0003-ledger', on: ['sqlite'], marked: false },
-  { at: 'restore.begun', on: ['sqlite'], marked: true },
-  { at: 'restore.loading:event#2', on: ['sqlite', 'postgres'], marked: true },
-  { at: 'task.ended.before_commit', on: ['sqlite'], marked: true },
-  { at: 'restore.before_commit', on: ['postgres'], marked: true },
-] as const satisfies readonly { readonly at: string; readonly on: readonly StoreName[]; readonly marked: boolean }[]
+  { at: 'restore.marked', on: ['sqlite', 'postgres'], tables: false },
+  { at: 'migrate.before_commit:0003-ledger', on: ['sqlite'], tables: false },
+  { at: `migrate.after_commit:${MIGRATIONS.at(-1)!.name}`, on: ['sqlite', 'postgres'], tables: true },
+  { at: 'restore.begun', on: ['sqlite'], tables: true },
+  { at: 'restore.loading:event#2', on: ['sqlite', 'postgres'], tables: true },
+  { at: 'task.ended.before_commit', on: ['sqlite'], tables: true },
+  { at: 'restore.before_commit', on: ['postgres'], tables: true },
+] as const satisfies readonly { readonly at: string; readonly on: readonly StoreName[]; readonly tables: boolean }[]
 
 for (const name of STORES) {
   describe(`a restore on ${name} that dies`, () => {
@@ -33,19 +37,17 @@ for (const name of STORES) {
       PATH: process.env.PATH, WRIT_KEYS: of().place.keyDirectory, WRIT_PORT: '0',
       ...(place.kind === 'sqlite' ? { WRIT_DATA: place.directory } : { WRIT_DATA: join(folder(), 'data'), WRIT_DATABASE_URL: place.url }), ...more,
     })
-    for (const { at, marked } of POINTS.filter((one) => (one.on as readonly StoreName[]).includes(name))) {
+    for (const { at, tables } of POINTS.filter((one) => (one.on as readonly StoreName[]).includes(name))) {
       test(`at ${at} leaves nothing of the backup, and is done by the next one`, async (t) => {
         const place = await emptyPlace(name, t)
         const died = await runRestore(envOf(place, { WRIT_FAILPOINT: at }), [file])
         assert.equal(died.code, 'SIGKILL', died.err)
-        if (marked) {
+        if (tables) {
           for (const table of ['installation', 'identity', 'event']) assert.equal(Number((await sqlAt(place)(`select count(*) as n from ${table}`))[0]!['n']), 0)
         }
-        if (at === 'restore.loading:event#2') {
-          const { code, said } = await refusedStart(envOf(place))
-          assert.equal(code, 78)
-          assert.match(said, /a restore into this store was not finished: run `writ restore` again/)
-        }
+        const { code, said } = await refusedStart(envOf(place))
+        assert.equal(code, 78)
+        assert.match(said, /a restore into this store was not finished: run `writ restore` again/)
         await restored(place, of(), { file })
         const again = await openRestored(place, of(), t)
         assert.deepEqual((await again.sql('select state from restore')).map((row) => row['state']), ['done'])
@@ -53,6 +55,17 @@ for (const name of STORES) {
         await assert.rejects(again.sql('insert into event (id, stream, type, at, leaf, leaf_hash, mac, leaf_index) select \'evt_placed\', stream, type, at, leaf, leaf_hash, mac, 99999 from event where seq = 1'), /event_is_born_without_place/)
       })
     }
+
+    test('before it has begun is no hindrance to a first start that had died in its tables', async (t) => {
+      const place = await emptyPlace(name, t)
+      const env = envOf(place, { WRIT_KEYS: join(temporaryFolder(t), 'keys') })
+      assert.equal((await refusedStart({ ...env, WRIT_FAILPOINT: 'migrate.before_commit:0003-ledger' })).code, null)
+      const writ = await startWrit({ env })
+      assert.match(writ.operatorKey, /^writ_op_/)
+      await writ.stop()
+      const refused = await restoreTo(place, of(), { file })
+      assert.ok(!refused.ok && refused.refusal.kind === 'not_empty')
+    })
 
     test('after its end has done it: the next one finds a store that is not empty', async (t) => {
       const place = await emptyPlace(name, t)

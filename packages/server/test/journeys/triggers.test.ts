@@ -169,7 +169,8 @@ onEachStore('a thing that identities hang from', (writ) => {
     assert.deepEqual([ended.state, ended.end_reason], ['closed', 'identity_retired'])
     await refused(writ(), () => writ().operator(issuers.removeIssuer, { parameters: { id: trusted.reply.id }, body: { reason: 'again' } }),
       { status: 409, code: 'already_removed' })
-    await refused(writ(), () => writ().operator(issuers.trustIssuer, { body: { url } }), { status: 409, code: 'already_exists' })
+    assert.equal((await writ().operator(issuers.trustIssuer, { body: { url } })).status, 201, 'trusted anew')
+    for (const bot of bots) assert.equal(await stateOf(writ(), bot.id), 'retired')
     for (const wrong of ['http://plain.example', 'nonsense', '', 5]) await refused(writ(),
       () => writ().operator(issuers.trustIssuer, { body: { url: wrong } }), { status: 400, code: 'invalid_fields' })
   })

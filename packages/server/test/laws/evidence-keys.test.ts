@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { changeIdentity } from '../../src/registry/change-identity.ts'
 import { unbindIdentity, bindIdentity } from '../../src/registry/bindings.ts'
-import { changeIssuer, removeIssuer } from '../../src/registry/issuers.ts'
+import { changeIssuer, removeIssuer, trustIssuer } from '../../src/registry/issuers.ts'
 import { forget } from '../../src/jobs/forget.ts'
 import { listFindings } from '../../src/store/watches.ts'
 import { listBindings } from '../../src/store/bindings.ts'
@@ -178,6 +178,24 @@ for (const store of STORES) {
       assert.equal(await stage.show(stage.svid({ sub: `${SVID_SUBJECT}-2` }, {}, next)), 'unknown_issuer')
       const after = await stage.writ.store.read((db) => listBindings(db, [identity]))
       assert.deepEqual(after.map(({ state }) => state).toSorted(), ['issuer_removed', 'revoked'])
+    })
+
+    test('an issuer that is trusted again lets nobody in by what was bound before, and believes no key of before', async () => {
+      const again = await federationStage({ after: (end: unknown) => ends.unshift(end as () => unknown) }, { store: store as StoreName })
+      const { store: into, newId, now } = again.writ
+      const sub = newSubject()
+      const identity = await again.addBound([bySubject(again, sub)])
+      assert.equal(await again.show(again.token({ sub })), identity)
+      await done(into.change(removeIssuer, { reference: again.issuer.url, reason: 'a slip', by: OPERATOR, now: now() }))
+      again.writ.clock.advance(1000)
+      const other = issuerSigner('ES256', 'another')
+      const source = { kind: 'inline' as const, keys: bundleOf(other) }
+      await done(into.change(trustIssuer, { id: newId('issuer'), url: again.issuer.url, kind: 'oidc', source, ca: null, by: OPERATOR, now: now() }))
+      assert.equal(await again.show(again.token({ sub })), 'unknown_key')
+      await done(into.change(changeIssuer, { reference: again.issuer.url, source: { kind: 'discovery' }, ca: null, reason: 'as before', by: OPERATOR, now: now() }))
+      assert.equal(await again.show(again.token({ sub })), 'no_binding')
+      await done(into.change(bindIdentity, { identity, asked: bySubject(again, sub), replace: false, by: OPERATOR, now: now() }))
+      assert.equal(await again.show(again.token({ sub })), identity)
     })
   })
 

@@ -8,6 +8,8 @@ const REFUSED: readonly { readonly statement: string; readonly rule: string }[] 
   { statement: "update issuer set url = 'https://evil.example'", rule: 'issuer_is_frozen' },
   { statement: "update issuer set kind = 'spiffe' where kind = 'oidc'", rule: 'issuer_is_frozen' },
   { statement: "update issuer set kind = 'saml'", rule: 'issuer_is_frozen' },
+  { statement: 'update issuer set trusted_at = 1', rule: 'issuer_is_trusted_anew' },
+  { statement: "update issuer set state = 'removed', trusted_at = 1", rule: 'issuer_is_trusted_anew' },
   { statement: "update issuer set key_source = 'anything'", rule: 'issuer_key_source_known' },
   { statement: "update issuer set key_source = 'url' where key_source = 'discovery'", rule: 'issuer_url_source_has_url' },
   { statement: "update issuer set key_source = 'inline' where key_source = 'discovery'", rule: 'issuer_inline_source_has_keys' },

@@ -190,6 +190,22 @@ for (const store of STORES) {
     assert.deepEqual([closure.outcome, closure.leases[0]?.end.kind, closure.residual_until], ['incident', 'incident', token.expiresAt])
   })
 
+  test(`${store}: the store itself keeps a token's end together: no leaf without an end or an incident, and neither of them twice`, async (t) => {
+    const of = await storeWithKey(store, t)
+    const token = await tokenIn(of, await openOne(of, { identity: await addIdentity(of) }))
+    const leaf = '(select leaf_hash from event limit 1)'
+    const set = (what: string) => of.sql(`update access_token set ${what} where id = '${token.id}'`)
+    const before = await everyRow(of)
+    const refused = [`end_leaf = ${leaf}`, 'incident_id = \'inc_1\'', 'outcome = \'proved\'', 'state = \'ended\', due_at = null, outcome = \'proved\'', `state = 'ended', due_at = null, end_leaf = ${leaf}`]
+    for (const what of refused) await assert.rejects(set(what), Error, what)
+    assert.deepEqual(await everyRow(of), before)
+    of.clock.set(token.expiresAt)
+    await endAllDue(of)
+    const ended = await everyRow(of)
+    for (const what of ['end_leaf = null', 'outcome = \'not_evaluated\'', 'state = \'stopped\', stop_at = 5, due_at = 5']) await assert.rejects(set(what), Error, what)
+    assert.deepEqual(await everyRow(of), ended)
+  })
+
   test(`${store}: a task has so many tokens, leases and children at most, and is told so`, async (t) => {
     const of = await storeWithKey(store, t)
     const task = await openOne(of, { identity: await addIdentity(of) })

@@ -37,7 +37,8 @@ export function issuerRoutes(needs: IssuerRoutesNeeds): readonly Route[] {
       const input = { id: mintId('issuer', now, entropy.bytes(10)), url, kind, ...read.value, by: actorOf(caller), now }
       const trusted = await store.changeOnce(trustIssuer, input, once)
       if (!trusted.ok) return trusted.refusal.kind === 'key_reused' ? KEY_REUSED : issuerProblem(trusted.refusal)
-      return { reply: (await show(trusted.value.value))! }
+      const { issuer, bindingsRevoked } = trusted.value.value
+      return { reply: { ...(await show(issuer))!, bindings_revoked: bindingsRevoked } }
     }),
     route(contract.listIssuers, async () => ({
       reply: await store.read(async (db) => ({ issuers: await Promise.all((await listIssuers(db)).map((one) => replyOf(db, one))) })),
@@ -145,9 +146,10 @@ function issuerProblem(refusal: ChangeIssuerRefusal): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
     case 'no_such_thing': return problem('not-found', { code, detail: 'there is no such issuer', hint: 'writ issuer list' })
-    case 'already_exists': return problem('already-exists', { code, detail: 'this issuer is known; an issuer that was removed stays so' })
+    case 'already_exists': return problem('already-exists', { code, detail: 'this issuer is trusted already', hint: 'where its keys come from is said by `writ issuer set-keys`' })
     case 'already_removed': return problem('conflict', { code, detail: 'it is removed already' })
-    case 'leases_open': return problem('conflict', { code })
+    case 'leases_open':
+    case 'changed_meanwhile': return problem('conflict', { code })
     case 'source_of_another_kind': return problem('conflict', { code, detail: `an issuer of kind \`${refusal.of}\` has no discovery` })
     default: return unreachable(refusal)
   }

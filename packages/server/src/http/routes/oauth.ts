@@ -106,7 +106,7 @@ const [CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE] = contract.GRANT_TYPES
 
 type Shown = Pick<ShownAtTokenEndpoint, 'token' | 'as'>
 
-/** RFC 7521 §4.1: whoever shows an assertion as the grant and another as the client would have to be both; one is enough. */
+/** RFC 7521 §4.1 needs no client beside a grant, and RFC 7523 §3.1 ignores none that is there: who shows two would have to be both. One is enough. */
 function evidenceIn(body: contract.TokenBody, request: FastifyRequest): Outcome<Shown, OauthRefusal> {
   const unwelcome = unwelcomeIn(body)
   if (unwelcome !== undefined) return refuse(unwelcome)

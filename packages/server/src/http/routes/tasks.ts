@@ -237,7 +237,16 @@ function delegateProblem(refusal: DelegateTaskRefusal): ProblemAnswer {
     case 'no_such_identity':
     case 'identity_not_active': return problem('grant-refused', { code: 'delegate_not_active', detail: 'there is no such identity, or it is not active' })
     case 'too_many_leases': return problem('conflict', { code: refusal.kind, detail: `one task has ${refusal.most} leases and children at most`, hint: 'open another task' })
-    default: return openProblem(refusal)
+    case 'empty_grant':
+    case 'grant_not_covered':
+    case 'too_long':
+    case 'bad_number':
+    case 'parent_not_open':
+    case 'no_time_left':
+    case 'too_deep':
+    case 'budget_not_covered':
+    case 'other_user': return openProblem(refusal)
+    default: return unreachable(refusal)
   }
 }
 

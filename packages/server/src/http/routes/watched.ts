@@ -4,7 +4,7 @@ import { unreachable } from '@writ/domain/outcome'
 import { toIso } from '@writ/domain/time'
 import type { z } from 'zod'
 import type { Template } from '../../connectors/connector.ts'
-import { addBackend, rotateBackend, testBackend, type BackendNeeds, type BackendRefusal } from '../../registry/backends.ts'
+import { addBackend, rotateBackend, setBackendSecret, testBackend, type BackendNeeds, type BackendRefusal } from '../../registry/backends.ts'
 import { removeBackend } from '../../registry/watched.ts'
 import type { Store } from '../../record/tx.ts'
 import { findBackend, listBackends } from '../../store/backends.ts'
@@ -33,6 +33,12 @@ export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
     route(backends.rotateBackend, async ({ caller, parameters }) => {
       const rotated = await rotateBackend(needs, parameters.name!, actorOf(caller))
       return rotated.ok ? { reply: await showBackend(rotated.value) } : backendProblem(rotated.refusal)
+    }),
+    route(backends.setBackendSecret, async ({ caller, parameters, body }) => {
+      const kept = await setBackendSecret(needs, parameters.name!, body.secret, actorOf(caller))
+      if (!kept.ok) return backendProblem(kept.refusal)
+      needs.wake()
+      return { reply: await showBackend(kept.value) }
     }),
     route(backends.removeBackend, async ({ caller, parameters, body, once }) => {
       const removed = await store.changeOnce(removeBackend, { reference: parameters.name!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
@@ -67,6 +73,7 @@ function backendProblem(refusal: BackendRefusal): ProblemAnswer {
     case 'no_such_thing': return problem('not-found', { code, detail: 'there is no such back end', hint: 'writ backend list' })
     case 'already_exists': return problem('already-exists', { code, detail: 'this name is taken; a name is used once' })
     case 'already_removed': return problem('conflict', { code, detail: 'it is removed already' })
+    case 'changed_meanwhile': return problem('conflict', { code, detail: 'the secret was rotated or set by somebody else in this moment; nothing was written', hint: 'see whether Writ gets in now: writ backend test NAME' })
     case 'leases_open': return problem('conflict', { code, detail: `${refusal.count} leases of it are not ended yet; without it their end could not be proved`, hint: 'end their tasks first: writ task list --state open' })
     case 'unreachable': return problem('backend-unavailable', { code, detail: refusal.why })
     case 'administrator_refused': return problem('backend-refused', { code, detail: `the back end refused the administrator's login (${refusal.code})`, hint: 'check `settings.user` and the secret' })

@@ -12,7 +12,10 @@ export const federation: Migration = {
     'alter table issuer add column keys text constraint issuer_inline_source_has_keys check ((key_source = \'inline\') = (keys is not null))',
     'alter table issuer add column ca text',
     `alter table issuer add column changed_at ${d.types.bigint}`,
-    ...d.freeze('issuer', ['id', 'url', 'kind', 'trusted_at'], 'issuer_is_frozen'),
+    ...d.freeze('issuer', ['id', 'url', 'kind'], 'issuer_is_frozen'),
+    // A removal by mistake is not for ever. What was bound before it is: see `binding_revoked_is_for_ever`.
+    ...d.dropGuard('issuer', 'issuer_removed_is_for_ever'),
+    ...d.onlyWith('issuer', { column: 'trusted_at', state: 'state', move: ['removed', 'trusted'] }, 'issuer_is_trusted_anew'),
     ...d.neverDelete('issuer', 'issuer_is_never_deleted'),
     ...d.comment('issuer', 'who vouches for workloads: an OpenID provider or a SPIFFE trust domain, and where its keys come from'),
     `create table binding (
