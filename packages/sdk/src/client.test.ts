@@ -133,7 +133,7 @@ test('an answer of a hundred megabytes is not read to its end, also when it come
   const chunk = Buffer.alloc(1024 * 1024, ' ')
   let written = 0
   const { url } = await listening(t, ({ path }, response) => {
-    if (path.endsWith('zip')) return response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(100 * 1024 * 1024)))
+    if (path.endsWith('zip')) return void response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(100 * 1024 * 1024)))
     response.writeHead(200, { 'content-type': 'application/json' })
     const more = (): void => {
       while (written < 100 * chunk.length && !response.destroyed) {

@@ -110,13 +110,15 @@ export class Task implements AsyncDisposable {
     const send = async (): Promise<Response> => {
       const headers = new Headers(init.headers)
       for (const [name, value] of Object.entries(await token.headers(method, url, this.#nonces.get(token)))) headers.set(name, value)
-      return this.#server.call(url, { ...rest, method, headers, signal, redirect: init.redirect === 'manual' ? 'manual' : 'error' })
+      const response = await this.#server.call(url, { ...rest, method, headers, signal, redirect: init.redirect === 'manual' ? 'manual' : 'error' })
+      const nonce = response.headers.get('dpop-nonce')
+      if (nonce !== null) this.#nonces.set(token, nonce)
+      return response
     }
+    const nonce = this.#nonces.get(token)
     const response = await send()
-    const nonce = response.headers.get('dpop-nonce')
-    if (nonce !== null) this.#nonces.set(token, nonce)
     if (response.status !== 401) return response
-    if (nonce !== null && !canBeReadOnce(init.body) && /use_dpop_nonce/.test(response.headers.get('www-authenticate') ?? '')) {
+    if (this.#nonces.get(token) !== nonce && !canBeReadOnce(init.body) && /use_dpop_nonce/.test(response.headers.get('www-authenticate') ?? '')) {
       await response.body?.cancel()
       return send()
     }
@@ -174,7 +176,7 @@ export class Task implements AsyncDisposable {
     this.#alive.stop()
     try {
       if (this.signal.aborted) return
-      if (this.#unreportedCalls > 0 || this.#report !== undefined) await this.#beat({ patienceMs: END_PATIENCE_MS })
+      while (this.#unreportedCalls > 0) await this.#beat({ patienceMs: END_PATIENCE_MS })
       await this.#api('complete', {}, { patienceMs: END_PATIENCE_MS })
     } catch (fault) {
       // A task that is over has ended; what could not be told ends by silence, and nothing more is done in it here.

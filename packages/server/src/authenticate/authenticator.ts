@@ -46,7 +46,7 @@ export type Proved = { readonly caller: Caller; readonly uses: readonly OneTimeU
 
 /** What was wrong with a DPoP proof; RFC 9449 §4.3 has the checks, but for `replayed` (§11.1) and `before_restore`, which is ours. */
 export type ProofFault =
-  'malformed' | 'header' | 'typ' | 'alg' | 'key' | 'signature' | 'jti' | 'htm' | 'htu' | 'iat' | 'ath' | 'before_restore' | 'replayed'
+  'malformed' | 'header' | 'typ' | 'alg' | 'key' | 'signature' | 'jti' | 'htm' | 'htu' | 'iat' | 'ath' | 'nonce' | 'before_restore' | 'replayed'
 
 /** Members and claims that a refusal names; all of them are words of a standard, none is the caller's text. */
 export type AuthenticateRefusal =

@@ -154,8 +154,8 @@ test('at the token endpoint a proof need not be about a token, and if it is, it 
   assert.equal(wordOn(signProof(holder, claims({ ath: hashOf('b.c.d') })), { aboutToken: 'may' }), 'ath')
 })
 
-test('a nonce that is shown has to be ours and recent, and the refusal brings a fresh one that opens', () => {
-  const desk = proofDesk()
+test('a nonce that is shown has to be ours and recent, and where one is needed the refusal brings a fresh one that opens', () => {
+  const desk = proofDesk({ nonceRequired: true })
   const nonceOf = (nonce: unknown): DpopRefusal | 'accepted' => {
     const checked = desk.check(desk.shown(signProof(holder, desk.claims({ nonce }))))
     return checked.ok ? 'accepted' : checked.refusal
@@ -170,6 +170,11 @@ test('a nonce that is shown has to be ours and recent, and the refusal brings a 
   assert.equal(nonceOf(fresh), 'accepted')
   desk.clock.advance(180_000)
   assert.notEqual(nonceOf(fresh), 'accepted')
+})
+
+test('where none is needed none is given, so that nobody may leave it out again (RFC 9449 §11.3)', () => {
+  assert.equal(wordOn(signProof(holder, claims({ nonce: 'x'.repeat(43) }))), 'nonce')
+  assert.equal(wordOn(signProof(holder, claims({ nonce: 7 }))), 'nonce')
 })
 
 test('where a nonce is required, none is not enough, and everything else is still looked at first', () => {

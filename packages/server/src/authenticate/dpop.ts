@@ -70,9 +70,10 @@ export function dpop(needs: DpopNeeds): DpopCheck {
     const jti = checkClaims(claims, { ...request, issuer: needs.issuer, notBefore: needs.notBefore, now })
     if (!jti.ok) return jti
     const { nonce } = claims
-    if (nonce === undefined ? needs.nonceRequired : typeof nonce !== 'string' || !needs.nonces.isRecent(nonce, now)) {
-      return refuse({ kind: 'use_dpop_nonce', nonce: needs.nonces.current(now) })
-    }
+    const isRecent = typeof nonce === 'string' && needs.nonces.isRecent(nonce, now)
+    if (needs.nonceRequired && !isRecent) return refuse({ kind: 'use_dpop_nonce', nonce: needs.nonces.current(now) })
+    // RFC 9449 §11.3: whoever is given a nonce may not leave it out again. Where none is needed none is given, also not for a wrong one.
+    if (nonce !== undefined && !isRecent) return refuse({ kind: 'bad_proof', because: 'nonce' })
     const until = plus(plus(instantOf(claims.iat)!, PROOF_WINDOW), CLOCK_TOLERANCE)
     return ok({ thumbprint: key.thumbprint, use: { of: 'proof', hash: useHash(key.thumbprint, jti.value), until } })
   }

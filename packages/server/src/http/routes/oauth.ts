@@ -21,7 +21,7 @@ import { findTask } from '../../store/tasks.ts'
 import { findToken, findTokenStanding } from '../../store/tokens.ts'
 import { newTaskId } from '../../tasks/open-task.ts'
 import { actorOf, isOf } from '../call.ts'
-import { presentedIn } from '../evidence.ts'
+import { nonceChallenge, presentedIn } from '../evidence.ts'
 import { formRoute, type FormRoute, type OauthRefusal } from '../serve-form.ts'
 
 export type OauthNeeds = Omit<TokenNeeds, 'store' | 'keys'> & {
@@ -60,7 +60,7 @@ export function oauthRoutes(needs: OauthNeeds): readonly FormRoute[] {
       if (!wish.ok) return wish
       const client = body.client_id === undefined ? {} : { client: body.client_id }
       const proved = await needs.authentication.atTokenEndpoint({ ...shown.value, ...aboutOf(request), ...client })
-      if (!proved.ok) return refuse({ ...evidenceRefusal(shown.value.as, proved.refusal), ...await endReasonOf(shown.value, proved.refusal) })
+      if (!proved.ok) return refuse({ ...evidenceRefusal(shown.value, proved.refusal), ...await endReasonOf(shown.value, proved.refusal) })
       const { caller, uses, jkt } = proved.value
       if (body.client_id !== undefined && body.client_id !== caller.spiffeId) return refuse(noClient({ kind: 'another_client_id' }))
       const inExchange = shown.value.as === 'access_token' ? (await read(shown.value.token))?.jti ?? null : null
@@ -71,7 +71,7 @@ export function oauthRoutes(needs: OauthNeeds): readonly FormRoute[] {
         authority: task.value.kind === 'new' ? null : wish.value.authority,
       }
       const issued = await issueAccessToken(needs, { ...asked, holder: caller.spiffeId }, { uses, once: once(caller.identity, EVIDENCE, JSON.stringify([jkt, inExchange])) })
-      if (!issued.ok) return refuse(issueRefusal(shown.value.as, issued.refusal))
+      if (!issued.ok) return refuse(issueRefusal(shown.value, issued.refusal))
       const { token, jwt, expiresIn } = issued.value
       return ok({
         access_token: jwt, token_type: token.jkt === null ? 'Bearer' as const : 'DPoP' as const, expires_in: expiresIn, task: token.task,
@@ -104,7 +104,8 @@ export function oauthRoutes(needs: OauthNeeds): readonly FormRoute[] {
 
 const [CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE] = contract.GRANT_TYPES
 
-type Shown = Pick<ShownAtTokenEndpoint, 'token' | 'as'>
+/** `isSubject`: it stands in `subject_token`, which has an error of its own (RFC 8693 §2.2.2). */
+type Shown = Pick<ShownAtTokenEndpoint, 'token' | 'as'> & { readonly isSubject?: boolean }
 
 /** RFC 7521 §4.1 needs no client beside a grant, and RFC 7523 §3.1 ignores none that is there: who shows two would have to be both. One is enough. */
 function evidenceIn(body: contract.TokenBody, request: FastifyRequest): Outcome<Shown, OauthRefusal> {
@@ -136,8 +137,8 @@ function subjectIn({ subject_token: token, subject_token_type: type, requested_t
   if (token === undefined) return refuse(missing('subject_token'))
   if (type === undefined) return refuse(missing('subject_token_type'))
   if (wanted !== undefined && wanted !== contract.TOKEN_TYPES.accessToken) return refuse({ error: 'invalid_request', description: 'requested_token_type: only access tokens are issued' })
-  if (type === contract.TOKEN_TYPES.accessToken) return ok({ token, as: 'access_token' })
-  if (type === contract.TOKEN_TYPES.jwt || type === contract.TOKEN_TYPES.idToken) return ok({ token, as: 'federated' })
+  if (type === contract.TOKEN_TYPES.accessToken) return ok({ token, as: 'access_token', isSubject: true })
+  if (type === contract.TOKEN_TYPES.jwt || type === contract.TOKEN_TYPES.idToken) return ok({ token, as: 'federated', isSubject: true })
   return refuse({ error: 'invalid_request', description: 'subject_token_type: is not known' })
 }
 
@@ -219,27 +220,29 @@ function doorRefusal(refusal: { readonly kind: string } & Partial<{ readonly non
   return refusal.kind === 'use_dpop_nonce' && refusal.nonce !== undefined ? nonceNeeded(refusal.nonce, 401) : noClient(refusal)
 }
 
-const nonceNeeded = (nonce: string, status: 400 | 401): OauthRefusal => ({ error: 'use_dpop_nonce', status, headers: { 'dpop-nonce': nonce } })
+/** RFC 9449 §8 at the token endpoint; with 401 a challenge too, as at any resource (§9, RFC 9110 §15.5.2). */
+const nonceNeeded = (nonce: string, status: 400 | 401): OauthRefusal =>
+  ({ error: 'use_dpop_nonce', status, headers: status === 401 ? nonceChallenge(nonce) : { 'dpop-nonce': nonce } })
 
 /** RFC 9449 §5, §8 for a proof; RFC 6749 §5.2, RFC 7523 §3.1 and RFC 8693 §2.2.2 say what each kind of evidence is told. */
-function evidenceRefusal(as: Shown['as'], refusal: AuthenticateRefusal): OauthRefusal {
+function evidenceRefusal(shown: Shown, refusal: AuthenticateRefusal): OauthRefusal {
   if (refusal.kind === 'use_dpop_nonce') return nonceNeeded(refusal.nonce, 400)
   if (refusal.kind === 'bad_proof') return { error: 'invalid_dpop_proof', why: refusal }
   if (refusal.kind === 'proof_needed') return NO_PROOF
-  return badEvidence(as, refusal)
+  return badEvidence(shown, refusal)
 }
 
 const NO_PROOF: OauthRefusal = { error: 'invalid_dpop_proof', description: 'a DPoP proof is needed: the token has to be bound to a key' }
 
-function badEvidence(as: Shown['as'], why: unknown): OauthRefusal {
+function badEvidence({ as, isSubject }: Shown, why: unknown): OauthRefusal {
   if (as === 'client_assertion' || as === 'client_svid') return noClient(why)
-  return as === 'federated' ? { error: 'invalid_grant', why } : { error: 'invalid_request', description: 'subject_token: is not good', why }
+  return isSubject ? { error: 'invalid_request', description: 'subject_token: is not good', why } : { error: 'invalid_grant', why }
 }
 
-function issueRefusal(as: Shown['as'], refusal: TokenIssueRefusal): OauthRefusal {
+function issueRefusal(shown: Shown, refusal: TokenIssueRefusal): OauthRefusal {
   const of = (error: contract.OauthErrorCode, description: string): OauthRefusal => ({ error, description, why: refusal })
   switch (refusal.kind) {
-    case 'replayed': return refusal.of === 'proof' ? { error: 'invalid_dpop_proof', why: refusal } : badEvidence(as, refusal)
+    case 'replayed': return refusal.of === 'proof' ? { error: 'invalid_dpop_proof', why: refusal } : badEvidence(shown, refusal)
     case 'proof_needed': return NO_PROOF
     case 'key_reused': return of('invalid_request', 'this Idempotency-Key came before with another request')
     case 'no_such_task': return NO_TASK
