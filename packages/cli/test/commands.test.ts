@@ -34,6 +34,19 @@ test('a link that is dead changes nothing and is not repeated', async (t) => {
   assert.deepEqual(await readConfig(stage.environment), before)
 })
 
+test('findings are listed so that a terminal is safe, and resolved with a reason that is recorded', async (t) => {
+  const stage = await stageWithServer(t)
+  const finding = { id: 'fnd_1', kind: 'shared_identity', identity: 'nhi_9', evidence: { handle: 'a\u001b[2J' }, state: 'open', raised_at: '2026-09-21T00:00:00.000Z' }
+  stage.double.instead.set('/v1/findings', [{ status: 200, value: { findings: [finding], next: null } }])
+  stage.double.instead.set('/v1/findings/fnd_1/resolve', [{ status: 200, value: { ...finding, state: 'resolved' } }])
+  const listed = await writ(stage, ['findings', 'list'])
+  assert.match(listed.out, /fnd_1 +shared_identity +nhi_9 +open/)
+  assert.ok(!listed.out.includes('\u001b[2J'))
+  assert.equal((await writ(stage, ['findings', 'resolve', 'fnd_1'])).code, 2)
+  assert.match((await writ(stage, ['findings', 'resolve', 'fnd_1', '--reason', 'it was a try'])).out, /state +resolved/)
+  assert.deepEqual(stage.double.asked.slice(1).map(({ body }) => body), [{ reason: 'it was a try' }])
+})
+
 test('registering makes a key here, sends its public half alone, and remembers it', async (t) => {
   const stage = await stageWithServer(t)
   stage.double.instead.set('/v1/identities', [{ status: 201, value: { outcome: 'registered', admission: 'adm_1', identity: IDENTITY } }])

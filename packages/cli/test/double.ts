@@ -121,7 +121,7 @@ export const SPIFFE_ID = 'spiffe://acme.example/agents/migrator'
 
 export const logKey = makeKey()
 
-const LEASE = { task: TASK, user: 'writ_lse_1', state: 'live', outcome: null, expires_at: '2026-12-01T00:00:00.000Z', incident: null, type: 'postgres', host: 'db.test', port: 5433, database: 'shop', tls: false, secret: SECRET }
+const LEASE = { kind: 'login', audience: null, task: TASK, user: 'writ_lse_1', state: 'live', outcome: null, expires_at: '2026-12-01T00:00:00.000Z', incident: null, type: 'postgres', host: 'db.test', port: 5433, database: 'shop', tls: false, secret: SECRET }
 
 export const problem = (status: number, type: string, more: object = {}): Reply => ({
   status, value: { type: `/problems/${type}`, title: `the title of ${type}`, status, code: type, retryable: false, trace_id: '0af7651916cd43dd8448eb211c80319c', ...more },

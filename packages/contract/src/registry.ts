@@ -126,6 +126,11 @@ export const fireTrigger = endpoint({ method: 'POST', path: '/v1/triggers/{id}',
 export const finding = z.object({ id: z.string(), kind: z.string(), identity: z.string().nullable(), evidence: z.record(z.string(), z.unknown()), state: z.enum(['open', 'resolved']), raised_at: z.string() })
 export const listFindings = endpoint({ method: 'GET', path: '/v1/findings', who: 'operator', summary: 'List findings', query: page, reply: z.object({ findings: z.array(finding), next: z.string().nullable() }), problems: [] })
 
+export const resolveFinding = endpoint({
+  method: 'POST', path: '/v1/findings/{id}/resolve', who: 'operator', summary: 'Say that what was found is no longer so; should it be seen again, it is found again',
+  body: reason, reply: finding, problems: ['not-found', 'conflict'],
+})
+
 export const incident = z.object({ id: z.string(), kind: z.string(), lease: z.string().nullable(), task: z.string().nullable(), identity: z.string().nullable(), why: z.string(), state: z.enum(['open', 'resolved']), opened_at: z.string(), resolved_at: z.string().nullable() })
 export const listIncidents = endpoint({ method: 'GET', path: '/v1/incidents', who: 'operator', summary: 'List incidents', query: page, reply: z.object({ incidents: z.array(incident), next: z.string().nullable() }), problems: [] })
 

@@ -18,7 +18,7 @@ const types = Object.keys(EVENT_TYPES) as readonly EventType[]
 for (const type of types) {
   test(`the event \`${type}\` has a name of its own kind, a stream, and a place in OCSF`, () => {
     const { stream, classUid, activityId } = EVENT_TYPES[type]
-    assert.match(type, /^[a-z]+\.[a-z]+(_[a-z]+)*$/)
+    assert.match(type, /^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$/)
     assert.ok(STREAMS.includes(stream))
     assert.ok([...OCSF_ACTIVITIES[classUid] ?? [], 99].includes(activityId), `${classUid}/${activityId}`)
   })

@@ -13,6 +13,7 @@ export type Stream = (typeof STREAMS)[number]
 export const EVENT_TYPES = {
   'server.started': { stream: 'non-human', classUid: 6002, activityId: 3 },
   'operator.key_issued': { stream: 'human', classUid: 3002, activityId: 1 },
+  'operator.removed': { stream: 'human', classUid: 3005, activityId: 2 },
   'operator.bootstrap_offered': { stream: 'human', classUid: 3002, activityId: 99 },
   'admission.decided': { stream: 'human', classUid: 3005, activityId: 99 },
   'identity.registered': { stream: 'human', classUid: 3001, activityId: 1 },
@@ -79,7 +80,7 @@ export type PublicValue = string | number | null | readonly PublicValue[] | { re
  */
 export type EventDraft = {
   readonly type: EventType
-  /** For what stands in both logs; else the type tells. */
+  /** For what stands in both logs, and for what a person does that Writ may do too; else the type tells. */
   readonly stream?: Stream
   readonly actor: EventActor
   readonly task?: TaskId

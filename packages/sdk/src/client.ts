@@ -49,7 +49,7 @@ export class Refusal extends Denied {
 }
 
 /** 408: a connection that was kept open too long is answered so by servers and balancers; RFC 9110 §15.5.9 lets the client ask again. */
-const MAY_PASS: readonly number[] = [408, 429, 502, 503, 504]
+const MAY_PASS: readonly number[] = [408, 429, 503, 504]
 const LONGEST_ATTEMPT_MS = 15_000
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1000
@@ -93,7 +93,8 @@ async function attemptOnce(server: Server, request: Attempt, idempotencyKey: str
   const value = jsonIn(got)
   if (isOk && value !== undefined) return { kind: 'reply', value }
   const told = tell(got, value)
-  if (MAY_PASS.includes(got.status)) {
+  // 502 is a balancer's word for a server that is away; the server's own says that a back end failed, and stays the answer to this key.
+  if (MAY_PASS.includes(got.status) || told.code === 'http_502') {
     const afterMs = Math.min(5, Number(got.headers.get('retry-after')) || 0) * 1000
     return { kind: 'again', afterMs, why: new Unreachable(told.message, { code: told.code, retryable: true, hint: told.hint, traceId: told.traceId, cause: told }) }
   }

@@ -38,6 +38,8 @@ export type Delegation = {
 const END_PATIENCE_MS = 10_000
 /** The server waits for a certificate in one request no longer. */
 const LONGEST_WAIT_SECONDS = 60
+/** Each takes a call of the budget. */
+const MOST_LOST_LOGINS = 2
 /** The server takes so many with one heartbeat; the rest is said with the next. */
 const MOST_CALLS = 1_000_000
 
@@ -80,7 +82,7 @@ export class Task implements AsyncDisposable {
   /** A login for one permit of the grant, such as `postgres:shop:read`. Takes one call of the budget. */
   async credential(grant: string): Promise<Credential> {
     const { type, locations: [resource], actions: [action] } = toAuthorizationDetail(grant)
-    const lease = inForm<IssuedLease>(await this.#api('leases', { type, resource, action }), {
+    const lease = inForm<IssuedLease>(await this.#lease({ type, resource, action }), {
       id: 'id', host: 'text', port: 'port', database: 'text', user: 'text', secret: 'text', tls: 'flag', expires_at: 'instant',
     })
     const { host, port, database, user, secret, tls } = lease
@@ -196,6 +198,17 @@ export class Task implements AsyncDisposable {
     if (this.#report !== report) return
     this.#unreportedCalls -= report.calls
     this.#report = undefined
+  }
+
+  /** A server that dies while the login is made leaves a reply that nobody can repeat: it withdraws the login, and has us ask for another. */
+  async #lease(body: object): Promise<unknown> {
+    for (let left = MOST_LOST_LOGINS; ; left--) {
+      try {
+        return await this.#api('leases', body)
+      } catch (fault) {
+        if (left === 0 || !(fault instanceof Refusal) || fault.code !== 'secret_no_longer_shown') throw fault
+      }
+    }
   }
 
   /** With a token for the doors of the server itself; another is got by evidence where the one that is held is refused. */

@@ -130,6 +130,35 @@ test('the deadline is asked about when it comes, however long the silence may be
   assert.ok(task.signal.reason instanceof TaskExpired && task.signal.reason.code === 'task_deadline')
 })
 
+const LOGIN = { id: 'lse_1', host: 'db.acme.example', port: 5432, database: 'shop', user: 'writ_1', secret: 'very-secret', tls: true, expires_at: new Date().toISOString() }
+const isLeases = ({ path }: { readonly path: string }): boolean => path.endsWith('/leases')
+
+test('a login whose reply was lost with the server that made it is asked for anew, by a key of its own, and not for ever', async (t) => {
+  let lost = 2
+  const { sdk, asked } = await smallServer(t, {
+    instead: (one, response) => isLeases(one) && (lost-- > 0 ? sendJson(response, 409, { code: 'secret_no_longer_shown', title: 'withdrawn' }) : sendJson(response, 201, LOGIN), true),
+  })
+  await using task = await sdk().task(WORK)
+  assert.equal((await task.credential('postgres:shop:read')).user, 'writ_1')
+  const path = `/v1/tasks/${TASK}/leases`
+  assert.equal(new Set(asked(path).map(({ headers }) => headers['idempotency-key'])).size, 3)
+  lost = 100
+  await assert.rejects(task.credential('postgres:shop:read'), (fault) => fault instanceof Denied && fault.code === 'secret_no_longer_shown')
+  assert.equal(asked(path).length, 6)
+})
+
+test('a back end that fails is told at once and takes one call of the budget; a balancer without a server is tried again', async (t) => {
+  const { sdk, asked } = await smallServer(t, {
+    instead: (one, response, nth) => isLeases(one) && (one.body.includes('"read"')
+      ? sendJson(response, 502, { code: 'backend_refused', title: 'The back end could not be asked', retryable: true })
+      : nth % 2 === 0 ? response.writeHead(502, { 'content-type': 'text/html' }).end('<html>') : sendJson(response, 201, LOGIN), true),
+  })
+  await using task = await sdk().task(WORK)
+  await assert.rejects(task.credential('postgres:shop:read'), (fault) => fault instanceof Unreachable && fault.code === 'backend_refused' && fault.retryable)
+  assert.equal(asked(`/v1/tasks/${TASK}/leases`).length, 1)
+  assert.equal((await task.credential('postgres:shop:ddl')).user, 'writ_1')
+})
+
 test('an end that could not be told leaves no task behind that goes on here', async (t) => {
   const { sdk } = await smallServer(t, { instead: ({ path }, response) => path === COMPLETE && (sendJson(response, 403, { code: 'refused', title: 'no' }), true) })
   const task = await sdk().task(WORK)

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { workloadTokenEvidence, Writ } from '../src/writ.ts'
+import { Writ } from '../src/writ.ts'
 
-/** A careless program: it opens a task, is busy for as long as it is told, and never ends anything. */
-const evidence = workloadTokenEvidence('a test', async () => 'a.small.token')
-const task = await new Writ({ evidence, patience: '1s' }).task({ purpose: 'forgets to end', grants: ['tickets:queue:read'] })
+/** A careless program: it opens a task, is busy for so many milliseconds, and never ends anything. */
+const [busyMs = '0', heartbeat = '60'] = process.argv.slice(2)
+const task = await new Writ({ patience: '1s' }).task({ purpose: 'forgets to end', grants: ['tickets:queue:read'], heartbeat: Number(heartbeat) })
 task.called()
 process.stdout.write(`opened ${task.id}\n`)
-await pause(Number(process.argv[2]))
+await pause(Number(busyMs))
 process.stdout.write(`${task.signal.aborted ? (task.signal.reason as Error).name : 'alive'}\n`)

@@ -11,7 +11,7 @@ const isCode = (code: string) => (fault: unknown): boolean => fault instanceof U
 for (const token of [
   { task: '../../v1/keys' }, { task: `${TASK}/../x` }, { task: '' }, { task: 7 }, { task: undefined }, { task: 't'.repeat(10_000) }, { task: 'tsk_1?x=1' },
   { access_token: '' }, { access_token: 'a b' }, { access_token: 'a\r\nx-admin: 1' }, { access_token: 'tök' }, { access_token: ['a'] }, { access_token: null },
-  { expires_in: -1 }, { expires_in: 0 }, { expires_in: 1e999 }, { expires_in: 1e300 }, { expires_in: null }, { expires_in: '300' }, { expires_in: 1.5 },
+  { expires_in: -1 }, { expires_in: 0 }, { expires_in: 1e300 }, { expires_in: null }, { expires_in: '300' }, { expires_in: 1.5 },
   { token_type: undefined }, { token_type: 7 },
 ]) {
   test(`a token reply with ${inspect(token, { maxStringLength: 30 })} opens nothing, and nothing is asked with it`, async (t) => {

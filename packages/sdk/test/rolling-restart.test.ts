@@ -17,8 +17,9 @@ const WORKLOADS = 8
 const WITH_LOGIN = 2
 
 /** One whole task after the other, each with a purpose of its own, until it is told to stop. */
-function work(sdks: readonly Writ[]): { readonly purposes: string[]; readonly failures: unknown[]; stop(): Promise<void> } {
+function work(sdks: readonly Writ[]): { readonly purposes: string[]; readonly logins: Set<string>; readonly failures: unknown[]; stop(): Promise<void> } {
   const purposes: string[] = []
+  const logins = new Set<string>()
   const failures: unknown[] = []
   let isOver = false
   const running = sdks.map(async (sdk, who) => {
@@ -27,7 +28,7 @@ function work(sdks: readonly Writ[]): { readonly purposes: string[]; readonly fa
       try {
         await sdk.withTask({ purpose, grants: ['tickets:queue:read', 'postgres:shop:ddl'] }, async (task) => {
           await task.token({ resource: 'https://tickets.acme.example' })
-          if (who < WITH_LOGIN) await task.credential('postgres:shop:ddl')
+          if (who < WITH_LOGIN) logins.add((await task.credential('postgres:shop:ddl')).lease)
           // Told with a heartbeat, before the end is.
           task.called()
         })
@@ -38,7 +39,7 @@ function work(sdks: readonly Writ[]): { readonly purposes: string[]; readonly fa
     }
   })
   return {
-    purposes, failures,
+    purposes, logins, failures,
     async stop() {
       isOver = true
       await Promise.all(running)
@@ -74,12 +75,15 @@ test('servers that are stopped, and killed, one after the other under load fail 
   const front = await balancer(t, several.writs.map(({ url }) => Number(new URL(url).port)))
   const load = work(agents.map((agent) => workload(t, first, agent, { url: front.url, issuer: ISSUER })))
 
-  for (const [writ, signal] of [[first, 'SIGTERM'], [second, 'SIGTERM'], [first, 'SIGKILL']] as const) {
-    const before = load.purposes.length
-    await restart(writ, signal)
-    await eventually('the load has gone on', () => load.purposes.length > before)
+  try {
+    for (const [writ, signal] of [[first, 'SIGTERM'], [second, 'SIGTERM'], [first, 'SIGKILL']] as const) {
+      const before = load.purposes.length
+      await restart(writ, signal)
+      await eventually('the load has gone on', () => load.purposes.length > before)
+    }
+  } finally {
+    await load.stop()
   }
-  await load.stop()
 
   t.diagnostic(`${load.purposes.length} tasks, ${front.failedOver()} connections went to the other server`)
   assert.deepEqual(load.failures, [])
@@ -89,12 +93,17 @@ test('servers that are stopped, and killed, one after the other under load fail 
     return all.every(({ state }) => state === 'closed') && all
   })
   assert.deepEqual(ended.map(({ purpose }) => purpose).toSorted(), load.purposes.toSorted(), 'each was opened once')
+  let lost = 0
   for (const { purpose, end_reason: reason, budget, leases } of ended) {
     const [logins, tokens] = (['login', 'access_token'] as const).map((kind) => leases.filter((lease) => lease.kind === kind))
+    const handedOut = logins!.filter(({ id }) => load.logins.has(id))
+    lost += logins!.length - handedOut.length
     const hasLogin = Number(purpose.at(-1)) < WITH_LOGIN
-    assert.deepEqual([reason, budget.used, logins!.length, tokens!.length], ['completed', hasLogin ? 2 : 1, hasLogin ? 1 : 0, 2], purpose)
-    assert.ok(logins!.every(({ outcome }) => outcome === 'proved'), purpose)
+    assert.deepEqual([reason, budget.used, handedOut.length, tokens!.length], ['completed', logins!.length + 1, hasLogin ? 1 : 0, 2], purpose)
+    assert.ok(handedOut.every(({ outcome }) => outcome === 'proved') && logins!.every(({ state, incident }) => state === 'ended' && incident === null), purpose)
   }
+  // One that was being made when its server was killed was withdrawn, and another was asked for.
+  assert.ok(lost <= WITH_LOGIN, `${lost} logins were lost`)
   const opened = (await allEvents(second)).filter(({ type }) => type === 'task.opened')
   assert.equal(opened.length, load.purposes.length)
   await assertLogsHold(first)

@@ -13,9 +13,10 @@ import type { AnyWritChange } from './record/tx.ts'
 import { applyManifest } from './registry/apply-manifest.ts'
 import { bindIdentity, unbindIdentity } from './registry/bindings.ts'
 import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } from './registry/change-identity.ts'
+import { resolveFinding } from './registry/findings.ts'
 import { changeIssuer, removeIssuer, trustIssuer } from './registry/issuers.ts'
 import { beginBackup, recordBackup } from './registry/take-backup.ts'
-import { offerBootstrap, redeemBootstrap } from './registry/operators.ts'
+import { addOperator, offerBootstrap, redeemBootstrap, removeOperator } from './registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from './registry/register.ts'
 import { addBackend, keepNextSecret, keepSecret, recordBackendTest, removeBackend, takeNextSecret } from './registry/watched.ts'
 import { claimLeases, endLease, failWithdrawal, holdLeases, stopLease, surveyLease } from './revoke/lease-changes.ts'
@@ -32,10 +33,10 @@ export const issueToken = issueTokenBy(openTaskIn)
 /** Every change there is: the writer's thread runs no other. */
 export const CHANGES: readonly AnyWritChange[] = [
   beginBackup, recordBackup,
-  install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, useOnce, forget, tryRoom,
+  install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, addOperator, removeOperator, useOnce, forget, tryRoom,
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
   addBackend, recordBackendTest, keepNextSecret, takeNextSecret, keepSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,
-  bindIdentity, unbindIdentity, showEvidence,
+  bindIdentity, unbindIdentity, showEvidence, resolveFinding,
   openTask, delegateTask, widenTask, heartbeat, endTask, endDueTasks,
   intendLease, activateLease, abandonLease, stopLease, claimLeases, holdLeases, surveyLease, endLease, failWithdrawal, findOrphan, withdrawOrphan,
   makeFirstKey, publishKey, turnKeys, replaceKeys, issueToken, revokeToken, endDueTokens, recordAcceptedToken,

@@ -35,6 +35,7 @@ import { doorRoutes } from './http/routes/doors.ts'
 import { issuerRoutes } from './http/routes/issuers.ts'
 import { oauthRoutes } from './http/routes/oauth.ts'
 import { backupRoutes } from './http/routes/backup.ts'
+import { operatorRoutes } from './http/routes/operators.ts'
 import { recordRoutes } from './http/routes/record.ts'
 import { registryRoutes, showOne as showIdentityIn } from './http/routes/registry.ts'
 import { signingKeyRoutes } from './http/routes/signing-keys.ts'
@@ -63,7 +64,8 @@ import { settleRotation, type BackendNeeds } from './registry/backends.ts'
 import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listBackends } from './store/backends.ts'
 import { listLiveKeys } from './store/identities.ts'
-import { countOperators, findInstallation, findNotBefore, findOperatorByKey } from './store/installation.ts'
+import { findInstallation, findNotBefore, findOperatorByKey } from './store/installation.ts'
+import { listOperators } from './store/operators.ts'
 import { StorageUnavailable } from './store/faults.ts'
 import { listSigningKeys } from './store/signing-keys.ts'
 import { findTokenStanding } from './store/tokens.ts'
@@ -90,7 +92,7 @@ export type RunningServer = {
   readonly listensAt: string
   /** Every address that answers. */
   readonly served: readonly ServedAddress[]
-  /** The one-time link, as long as there is no operator. */
+  /** The one-time link, as long as there is no operator, or where the configuration asks for one. */
   readonly bootstrapLink: string | undefined
   /** No new requests; running ones end; what was recorded is sealed. */
   stop(): Promise<void>
@@ -156,6 +158,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...surfaceRoutes(surfaceNeeds),
       ...doorRoutes({ ...shared, version: VERSION, whyNotReady }),
       ...registryRoutes(shared),
+      ...operatorRoutes(shared),
       ...bindingRoutes({ ...shared, show: showIdentityIn }),
       ...issuerRoutes({ ...shared, outbound: outside }),
       ...watchedRoutes(shared),
@@ -167,7 +170,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     await app.listen({ host: config.host, port: config.port })
     const { url, listensAt } = entrance.urlsOf((app.server.address() as AddressInfo).port)
     issuer ??= url
-    const bootstrapLink = await offerFirstSignIn(config, store, { clock, url })
+    const bootstrapLink = await offerSignIn(config, store, { clock, url, log })
     return {
       url,
       listensAt,
@@ -331,14 +334,21 @@ const atDoorOf = (known: Authentication, log: Logger, onRefused: (kind: string) 
   return refuse({ nonce })
 }
 
-/** The first sign-in: a one-time link, also left in a file that only this user can read, so that the command line next door can take it. */
-async function offerFirstSignIn(config: Config, store: Store, { clock, url }: { readonly clock: ResyncedClock; readonly url: string }): Promise<string | undefined> {
+/**
+ * The first sign-in, or another one where whoever starts the server asks for it: that is who has its store and its keys, and could do as he
+ * likes. A one-time link, also left in a file that only this user can read, so that the command line next door can take it.
+ */
+async function offerSignIn(config: Config, store: Store, { clock, url, log }: { readonly clock: ResyncedClock; readonly url: string; readonly log: Logger }): Promise<string | undefined> {
   const file = join(config.dataDirectory, 'bootstrap')
   rmSync(file, { force: true })
-  if ((await store.read(countOperators)) > 0) return undefined
+  const operators = (await store.read(listOperators)).filter(({ state }) => state === 'active').length
+  const reason = config.newOperatorLink
+  if (operators > 0 && reason === undefined) return undefined
+  const beside = operators === 0 || reason === undefined ? {} : { beside: { operators, reason } }
   const code = toSecret(SECRET_PREFIX.bootstrap, hostEntropy.bytes(32))
   const now = clock.now()
-  await store.change(offerBootstrap, { codeHash: new Uint8Array(createHash('sha256').update(code).digest()), now, expiresAt: plus(now, milliseconds(BOOTSTRAP_LIVES_MS)) })
+  await store.change(offerBootstrap, { codeHash: new Uint8Array(createHash('sha256').update(code).digest()), now, expiresAt: plus(now, milliseconds(BOOTSTRAP_LIVES_MS)), ...beside })
+  if ('beside' in beside) log.warn({ operators }, 'a link for one more operator is offered, because WRIT_NEW_OPERATOR_LINK asks for it: take the setting away again')
   failpoint('bootstrap.offered.before_file')
   // The code stands behind `#`: no browser sends that part, so it reaches no server's log.
   const link = `${url}/first#${code}`

@@ -7,7 +7,7 @@ import { settingsOf, type Settings } from '../settings.ts'
 
 export function define(command: Command, run: Run): void {
   command
-    .description('trade the one-time link, typed or on standard input, for an operator key that is stored here')
+    .description('trade the one-time link, typed or on standard input, for an operator key that is stored here; or store a key that `writ operator add` made')
     .option('--operator <name>', 'how the record calls you')
     .action((flags: { readonly operator?: string }) => run(async () => {
       const settings = settingsOf(command)
@@ -17,7 +17,7 @@ export function define(command: Command, run: Run): void {
       const asked = settings.url === undefined ? undefined : serverOf(settings, config)
       if (link.server !== undefined && asked !== undefined && link.server !== asked) throw usage(`the link is for ${link.server}, and ${asked} was asked for`)
       const server = link.server ?? serverOf(settings, config)
-      const operator = await signIn(settings, server, link.code, flags.operator)
+      const operator = link.code.startsWith(OPERATOR_KEY) ? await keepKey(settings, server, link.code) : await signIn(settings, server, link.code, flags.operator)
       const path = configPath(settings.environment)
       say(settings, `operator key stored in ${path}`)
       await printThing(settings, { operator, server, config: path }, [['operator', operator], ['server', server]])
@@ -36,6 +36,17 @@ export function parseLink(text: string): FirstLink {
   return { code, server: originOf(url.origin, (what) => usage(`the link's server ${what}`)) }
 }
 
+/** As every operator key begins. */
+const OPERATOR_KEY = 'writ_op_'
+
+/** Stores a key that another operator has made, once the server takes it. */
+async function keepKey(settings: Settings, server: string, key: string): Promise<string> {
+  const { whoAmI } = await import('@writ/contract/registry')
+  const me = await call({ server, timeoutMs: settings.timeoutMs, bearer: () => key }, whoAmI)
+  await writeConfig(settings.environment, { ...await readConfig(settings.environment), url: server, operator: { id: me.id, key } })
+  return me.id
+}
+
 /** Redeems the code and stores the operator key for this server. */
 export async function signIn(settings: Settings, server: string, code: string, name?: string): Promise<string> {
   const { redeemBootstrap } = await import('@writ/contract/registry')
@@ -47,7 +58,7 @@ export async function signIn(settings: Settings, server: string, code: string, n
     redeemed = await call({ server, timeoutMs: settings.timeoutMs }, redeemBootstrap, { body: { code, operator: said } })
   } catch (fault) {
     if (!(fault instanceof CommandFailure) || fault.exit !== EXIT.not_signed_in) throw fault
-    throw new CommandFailure(EXIT.not_signed_in, 'the link does not open anything', { hints: ['it works once and for 15 minutes; a restart of the server prints a new one while there is no operator'], cause: fault })
+    throw new CommandFailure(EXIT.not_signed_in, 'the link does not open anything', { hints: ['it works once and for 15 minutes; a restart of the server prints a new one while there is no operator, and `writ up --new-operator-link WHY` one for one more'], cause: fault })
   }
   await writeConfig(settings.environment, { ...config, url: server, operator: { id: redeemed.operator, key: redeemed.key } })
   return redeemed.operator

@@ -15,7 +15,10 @@ type Restored = {
   readonly logs: readonly { readonly stream: string; readonly before: string; readonly size: number; readonly leaves_lost: number | null; readonly origin: string }[]
 }
 
-const QUESTION = 'A restored server withdraws every login of its installation that the backup does not know. Is the server that the backup was taken from stopped for good?'
+/** What a drill beside a production that goes on would do to it. */
+const DANGER = 'As soon as a server is started on the restored store, it withdraws on every back end that it can reach all logins of its installation that the backup does not know: '
+  + 'those that another server still gives out as well, in the middle of their work. For a drill, see to it that it can reach none of those back ends.'
+const QUESTION = 'Is the server that the backup was taken from stopped for good, or out of reach of every back end that the restored one can reach?'
 
 export function define(command: Command, run: Run): void {
   command.argument('<file>', 'what `writ backup` wrote')
@@ -28,6 +31,7 @@ export function define(command: Command, run: Run): void {
 
 async function restore(settings: Settings, path: string, flags: RestoreFlags): Promise<void> {
   const { confirm } = await import('../ask.ts')
+  say(settings, DANGER)
   await confirm(settings, QUESTION)
   const restored = await runRestore(settings, path, flags)
   await printThing(settings, restored, [
@@ -39,6 +43,8 @@ async function restore(settings: Settings, path: string, flags: RestoreFlags): P
     ]),
   ])
   if (restored.identities_suspended > 0) say(settings, 'every identity that was active is suspended: what was withdrawn since the backup is not known here. `writ identity list`, then `writ identity resume` for each that may work')
+  say(settings, 'whoever was an operator when the backup was taken is one again, also who was removed since: `writ operator list`')
+  say(settings, 'a back end whose administrator got a new secret since the backup refuses Writ: `writ backend test` each, and `writ backend secret` where it fails')
   say(settings, 'start it: writ up')
 }
 

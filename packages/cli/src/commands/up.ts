@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { call } from '../client.ts'
 import { configPath, operatorKeyFor, readConfig } from '../config.ts'
-import { CommandFailure, EXIT, type Run } from '../exit.ts'
+import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import { printFailure, say, warn } from '../output.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 import { parseLink, signIn } from './login.ts'
 import { port } from './options.ts'
 
-type UpFlags = { readonly data?: string; readonly port?: number; readonly host?: string; readonly login: boolean }
+type UpFlags = { readonly data?: string; readonly port?: number; readonly host?: string; readonly login: boolean; readonly newOperatorLink?: string }
 
 export function define(command: Command, run: Run): void {
   command
@@ -21,18 +21,20 @@ export function define(command: Command, run: Run): void {
     .option('--data <folder>', 'where the server keeps its store (also WRIT_DATA; else .writ)')
     .option('--port <number>', 'where it listens (also WRIT_PORT; else 7400)', port)
     .option('--host <address>', 'the address it listens on (also WRIT_HOST; else 127.0.0.1)')
+    .option('--new-operator-link <why>', 'the operator keys are lost: offer a one-time link for one more operator; why is recorded')
     .option('--no-login', 'leave the one-time link to you')
     .action((flags: UpFlags) => run(() => up(settingsOf(command), flags)))
 }
 
 async function up(settings: Settings, flags: UpFlags): Promise<number> {
+  if (flags.newOperatorLink?.trim() === '') throw usage('--new-operator-link needs a reason')
   // A broken configuration is said before a server runs that nobody can sign in to.
   if (flags.login) await readConfig(settings.environment)
   const data = resolve(flags.data || settings.environment.WRIT_DATA || '.writ')
   const main = fileURLToPath(import.meta.resolve('@writ/server/main'))
   const server = spawn(process.execPath, [main], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...settings.environment, WRIT_DATA: data, ...(flags.port === undefined ? {} : { WRIT_PORT: String(flags.port) }), ...(flags.host === undefined ? {} : { WRIT_HOST: flags.host }) },
+    env: { ...settings.environment, WRIT_DATA: data, ...settingsIn(flags) },
   })
   const ended = once(server, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   forwardSignals(server)
@@ -45,6 +47,11 @@ async function up(settings: Settings, flags: UpFlags): Promise<number> {
   const [code, signal] = await ended
   return signal === null ? (code ?? EXIT.unexpected) : 128 + constants.signals[signal]
 }
+
+const settingsIn = ({ port: number, host, newOperatorLink }: UpFlags): NodeJS.ProcessEnv => ({
+  ...(number === undefined ? {} : { WRIT_PORT: String(number) }), ...(host === undefined ? {} : { WRIT_HOST: host }),
+  ...(newOperatorLink === undefined ? {} : { WRIT_NEW_OPERATOR_LINK: newOperatorLink }),
+})
 
 /** A terminal sends Ctrl-C to both processes; the server must not hear it twice. */
 function forwardSignals(server: ChildProcess): void {

@@ -45,6 +45,7 @@ test('a backup is taken from a running server, and becomes a store that `doctor`
 
   const unasked = await writ(stage, ['restore', 'writ.backup', '--data', 'new'])
   assert.deepEqual([unasked.code, existsSync(join(stage.folder, 'new'))], [2, false])
+  assert.match(unasked.err, /withdraws on every back end that it can reach all logins .* that another server still gives out as well[^]*error: --yes is needed/)
   const keyless = await writ(stage, ['restore', 'writ.backup', '--data', 'new', '--yes'])
   assert.deepEqual([keyless.code, existsSync(join(stage.folder, 'new'))], [78, false])
   assert.match(keyless.err, /key file `.*` is missing/)
@@ -55,6 +56,7 @@ test('a backup is taken from a running server, and becomes a store that `doctor`
   assert.equal(full.code, 6)
   const restored = await writ(stage, ['restore', 'writ.backup', '--data', 'new', '--yes', '--json', '--checkpoint', 'human.checkpoint'], { environment })
   assert.equal(restored.code, 0, restored.err)
+  assert.match(restored.err, /writ operator list[^]*writ backend secret/)
   const { restore, logs } = jsonOf(restored.out) as { readonly restore: string; readonly logs: readonly Json[] }
   assert.deepEqual(logs.map((log) => [log['stream'], log['leaves_lost'] === null ? null : 'some']), [['non-human', null], ['human', 'some']])
 

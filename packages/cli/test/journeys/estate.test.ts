@@ -69,9 +69,11 @@ test('an export continues the checkpoint that was noted before, and one that was
   assert.equal(good.code, 0, good.err)
   assert.match(good.out, /^verified: log export\n[\s\S]*it continues the earlier checkpoint at \d+ leaves/)
   const lines = readFileSync(at('log.jsonl'), 'utf8').trimEnd().split('\n')
+  const ofTask = lines.findIndex((line) => /task\.opened/.test(line))
+  assert.ok(ofTask > 0)
   for (const { name, text } of [
     { name: 'cut.jsonl', text: lines.slice(0, -1) },
-    { name: 'changed.jsonl', text: lines.map((line, i) => (i === 2 ? line.replace(/task\.\w+/, 'task.edited') : line)) },
+    { name: 'changed.jsonl', text: lines.with(ofTask, lines[ofTask]!.replace(/task\.\w+/, 'task.edited')) },
   ]) {
     writeFileSync(at(name), `${text.join('\n')}\n`)
     const bad = await writ(stage, ['verify', '--key', 'log.jsonl.key', '--checkpoint', 'noted', name])

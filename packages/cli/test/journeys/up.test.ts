@@ -85,6 +85,38 @@ test('with --no-login the link is left to you, `writ login` takes it from standa
   await stop(running)
 })
 
+test('whose operator key is lost gets in again with --new-operator-link, and the lost key is removed by its id', async (t) => {
+  const stage = await emptyStage(t)
+  const first = await up(stage, 'operator key stored in')
+  await stop(first)
+  const other = await emptyStage(t)
+  const again = ['up', '--data', join(stage.folder, 'data'), '--port', '0']
+  const unsaid = await writ(other, [...again, '--new-operator-link', ' '])
+  assert.deepEqual([unsaid.code, unsaid.out], [2, ''])
+  const running = startWrit(other, [...again, '--new-operator-link', 'the key is lost'])
+  left.push(running)
+  await running.saw('operator key stored in')
+  assert.match(running.said().err, /a link for one more operator is offered/)
+  const listed = JSON.parse((await writ(other, ['operator', 'list', '--json'])).out) as readonly { readonly id: string; readonly state: string }[]
+  assert.deepEqual(listed.map(({ state }) => state), ['active', 'active'])
+  const { operator: lost } = await readConfig(stage.environment)
+  assert.equal((await writ(other, ['operator', 'remove', lost!.id])).code, 2, 'without a reason')
+  assert.match((await writ(other, ['operator', 'remove', lost!.id, '--reason', 'lost'])).out, /state +removed/)
+  const added = JSON.parse((await writ(other, ['operator', 'add', 'Noor', '--json'])).out) as { readonly id: string; readonly key: string }
+  const third = await emptyStage(t)
+  const { url } = await readConfig(other.environment)
+  const wrong = await writ(third, ['login', '--url', url!], { input: `${added.key}x` })
+  assert.deepEqual([wrong.code, existsSync(configPath(third.environment))], [3, false])
+  const done = await writ(third, ['login', '--url', url!], { input: added.key })
+  assert.equal(done.code, 0, done.err)
+  assert.ok(!(wrong.out + wrong.err + done.out + done.err).includes(added.key))
+  assert.match((await writ(third, ['whoami', '--plain'])).out, /^name\tNoor$/m)
+  const last = await writ(third, ['operator', 'remove', (JSON.parse((await writ(third, ['operator', 'list', '--json'])).out) as typeof listed)[1]!.id, '--reason', 'x'])
+  assert.equal(last.code, 0, last.err)
+  assert.equal((await writ(third, ['operator', 'remove', added.id, '--reason', 'x'])).code, 6, 'the last one')
+  await stop(running)
+})
+
 test('a second `writ up` on the same folder says who holds it, answers 78 and harms nobody', async (t) => {
   const stage = await emptyStage(t)
   const running = await up(stage, 'operator key stored in')

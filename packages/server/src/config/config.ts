@@ -11,6 +11,8 @@ export type Config = Binding & {
   /** Outside of the data directory, so that a copy of the data holds no key (R37). */
   readonly keyDirectory: string
   readonly logLevel: string
+  /** Why this start offers a sign-in link although there are operators; undefined when it offers none. */
+  readonly newOperatorLink: string | undefined
   /** Whether a DPoP proof has to hold a nonce of ours (RFC 9449 §8, §9), so that none can be made ahead of time. */
   readonly dpopNonceRequired: boolean
   /** Where Writ may call out to besides the internet: issuers in a private network. */
@@ -25,8 +27,10 @@ export type ConfigRefusal = { readonly setting: string; readonly message: string
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Every variable that Writ's programs read; another one that begins with `WRIT_` is a typing mistake. */
-const SERVER_SETTINGS = ['WRIT_DATA', 'WRIT_KEYS', 'WRIT_HOST', 'WRIT_PORT', 'WRIT_ISSUER', 'WRIT_TLS_CERT', 'WRIT_TLS_KEY', 'WRIT_TRUSTED_PROXY', 'WRIT_METRICS', 'WRIT_DATABASE_URL', 'WRIT_DATABASE_WITHOUT_CHECKSUMS', 'WRIT_LOG', 'WRIT_DPOP_NONCE', 'WRIT_OUTBOUND_ALLOW', 'WRIT_RETRY_BASE'] as const
+const SERVER_SETTINGS = ['WRIT_DATA', 'WRIT_KEYS', 'WRIT_HOST', 'WRIT_PORT', 'WRIT_ISSUER', 'WRIT_TLS_CERT', 'WRIT_TLS_KEY', 'WRIT_TRUSTED_PROXY', 'WRIT_METRICS', 'WRIT_DATABASE_URL', 'WRIT_DATABASE_WITHOUT_CHECKSUMS', 'WRIT_LOG', 'WRIT_DPOP_NONCE', 'WRIT_OUTBOUND_ALLOW', 'WRIT_RETRY_BASE', 'WRIT_NEW_OPERATOR_LINK'] as const
 const OTHER_SETTINGS = ['WRIT_URL', 'WRIT_TOKEN', 'WRIT_CONFIG', 'WRIT_CONTEXT', 'WRIT_OUTPUT', 'WRIT_NO_INPUT', 'WRIT_KEY_FILE', 'WRIT_IDENTITY', 'WRIT_FAILPOINT', 'WRIT_VECTORS', 'WRIT_TEST_POSTGRES_15', 'WRIT_TEST_POSTGRES_18', 'WRIT_TEST_KILL_CYCLES'] as const
+/** As every reason that is recorded. */
+const LONGEST_REASON = 500
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /** Environment -> Config, once. Refused with every fault at once. */
@@ -47,6 +51,10 @@ export function readConfig(env: Environment): Outcome<Config, readonly ConfigRef
     : parseDuration(env.WRIT_RETRY_BASE) ?? fault('WRIT_RETRY_BASE', 'must be a length such as `10s`')
   const dpopNonce = env.WRIT_DPOP_NONCE
   if (dpopNonce !== undefined && dpopNonce !== '' && dpopNonce !== 'required') fault('WRIT_DPOP_NONCE', 'must be `required`, or be left out')
+  const newOperatorLink = env.WRIT_NEW_OPERATOR_LINK?.trim() || undefined
+  if (newOperatorLink !== undefined && (newOperatorLink.length > LONGEST_REASON || /\p{Cc}/u.test(newOperatorLink))) {
+    fault('WRIT_NEW_OPERATOR_LINK', `must say in one line of at most ${LONGEST_REASON} characters why one more operator is to sign in, or be left out`)
+  }
   const outboundAllow = parseOutboundRules(env.WRIT_OUTBOUND_ALLOW ?? '')
     ?? fault('WRIT_OUTBOUND_ALLOW', 'must be blocks such as `10.20.0.0/16` and hosts with their port such as `issuer.acme.example:8443`, with commas between them')
   const withoutChecksums = env.WRIT_DATABASE_WITHOUT_CHECKSUMS
@@ -56,7 +64,7 @@ export function readConfig(env: Environment): Outcome<Config, readonly ConfigRef
   const store = readStore(env, dataDirectory)
   if (store === undefined) fault('WRIT_DATABASE_URL', 'must be `postgres://user:secret@host:port/database`')
   if (faults.length > 0 || binding === undefined || retryBase === null || outboundAllow === null || store === undefined) return refuse(faults)
-  return ok({ ...binding, store, dataDirectory, keyDirectory, logLevel, dpopNonceRequired: dpopNonce === 'required', outboundAllow, retryBase })
+  return ok({ ...binding, store, dataDirectory, keyDirectory, logLevel, newOperatorLink, dpopNonceRequired: dpopNonce === 'required', outboundAllow, retryBase })
 }
 
 function readStore(env: Environment, directory: string): Config['store'] | undefined {

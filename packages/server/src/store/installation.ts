@@ -36,7 +36,7 @@ export async function setNotBefore(db: Db, notBefore: EpochMs): Promise<void> {
 }
 
 export async function insertOperator(db: Db, operator: { readonly id: OperatorId; readonly name: string; readonly keyHash: Uint8Array }, now: EpochMs): Promise<void> {
-  await db.insertInto('operator').values({ id: operator.id, name: operator.name, key_hash: operator.keyHash, state: 'active', created_at: now }).execute()
+  await db.insertInto('operator').values({ id: operator.id, name: operator.name, key_hash: operator.keyHash, state: 'active', created_at: now, removed_at: null }).execute()
 }
 
 export async function findOperatorByKey(db: Db, keyHash: Uint8Array): Promise<{ readonly id: OperatorId; readonly name: string } | undefined> {
@@ -44,19 +44,20 @@ export async function findOperatorByKey(db: Db, keyHash: Uint8Array): Promise<{ 
   return row && { id: row.id as OperatorId, name: row.name }
 }
 
+/** Also those that were removed: of all that ever were, the last is never removed. */
 export async function countOperators(db: Db): Promise<number> {
   const row = await db.selectFrom('operator').select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()
   return Number(row.count)
 }
 
-export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Uint8Array; readonly expiresAt: EpochMs }, now: EpochMs): Promise<void> {
-  await db.insertInto('bootstrap').values({ code_hash: bootstrap.codeHash, created_at: now, expires_at: bootstrap.expiresAt, used_at: null }).execute()
+export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Uint8Array; readonly expiresAt: EpochMs; readonly reason: string | null }, now: EpochMs): Promise<void> {
+  await db.insertInto('bootstrap').values({ code_hash: bootstrap.codeHash, created_at: now, expires_at: bootstrap.expiresAt, used_at: null, reason: bootstrap.reason }).execute()
 }
 
-/** Takes the code: true once, and only before it expires. Every other code that was offered is dead with it. */
-export async function takeBootstrap(db: Db, codeHash: Uint8Array, now: EpochMs): Promise<boolean> {
-  const taken = await db.updateTable('bootstrap').set({ used_at: now })
-    .where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now).executeTakeFirst()
+/** Takes the code: true once, and only before it expires. Every other code that was offered is dead with it. `beside`: there are operators already. */
+export async function takeBootstrap(db: Db, { codeHash, beside }: { readonly codeHash: Uint8Array; readonly beside: boolean }, now: EpochMs): Promise<boolean> {
+  const open = db.updateTable('bootstrap').set({ used_at: now }).where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now)
+  const taken = await (beside ? open.where('reason', 'is not', null) : open).executeTakeFirst()
   if (taken.numUpdatedRows !== 1n) return false
   await db.updateTable('bootstrap').set({ used_at: now }).where('used_at', 'is', null).execute()
   return true

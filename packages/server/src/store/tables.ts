@@ -36,8 +36,8 @@ export type Tables = {
 }
 
 export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string; not_before: number | null }
-export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number }
-export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null }
+export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number; removed_at: number | null }
+export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null; reason: string | null }
 export type AdmissionRow = { id: string; spiffe_id: string; answer: string; reason: string; decided_by: string; decided_at: number }
 
 export type IdentityRow = {

@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
 import { forUpdate } from './row-locks.ts'
-import type { Tables } from './tables.ts'
+import type { FindingRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
 
@@ -19,6 +19,11 @@ export type Finding = {
   readonly state: FindingState
   readonly raisedAt: EpochMs
 }
+
+const parseFindingRow = (row: FindingRow): Finding => ({
+  id: row.id as FindingId, kind: row.kind as FindingKind, subject: row.subject, identity: row.identity_id as IdentityId | null,
+  evidence: fromJsonText<Record<string, unknown>>(row.evidence), state: row.state as FindingState, raisedAt: epochMs(row.raised_at),
+})
 
 export async function findOpenFinding(db: Db, kind: FindingKind, subject: string): Promise<FindingId | undefined> {
   const row = await db.selectFrom('finding').select('id').where('kind', '=', kind).where('subject', '=', subject).where('state', '=', 'open').executeTakeFirst()
@@ -50,15 +55,27 @@ export async function setEvidence(db: Db, id: FindingId, evidence: Finding['evid
   await db.updateTable('finding').set({ evidence: toJsonText(evidence) }).where('id', '=', id).execute()
 }
 
+/** Of any state, locked until the end of the change. */
+export async function lockFinding<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Finding | undefined> {
+  const row = await forUpdate(tx, tx.db.selectFrom('finding').selectAll().where('id', '=', id)).executeTakeFirst()
+  return row && parseFindingRow(row)
+}
+
+export async function findFinding(db: Db, id: string): Promise<Finding | undefined> {
+  const row = await db.selectFrom('finding').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && parseFindingRow(row)
+}
+
+export async function markFindingResolved(db: Db, id: FindingId, now: EpochMs): Promise<void> {
+  await db.updateTable('finding').set({ state: 'resolved', resolved_at: now }).where('id', '=', id).execute()
+}
+
 export type WatchPage = { readonly limit: number; readonly before?: string }
 
 export async function listFindings(db: Db, page: WatchPage): Promise<readonly Finding[]> {
   let query = db.selectFrom('finding').selectAll().orderBy('id', 'desc').limit(page.limit)
   if (page.before !== undefined) query = query.where('id', '<', page.before)
-  return (await query.execute()).map((row) => ({
-    id: row.id as FindingId, kind: row.kind as FindingKind, subject: row.subject, identity: row.identity_id as IdentityId | null,
-    evidence: fromJsonText<Record<string, unknown>>(row.evidence), state: row.state as FindingState, raisedAt: epochMs(row.raised_at),
-  }))
+  return (await query.execute()).map(parseFindingRow)
 }
 
 export type Incident = {

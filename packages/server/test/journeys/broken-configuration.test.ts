@@ -72,6 +72,8 @@ const SETTINGS = [
   { what: 'asks for missing checksums with another word', env: { WRIT_DATABASE_WITHOUT_CHECKSUMS: 'yes' },
     says: /WRIT_DATABASE_WITHOUT_CHECKSUMS must be `accepted`/ },
   { what: 'opens the metrics with another word', env: { WRIT_METRICS: 'yes' }, says: /WRIT_METRICS must be `open`/ },
+  { what: 'asks for a link for reasons without end', env: { WRIT_NEW_OPERATOR_LINK: 'x'.repeat(501) }, says: /WRIT_NEW_OPERATOR_LINK must say in one line of at most 500/ },
+  { what: 'asks for a link in two lines', env: { WRIT_NEW_OPERATOR_LINK: 'lost\nforged' }, says: /WRIT_NEW_OPERATOR_LINK must say in one line/ },
   { what: 'is near a new setting', env: { WRIT_TRUSTED_PROXIES: '10.0.0.5' }, says: /WRIT_TRUSTED_PROXIES is no setting/ },
 ] as const satisfies readonly { readonly what: string; readonly env: NodeJS.ProcessEnv; readonly says: RegExp }[]
 

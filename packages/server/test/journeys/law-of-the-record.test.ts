@@ -18,8 +18,9 @@ import { install } from '../../src/record/install.ts'
 import { applyManifest } from '../../src/registry/apply-manifest.ts'
 import { bindIdentity, unbindIdentity } from '../../src/registry/bindings.ts'
 import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } from '../../src/registry/change-identity.ts'
+import { resolveFinding } from '../../src/registry/findings.ts'
 import { changeIssuer, removeIssuer, trustIssuer } from '../../src/registry/issuers.ts'
-import { offerBootstrap, redeemBootstrap } from '../../src/registry/operators.ts'
+import { addOperator, offerBootstrap, redeemBootstrap, removeOperator } from '../../src/registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from '../../src/registry/register.ts'
 import { beginBackup, recordBackup } from '../../src/registry/take-backup.ts'
 import { addBackend, keepNextSecret, keepSecret, recordBackendTest, removeBackend, takeNextSecret } from '../../src/registry/watched.ts'
@@ -108,6 +109,22 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash: new Uint8Array(32) }), refuses('bad_code'))
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), tells('operator.key_issued'))
   yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), refuses('bad_code'))
+  const offering = (n: number) => ({ codeHash: new Uint8Array(32).fill(n), now: now(), expiresAt: epochMs(now() + 1000) })
+  yield step(offerBootstrap, () => offering(3), tells('operator.bootstrap_offered'))
+  const another = { ...redeem, operator: newId('operator'), keyHash: new Uint8Array(32).fill(3) }
+  yield step(redeemBootstrap, () => ({ ...another, codeHash: offering(3).codeHash }), refuses('bad_code'))
+  yield step(offerBootstrap, () => ({ ...offering(4), beside: { operators: 1, reason: 'the key is lost' } }), tells('operator.bootstrap_offered'))
+  yield step(redeemBootstrap, () => ({ ...another, codeHash: offering(4).codeHash }), tells('operator.key_issued'))
+  const added = { operator: newId('operator'), name: 'Noor', keyHash: new Uint8Array(32).fill(5), by: another.operator, now: now() }
+  yield step(addOperator, () => added, tells('operator.key_issued'))
+  const removing = (reference: string, by: string) => ({ reference, reason: said.reason, by, now: now() })
+  yield step(removeOperator, () => removing(redeem.operator, added.operator), tells('operator.removed'))
+  yield step(removeOperator, () => removing(redeem.operator, added.operator), refuses('already_removed'))
+  yield step(removeOperator, () => removing('opr_nobody', added.operator), refuses('no_such_operator'))
+  yield step(removeOperator, () => removing(added.operator, redeem.operator), refuses('removed_meanwhile'))
+  yield step(addOperator, () => ({ ...added, operator: newId('operator'), keyHash: new Uint8Array(32).fill(6), by: redeem.operator }), refuses('removed_meanwhile'))
+  yield step(removeOperator, () => removing(another.operator, added.operator), tells('operator.removed'))
+  yield step(removeOperator, () => removing(added.operator, added.operator), refuses('last_operator'))
   yield step(useOnce, () => ({ uses: [{ of: 'proof' as const, hash: codeHash, until: epochMs(5) }] }), tells())
   yield step(forget, () => ({ now: now() }), tells())
   yield step(tryRoom, () => ({ now: now() }), tells())
@@ -282,6 +299,12 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   const backingUp = { backup: newId('backup'), by: OPERATOR, now: now() }
   yield step(beginBackup, () => backingUp, tells('backup.begun'))
   yield step(recordBackup, () => ({ ...backingUp, sha256: '00', rows: {}, logs: [] }), tells('backup.taken'))
+  const lost = newId('finding')
+  yield step(findOrphan, () => ({ backend, handle: 'writ_lost', finding: lost, now: now() }), tells('finding.raised'))
+  const resolving = (finding: string) => () => ({ finding, now: now(), ...said })
+  yield step(resolveFinding, resolving('fnd_none'), refuses('no_such_finding'))
+  yield step(resolveFinding, resolving(lost), tells('finding.resolved'))
+  yield step(resolveFinding, resolving(lost), refuses('already_resolved'))
   yield step(findOrphan, () => ({ backend, handle: 'writ_lost', finding: newId('finding'), now: now() }), tells('finding.raised'))
   yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', lost: false, seenAt: now(), now: now() }), tells('orphan.withdrawn'))
   yield step(withdrawOrphan, () => ({ backend, handle: 'writ_lost', lost: false, seenAt: now(), now: now() }), tells())

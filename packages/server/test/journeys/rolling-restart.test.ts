@@ -45,9 +45,9 @@ function loadOn(workers: readonly TestIdentity[], apiOf: (worker: TestIdentity) 
 const isReady = (writ: RunningWrit) => async (): Promise<boolean> => (await writ.stranger(registry.ready).catch(() => undefined))?.status === 200
 
 /** One after the other; the next only when the one before is ready again. */
-async function restartEach(several: SeveralWrits, around: { readonly before?: (writ: RunningWrit) => void; readonly after?: (writ: RunningWrit) => void } = {}): Promise<void> {
+async function restartEach(several: SeveralWrits, around: { readonly before?: (writ: RunningWrit) => Promise<void>; readonly after?: (writ: RunningWrit) => void } = {}): Promise<void> {
   for (const writ of several.writs) {
-    around.before?.(writ)
+    await around.before?.(writ)
     await writ.kill('SIGTERM')
     assert.equal(await writ.ended(), 0)
     await writ.restart()
@@ -79,10 +79,21 @@ describe('a rolling restart under load', () => {
     const workers = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => several.writs[0].register(`worker-${i}`)))
     const serving = new Set<RunningWrit>(several.writs)
     let turn = 0
-    const balanced = (worker: TestIdentity): Api => (of, ask) => several.through([...serving][turn++ % serving.size]!, worker).api(of, ask)
+    const inHand = new Map(several.writs.map((writ) => [writ, new Set<Promise<unknown>>()]))
+    const balanced = (worker: TestIdentity): Api => async (of, ask) => {
+      const writ = [...serving][turn++ % serving.size]!
+      const asking = several.through(writ, worker).api(of, ask)
+      inHand.get(writ)!.add(asking)
+      return await asking.finally(() => inHand.get(writ)!.delete(asking))
+    }
+    /** As a balancer does: no new requests, and those that are on their way are waited for. */
+    const takeOut = async (writ: RunningWrit): Promise<void> => {
+      serving.delete(writ)
+      await Promise.allSettled(inHand.get(writ)!)
+    }
     const tally: Tally = { requests: 0, failed: 0, repeated: 0, opened: 0 }
     const load = loadOn(workers, balanced, tally)
-    await restartEach(several, { before: (writ) => { serving.delete(writ) }, after: (writ) => { serving.add(writ) } })
+    await restartEach(several, { before: takeOut, after: (writ) => { serving.add(writ) } })
     await load.stop()
     t.diagnostic(JSON.stringify(tally))
     assert.ok(tally.requests > 200)

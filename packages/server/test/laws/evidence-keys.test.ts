@@ -182,19 +182,20 @@ for (const store of STORES) {
 
     test('an issuer that is trusted again lets nobody in by what was bound before, and believes no key of before', async () => {
       const again = await federationStage({ after: (end: unknown) => ends.unshift(end as () => unknown) }, { store: store as StoreName })
-      const { store: into, newId, now } = again.writ
+      const { writ: of } = again
+      const now = () => of.now()
       const sub = newSubject()
       const identity = await again.addBound([bySubject(again, sub)])
       assert.equal(await again.show(again.token({ sub })), identity)
-      await done(into.change(removeIssuer, { reference: again.issuer.url, reason: 'a slip', by: OPERATOR, now: now() }))
-      again.writ.clock.advance(1000)
+      await done(of.store.change(removeIssuer, { reference: again.issuer.url, reason: 'a slip', by: OPERATOR, now: now() }))
+      of.clock.advance(1000)
       const other = issuerSigner('ES256', 'another')
       const source = { kind: 'inline' as const, keys: bundleOf(other) }
-      await done(into.change(trustIssuer, { id: newId('issuer'), url: again.issuer.url, kind: 'oidc', source, ca: null, by: OPERATOR, now: now() }))
+      await done(of.store.change(trustIssuer, { id: of.newId('issuer'), url: again.issuer.url, kind: 'oidc', source, ca: null, by: OPERATOR, now: now() }))
       assert.equal(await again.show(again.token({ sub })), 'unknown_key')
-      await done(into.change(changeIssuer, { reference: again.issuer.url, source: { kind: 'discovery' }, ca: null, reason: 'as before', by: OPERATOR, now: now() }))
+      await done(of.store.change(changeIssuer, { reference: again.issuer.url, source: { kind: 'discovery' }, ca: null, reason: 'as before', by: OPERATOR, now: now() }))
       assert.equal(await again.show(again.token({ sub })), 'no_binding')
-      await done(into.change(bindIdentity, { identity, asked: bySubject(again, sub), replace: false, by: OPERATOR, now: now() }))
+      await done(of.store.change(bindIdentity, { identity, asked: bySubject(again, sub), replace: false, by: OPERATOR, now: now() }))
       assert.equal(await again.show(again.token({ sub })), identity)
     })
   })

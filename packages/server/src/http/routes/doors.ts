@@ -72,7 +72,7 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
   ]
 }
 
-const badCode = () => problem('unauthenticated', { code: 'bad_bootstrap_code', detail: 'the code is unknown, used or older than 15 minutes', hint: 'restart `writ up`: it offers a new one as long as there is no operator' })
+const badCode = () => problem('unauthenticated', { code: 'bad_bootstrap_code', detail: 'the code is unknown, used or older than 15 minutes', hint: 'restart `writ up`: it offers a new one as long as there is no operator, and with --new-operator-link also later' })
 const badSignature = () => problem('unauthenticated', { code: 'bad_webhook_signature', hint: 'sign as Standard Webhooks 1.0 says, with the secret shown when the identity was registered' })
 
 const sha256 = (text: string): Uint8Array => new Uint8Array(createHash('sha256').update(text).digest())

@@ -5,10 +5,11 @@ import { toIso } from '@writ/domain/time'
 import type { z } from 'zod'
 import type { Template } from '../../connectors/connector.ts'
 import { addBackend, rotateBackend, setBackendSecret, testBackend, type BackendNeeds, type BackendRefusal } from '../../registry/backends.ts'
+import { resolveFinding } from '../../registry/findings.ts'
 import { removeBackend } from '../../registry/watched.ts'
 import type { Store } from '../../record/tx.ts'
 import { findBackend, listBackends } from '../../store/backends.ts'
-import { listFindings, listIncidents } from '../../store/watches.ts'
+import { findFinding, listFindings, listIncidents, type Finding } from '../../store/watches.ts'
 import { actorOf, route, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
 import { backendReply } from '../replies.ts'
@@ -48,8 +49,18 @@ export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
     }),
     route(contract.listFindings, async ({ query }) => {
       const found = await store.read((db) => listFindings(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }) }))
-      const findings = found.slice(0, query.limit).map(({ id, kind, identity, evidence, state, raisedAt }) => ({ id, kind, identity, evidence, state, raised_at: toIso(raisedAt) }))
+      const findings = found.slice(0, query.limit).map(findingReply)
       return { reply: { findings, next: found.length > query.limit ? findings.at(-1)!.id : null } }
+    }),
+    route(contract.resolveFinding, async ({ caller, parameters, body, once }) => {
+      const resolved = await store.changeOnce(resolveFinding, { finding: parameters.id!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
+      if (resolved.ok) return { reply: findingReply((await store.read((db) => findFinding(db, resolved.value.value)))!) }
+      switch (resolved.refusal.kind) {
+        case 'key_reused': return problem('idempotency-key-reused')
+        case 'no_such_finding': return problem('not-found', { code: 'finding_not_found', detail: 'there is no such finding', hint: 'writ findings list' })
+        case 'already_resolved': return problem('conflict', { code: 'already_resolved', detail: 'it is resolved already' })
+        default: return unreachable(resolved.refusal)
+      }
     }),
     route(contract.listIncidents, async ({ query }) => {
       const found = await store.read((db) => listIncidents(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }) }))
@@ -60,6 +71,8 @@ export function watchedRoutes(needs: WatchedRoutesNeeds): readonly Route[] {
     }),
   ]
 }
+
+const findingReply = ({ id, kind, identity, evidence, state, raisedAt }: Finding) => ({ id, kind, identity, evidence, state, raised_at: toIso(raisedAt) })
 
 function toTemplates(templates: Readonly<Record<string, z.output<typeof backends.template>>>): readonly Template[] {
   return Object.entries(templates).map(([name, one]) => ({
