@@ -4,6 +4,7 @@ import { mock, test } from 'node:test'
 import { Denied, TaskExpired, Unreachable, type TaskOptions } from '../src/writ.ts'
 import { listening, sendJson } from './listening.ts'
 import { formOf, smallServer, TASK } from './small-server.ts'
+import { eventually } from '../../server/test/eventually.ts'
 
 const WORK: TaskOptions = { purpose: 'answers a ticket', grants: ['tickets:queue:read'] }
 const HEARTBEAT = `/v1/tasks/${TASK}/heartbeat`
@@ -68,7 +69,7 @@ test('a task goes on from the token that it has, when what the platform says of 
   })
   await using task = await sdk().task(WORK)
   const first = await task.token()
-  while (first.isFresh()) await new Promise((done) => setTimeout(done, 20))
+  await eventually('the token is about to end', () => !first.isFresh())
   assert.notEqual(await task.token(), first)
   assert.deepEqual(asked('/oauth/token').map((one) => formOf(one)['grant_type']!.split(':').at(-1)), ['jwt-bearer', 'token-exchange'])
 })
@@ -93,7 +94,7 @@ test('a heartbeat that meets a page of some box on the way is no end; the next o
     instead: ({ path }, response) => path === HEARTBEAT && ++beats === 1 && (response.writeHead(404, { 'content-type': 'text/html' }).end('<html>'), true),
   })
   await using task = await sdk().task(WORK)
-  while (asked(HEARTBEAT).length < 2) await new Promise((done) => setTimeout(done, 50))
+  await eventually('the next heartbeat', () => asked(HEARTBEAT).length >= 2)
   assert.ok(!task.signal.aborted)
 })
 
@@ -113,7 +114,7 @@ test('calls are told once, also when the answer to a heartbeat is lost and the t
   })
   const task = await sdk().task(WORK)
   task.called(3)
-  while (asked(HEARTBEAT).length === 0) await new Promise((done) => setTimeout(done, 20))
+  await eventually('a heartbeat', () => asked(HEARTBEAT).length > 0)
   task.called(2)
   await task.end()
   const told = new Map(asked(HEARTBEAT).map(({ headers, body }) => [headers['idempotency-key'], (JSON.parse(body) as { readonly calls: number }).calls]))

@@ -3,6 +3,7 @@ import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { fromBase64url } from '../platform/base64url.ts'
 import type { AuthenticateRefusal } from './authenticator.ts'
 import { algOf, type SignatureAlg } from './registered-key.ts'
+import { textOf } from '../platform/utf8.ts'
 
 /** What a token says of itself before anybody has checked its signature. */
 export type ClaimedJws = {
@@ -80,22 +81,10 @@ export function claimedKindOf(token: string): ClaimedKind | undefined {
   return header && claims && { typ: header.typ, iss: claims.iss, sub: claims.sub }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
 function objectOf(segment: string): Readonly<Record<string, unknown>> | undefined {
   const bytes = fromBase64url(segment)
   const text = bytes && textOf(bytes)
   const parsed = text === undefined ? undefined : parseStrictJson(text, { depth: 8, keys: 100 })
   if (!parsed?.ok || typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) return undefined
   return parsed.value as Readonly<Record<string, unknown>>
-}
-
-/** Undefined for bytes that are not UTF-8. */
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    return utf8.decode(bytes)
-  } catch (error) {
-    if (error instanceof TypeError) return undefined
-    throw error
-  }
 }

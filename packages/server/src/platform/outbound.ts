@@ -6,6 +6,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { parseStrictJson } from '@writ/contract/strict-json'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { blockOf, isInBlock, reachOf } from './addresses.ts'
+import { textOf } from './utf8.ts'
 
 /** Exceptions to "the internet alone": a block of addresses, or one host and port as a URL spells them. */
 export type OutboundRule =
@@ -186,17 +187,6 @@ async function readAnswer(response: IncomingMessage): Promise<Outcome<unknown, O
   const text = textOf(Buffer.concat(chunks))
   const parsed = text === undefined ? undefined : parseStrictJson(text, { depth: 16 })
   return parsed?.ok ? ok(parsed.value) : refuse({ kind: 'not_json', why: 'text' })
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    return utf8.decode(bytes)
-  } catch (error) {
-    if (error instanceof TypeError) return undefined
-    throw error
-  }
 }
 
 /** `ECONNREFUSED`, `CERT_HAS_EXPIRED`: Node's own words, and no text of a stranger's. */
