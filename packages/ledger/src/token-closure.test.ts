@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { leafText, makeKey, makeLog, primitives, receiptsOf, sha256, type MadeEvent } from '../test/made-log.ts'
+import type { MadeEvent } from '../test/made-log.ts'
 import { closedWith, ended, intended, leaseEnded, minted, opened, TOKEN_EXPIRES as EXPIRES, tokenEnded as stopped, tokenIssued as issued, tokenStory as story } from '../test/story.ts'
-import { printCertificate, verifyCertificate } from './certificate.ts'
-import { isToken, type Closure } from './closure.ts'
+import { closureOr, verified } from '../test/verified.ts'
+import { isToken } from './closure.ts'
 import { describeClosure } from './describe.ts'
 
-const logKey = makeKey()
 const incident: MadeEvent = {
   id: 'evt_t3', type: 'incident.opened', at: stopped.at, task: 'tsk_1', identity: 'nhi_1', lease: 'lse_t', facts: { incident: 'inc_1', kind: 'still_accepted', lease: 'lse_t', attempts: 1, why_code: 'accepted' },
 }
@@ -15,17 +14,6 @@ const withFacts = (event: MadeEvent, facts: Record<string, unknown>): MadeEvent 
 const without = (event: MadeEvent, fact: string): MadeEvent => ({ ...event, facts: Object.fromEntries(Object.entries(event.facts).filter(([name]) => name !== fact)) })
 
 const endingIn = (end: MadeEvent, outcome = 'proved', begin = issued): readonly MadeEvent[] => [opened, begin, ended, end, closing([end], outcome)]
-
-/** What a holder of the certificate of these events gets told: made and verified as one file. */
-function verified(events: readonly MadeEvent[]): Closure | string {
-  const log = makeLog(logKey, events.map(leafText))
-  const printed = printCertificate(sha256, log.note, receiptsOf(log, events))
-  if (!printed.ok) return printed.refusal.kind
-  const read = verifyCertificate(primitives, logKey.key, printed.value)
-  return read.ok ? read.value.closure : read.refusal.kind
-}
-
-const closureOr = (closure: Closure | string): Closure => typeof closure === 'string' ? assert.fail(closure) : closure
 
 test('a certificate tells for whom a token was, how it ended, and until when somebody who never asks could accept it', () => {
   const closure = closureOr(verified(story))

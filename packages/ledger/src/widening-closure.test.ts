@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { leafText, makeKey, makeLog, primitives, receiptsOf, sha256, type MadeEvent } from '../test/made-log.ts'
 import { closedWith, ended, opened, story } from '../test/story.ts'
+import { closureOr, verified } from '../test/verified.ts'
 import { printCertificate, verifyCertificate } from './certificate.ts'
 import { describeClosure } from './describe.ts'
-import type { Closure } from './closure.ts'
 
 const logKey = makeKey()
 
@@ -18,17 +18,6 @@ const second = widened(2, { added: [WRITE], authority: [DDL, READ, WRITE] })
 const endedAfter = (times: unknown): MadeEvent => ({ ...ended, facts: { ...ended.facts, widened: times } as MadeEvent['facts'] })
 const over = closedWith([], [], 'nothing_issued')
 const wide = [opened, first, second, endedAfter(2), over] as const
-
-/** What a holder of the certificate of these events gets told: made and verified as one file. */
-function verified(events: readonly MadeEvent[]): Closure | string {
-  const log = makeLog(logKey, events.map(leafText))
-  const printed = printCertificate(sha256, log.note, receiptsOf(log, events))
-  if (!printed.ok) return printed.refusal.kind
-  const read = verifyCertificate(primitives, logKey.key, printed.value)
-  return read.ok ? read.value.closure : read.refusal.kind
-}
-
-const closureOr = (closure: Closure | string): Closure => typeof closure === 'string' ? assert.fail(closure) : closure
 
 test('a certificate tells what the task was opened with, and what it was given later, when and why as it said', () => {
   const closure = closureOr(verified(wide))
