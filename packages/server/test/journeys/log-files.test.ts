@@ -63,6 +63,11 @@ async function checkpointOf(writ: RunningWrit, stream: 'human' | 'non-human'): P
   return opened.ok ? opened.value : assert.fail(opened.refusal.detail)
 }
 
+/** Counting what comes next needs that nothing from before, like the enrolment of the operator, is still to come. */
+async function allIsSealed(writ: RunningWrit): Promise<void> {
+  await eventually('all is sealed', async () => (await writ.stranger(events.listLogs)).reply.logs.every((log) => log.unsealed === 0))
+}
+
 /** A manifest of so many refused admissions: so many events of people, in one request. */
 async function decide(writ: RunningWrit, from: number, many: number): Promise<void> {
   const identities = Array.from({ length: many }, (_, i) => ({
@@ -79,6 +84,7 @@ for (const store of STORES) {
     after(() => writ.stop())
 
     test('an act of a person stands in the log of people, under a checkpoint soon after', async () => {
+      await allIsSealed(writ)
       const before = { human: await checkpointOf(writ, 'human'), machines: await checkpointOf(writ, 'non-human') }
       await decide(writ, 0, 1)
       await eventually('the checkpoint', async () => (await checkpointOf(writ, 'human')).size === before.human.size + 1, 5000)
@@ -89,7 +95,7 @@ for (const store of STORES) {
 
     test('an act of a machine stands in the other log, under a checkpoint soon after', async () => {
       const agent = await writ.register('sealed-agent')
-      await eventually('the registration is sealed', async () => (await writ.stranger(events.listLogs)).reply.logs.every((log) => log.unsealed === 0))
+      await allIsSealed(writ)
       const before = { human: await checkpointOf(writ, 'human'), machines: await checkpointOf(writ, 'non-human') }
       const opened = await agent.api(tasks.openTask, {
         body: { purpose: 'nothing', authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['ddl'] }] },
