@@ -7,20 +7,22 @@ import { ledger } from './bench/ledger.ts'
 import { leaseLife } from './bench/lease-life.ts'
 import { machine } from './bench/machine.ts'
 import { restart } from './bench/restart.ts'
+import { restore } from './bench/restore.ts'
 import { taskOpen } from './bench/task-open.ts'
 import { tokenIssue } from './bench/token-issue.ts'
 import { startCluster, type Cluster } from './postgres-cluster.ts'
 
-const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--json FILE]
+const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--megabytes N] [--json FILE]
   --quick      a tenth of the work: shows that it runs, not how fast it is
-  --only NAME  task-open, token-issue, lease-life, ledger or restart
+  --only NAME  task-open, token-issue, lease-life, ledger, restart or restore
+  --megabytes N  the size of the store that is restored; 5000 for R71 (needs 40 GB of disk)
   --json FILE  writes the machine, the versions and every figure as one JSON object`
 
 /** sysexits.h EX_USAGE would be 64, but Writ's own command line says 2. */
 const USAGE_EXIT = 2
 
 const measures = (cluster: Cluster): Readonly<Record<string, Measure>> =>
-  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), restart })
+  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), restart, restore: restore(cluster) })
 
 /** Measures and tells; nothing here passes or fails, for a number depends on the machine and on what else it does. */
 async function main(): Promise<number> {
@@ -43,7 +45,7 @@ async function main(): Promise<number> {
     }
     const figures: Figure[] = []
     for (const [name, measure] of Object.entries(all)) {
-      if (only === undefined || only === name) figures.push(...await measure({ isQuick: options.quick, tell }))
+      if (only === undefined || only === name) figures.push(...await measure({ isQuick: options.quick, megabytes: options.megabytes, tell }))
     }
     tell('done')
     print(figures)
@@ -54,12 +56,15 @@ async function main(): Promise<number> {
   }
 }
 
-type Options = { readonly quick: boolean; readonly only: string | undefined; readonly json: string | undefined }
+type Options = { readonly quick: boolean; readonly only: string | undefined; readonly megabytes: number | undefined; readonly json: string | undefined }
 
 function optionsOf(args: readonly string[]): Options | string {
   try {
-    const { values } = parseArgs({ args: [...args], options: { quick: { type: 'boolean' }, only: { type: 'string' }, json: { type: 'string' } } })
-    return { quick: values.quick ?? false, only: values.only, json: values.json }
+    const text = { type: 'string' } as const
+    const { values } = parseArgs({ args: [...args], options: { quick: { type: 'boolean' }, only: text, megabytes: text, json: text } })
+    const megabytes = values.megabytes === undefined ? undefined : Number(values.megabytes)
+    if (megabytes !== undefined && !(Number.isSafeInteger(megabytes) && megabytes > 0)) return `\`${values.megabytes}\` is no number of megabytes`
+    return { quick: values.quick ?? false, only: values.only, megabytes, json: values.json }
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS'))) throw cause
     return cause.message

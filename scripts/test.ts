@@ -6,8 +6,9 @@ import { PROJECT_ROOT } from './breach.ts'
 import type { Cluster } from './postgres-cluster.ts'
 import { findTestFiles, type Selection } from './test-files.ts'
 
-const USAGE = `usage: npm test -- [--fast | --vectors] [PART-OF-A-FILE-NAME ...]
+const USAGE = `usage: npm test -- [--fast | --long | --vectors] [PART-OF-A-FILE-NAME ...]
   --fast     leaves out what needs a PostgreSQL or a whole running Writ
+  --long     carries out what takes minutes as often and as long as is required, one file at a time
   --vectors  only what checks other people's vectors (../shared/vectors, or WRIT_VECTORS)`
 
 /** BSD sysexits: EX_USAGE would be 64, but Writ's own command line says 2; EX_CONFIG is 78 in both. */
@@ -15,6 +16,8 @@ const EXIT = { failed: 1, usage: 2, configuration: 78 } as const
 const OLDEST_NODE = 24
 const TEST_TIMEOUT_MS = 120_000
 const CONCURRENCY = 2
+/** What is measured has the machine to itself. */
+const CONCURRENCY_OF_LONG = 1
 const VERSIONS = [15, 18] as const
 
 /** Starts what the chosen tests need, runs them, stops it again whatever happens; the exit code. */
@@ -40,18 +43,19 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(signal))
   const started = slow ? await startClusters() : []
   try {
-    return await runTests(files.map((file) => file.path), started, stop.signal)
+    return await runTests(files.map((file) => file.path), { started, inFull: selection.inFull, stop: stop.signal })
   } finally {
     await Promise.all(started.map(({ cluster }) => cluster.stop('immediate')))
   }
 }
 
-function selectionOf(args: readonly string[]): Selection | string {
+function selectionOf(args: readonly string[]): (Selection & { readonly inFull: boolean }) | string {
   try {
-    const options = { fast: { type: 'boolean' }, vectors: { type: 'boolean' } } as const
+    const options = { fast: { type: 'boolean' }, long: { type: 'boolean' }, vectors: { type: 'boolean' } } as const
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options })
-    if (values.fast && values.vectors) return '`--fast` and `--vectors` exclude each other'
-    return { fast: values.fast ?? false, vectors: values.vectors ?? false, filters: positionals }
+    const { fast = false, long = false, vectors = false } = values
+    if ([fast, long, vectors].filter(Boolean).length > 1) return '`--fast`, `--long` and `--vectors` exclude each other'
+    return { fast, vectors, inFull: long, filters: positionals }
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause && String(cause.code).startsWith('ERR_PARSE_ARGS'))) throw cause
     const found = /^Unknown option '([^']+)'/.exec(cause.message)
@@ -72,11 +76,15 @@ async function startClusters(): Promise<readonly Started[]> {
   throw new Error('no PostgreSQL to test against', { cause: failed.reason })
 }
 
-async function runTests(files: readonly string[], started: readonly Started[], stop: AbortSignal): Promise<number> {
+type Run = { readonly started: readonly Started[]; readonly inFull: boolean; readonly stop: AbortSignal }
+
+async function runTests(files: readonly string[], { started, inFull, stop }: Run): Promise<number> {
   if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
+  const concurrency = inFull ? CONCURRENCY_OF_LONG : CONCURRENCY
+  const env = { ...cleanEnv(), ...(inFull ? { WRIT_TEST_LONG: 'yes' } : {}), ...Object.fromEntries(started.map(urlVariable)) }
   const child = spawn(process.execPath, [
-    '--test', `--test-concurrency=${CONCURRENCY}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec', ...files,
-  ], { cwd: PROJECT_ROOT, env: { ...cleanEnv(), ...Object.fromEntries(started.map(urlVariable)) }, stdio: ['ignore', 'inherit', 'inherit'] })
+    '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec', ...files,
+  ], { cwd: PROJECT_ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] })
   const pass = (): void => void child.kill(stop.reason === 'SIGINT' ? 'SIGINT' : 'SIGTERM')
   stop.addEventListener('abort', pass, { once: true })
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]

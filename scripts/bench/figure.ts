@@ -18,7 +18,8 @@ export type Figure = {
 /** The plain way to do nearly the same, measured in the same run on the same machine. */
 export type Peer = { readonly name: string; readonly perSecond: number | null; readonly p50: number | null; readonly ratio: number }
 
-export type Order = { readonly isQuick: boolean; readonly tell: (progress: string) => void }
+/** `megabytes`: how large a store is, where a measure needs one. */
+export type Order = { readonly isQuick: boolean; readonly megabytes?: number | undefined; readonly tell: (progress: string) => void }
 export type Measure = (order: Order) => Promise<readonly Figure[]>
 
 export type Timed = { readonly ops: number; readonly perSecond: number; readonly p50: number; readonly p99: number }

@@ -14,6 +14,12 @@ export function cpuOf(pid: number): number | undefined {
   return statOf(pid)?.ownMs
 }
 
+/** The most memory that the process has ever had, in MB; undefined where the kernel does not tell. */
+export function largestOf(pid: number): number | undefined {
+  const found = /^VmHWM:\s+(\d+) kB$/m.exec(readOr(`/proc/${pid}/status`))
+  return found === null ? undefined : (Number(found[1]) * 1024) / 1e6
+}
+
 /** The same of a PostgreSQL: the postmaster, its children, and those that have ended. */
 export function cpuOfPostgres(cluster: Pick<Cluster, 'dataDir'>): number | undefined {
   const postmaster = Number(readOr(join(cluster.dataDir, 'postmaster.pid')).split('\n', 1)[0])

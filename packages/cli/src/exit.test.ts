@@ -4,9 +4,9 @@ import { PROBLEMS, type ProblemType } from '@writ/contract/problem'
 import { CommandFailure, EXIT, EXIT_MEANINGS, exitOfStatus, failureOfProblem, problemOfFailure } from './exit.ts'
 
 const EXPECTED: Readonly<Record<ProblemType, number>> = {
-  'malformed-request': 2, 'invalid-fields': 2, unauthenticated: 3, 'not-allowed': 4, 'not-found': 5, 'method-not-allowed': 1, conflict: 6, 'not-yet': 6,
+  'malformed-request': 2, 'invalid-fields': 2, unauthenticated: 3, 'not-allowed': 4, denied: 4, 'not-found': 5, 'method-not-allowed': 1, conflict: 6, 'not-yet': 6,
   'secret-no-longer-shown': 6, 'already-exists': 6, 'too-large': 2, 'unsupported-media-type': 2, 'idempotency-key-reused': 6, 'grant-refused': 6,
-  'backend-refused': 6, internal: 1, 'backend-unavailable': 7, 'storage-unavailable': 7, stopping: 7, 'too-slow': 8,
+  'policy-refused': 6, 'backend-refused': 6, internal: 1, 'backend-unavailable': 7, 'storage-unavailable': 7, stopping: 7, 'too-slow': 8, 'too-many-requests': 9,
 }
 
 for (const [type, code] of Object.entries(EXPECTED)) {
@@ -28,6 +28,11 @@ test('what the server said is handed on as it was', () => {
   const failure = failureOfProblem(problem)
   assert.deepEqual([failure.exit, failure.message, failure.hints, failure.fields], [6, 'it is retired', ['look'], problem.errors])
   assert.equal(problemOfFailure(failure), problem)
+})
+
+test('what policy denies has an exit code of its own, and names the decision', () => {
+  const problem = { type: '/problems/denied', title: 'No', status: 403, code: 'denied', decision: 'dec_1', retryable: false, trace_id: '1' }
+  assert.equal(failureOfProblem(problem).exit, EXIT.denied)
 })
 
 test('a failure without a server is a problem without a status', () => {

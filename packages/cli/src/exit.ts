@@ -3,14 +3,14 @@ import type { Problem } from '@writ/contract/problem'
 /** What `writ` answers to the shell; `writ help exit-codes` prints this. */
 export const EXIT = {
   ok: 0, unexpected: 1, usage: 2, not_signed_in: 3, not_allowed: 4, not_found: 5, conflict: 6, unreachable: 7, timed_out: 8, rate_limited: 9,
-  denied: 10, findings: 20, verification_failed: 21, cannot_run: 126, command_not_found: 127, bad_configuration: 78, interrupted: 130,
+  denied: 10, needs_approval: 11, findings: 20, verification_failed: 21, cannot_run: 126, command_not_found: 127, bad_configuration: 78, interrupted: 130,
 } as const
 export type ExitName = keyof typeof EXIT
 export type ExitCode = (typeof EXIT)[ExitName]
 
 export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT.ok, 'ok, also when there was nothing to do'],
-  [EXIT.unexpected, 'unexpected failure; for `writ doctor`: at least one problem'],
+  [EXIT.unexpected, 'unexpected failure; for `writ doctor`: at least one problem; for `writ policy check`, `test`, `fmt --check` and `apply`: the files are not fit to be applied'],
   [EXIT.usage, 'wrong usage or wrong fields, or an answer is needed and there is no terminal to ask on'],
   [EXIT.not_signed_in, 'who you are could not be established'],
   [EXIT.not_allowed, 'you may not do this'],
@@ -20,6 +20,7 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT.timed_out, 'timed out waiting'],
   [EXIT.rate_limited, 'too many requests'],
   [EXIT.denied, 'policy says no'],
+  [EXIT.needs_approval, 'policy says no until a person has approved exactly this'],
   [EXIT.findings, 'findings at or above the level asked for'],
   [EXIT.verification_failed, 'a certificate or a log does not verify'],
   [EXIT.bad_configuration, 'the configuration is broken; the message names the key'],
@@ -64,7 +65,7 @@ export class CommandFailure extends Error {
 export const usage = (message: string, ...hints: readonly string[]): CommandFailure => new CommandFailure(EXIT.usage, message, { hints })
 
 export function failureOfProblem(problem: Problem): CommandFailure {
-  return new CommandFailure(exitOfStatus(problem.status), problem.detail ?? problem.title, {
+  return new CommandFailure(problem.decision === undefined ? exitOfStatus(problem.status) : EXIT.denied, problem.detail ?? problem.title, {
     problem, hints: problem.hint === undefined ? [] : [problem.hint], fields: problem.errors ?? [],
   })
 }

@@ -96,7 +96,7 @@ export class Double {
   task() {
     const opened = Date.now()
     return {
-      id: TASK, identity: 'nhi_1', spiffe_id: SPIFFE_ID, parent: null, purpose: 'migrate', authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['ddl'] }],
+      id: TASK, identity: 'nhi_1', spiffe_id: SPIFFE_ID, parent: null, purpose: 'migrate', purpose_id: null, change_reference: null, authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['ddl'] }],
       widenings: 0, state: this.state, opened_at: new Date(opened).toISOString(), deadline: new Date(opened + this.ttlSeconds * 1000).toISOString(), budget: { calls: 100, used: 1 },
       idle_timeout_seconds: 300, heartbeat_seconds: this.heartbeatSeconds, end_reason: this.endReason, ended_at: null, closed_at: null, leases: [],
     }

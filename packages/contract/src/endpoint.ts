@@ -15,6 +15,13 @@ export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType
   readonly body?: Body
   /** The body is a form (`application/x-www-form-urlencoded`), and errors are those of RFC 6749 §5.2. */
   readonly form?: true
+  /**
+   * AuthZEN 1.0: numbers are read as they were sent, a body that is no JSON by its media type is a bad request, and `X-Request-ID` is given
+   * back. Every request is decided anew: none is a repeat.
+   */
+  readonly authzen?: true
+  /** How large a body may be; 1 MiB unless said otherwise. */
+  readonly mostBytes?: number
   readonly query?: Query
   readonly reply: Reply
   /** The media type of the reply; `application/json` unless said otherwise. */

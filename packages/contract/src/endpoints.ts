@@ -1,18 +1,21 @@
+import * as authzen from './authzen.ts'
 import * as backends from './backends.ts'
 import * as backup from './backup.ts'
 import * as bindings from './bindings.ts'
+import * as decisions from './decisions.ts'
 import type { Endpoint } from './endpoint.ts'
 import * as events from './events.ts'
 import * as issuers from './issuers.ts'
 import * as oauth from './oauth.ts'
 import * as operators from './operators.ts'
+import * as policies from './policies.ts'
 import * as registry from './registry.ts'
 import * as surface from './surface.ts'
 import * as tasks from './tasks.ts'
 import * as words from './words.ts'
 
 /** Whatever these rooms say is part of the surface: what a room exports is served and documented by its name. */
-const ROOMS: readonly object[] = [registry, operators, issuers, bindings, backends, tasks, events, backup, oauth, surface]
+const ROOMS: readonly object[] = [registry, operators, issuers, bindings, backends, tasks, policies, decisions, authzen, events, backup, oauth, surface]
 
 export type NamedEndpoint = { readonly name: string; readonly endpoint: Endpoint }
 

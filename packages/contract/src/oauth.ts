@@ -1,7 +1,7 @@
 import { END_REASONS } from '@writ/domain/task'
 import { z } from 'zod'
 import { endpoint } from './endpoint.ts'
-import { authorizationDetail, reason } from './words.ts'
+import { authorizationDetail, name, reason } from './words.ts'
 
 /** RFC 6749 §4.4, RFC 7523 §2.1, RFC 8693 §2.1. */
 export const GRANT_TYPES = [
@@ -56,6 +56,8 @@ export const tokenBody = z.object({
   /** RFC 9396 §2: JSON. */
   authorization_details: z.string().max(50_000).optional(),
   purpose: z.string().trim().min(1).max(1000).optional(),
+  purpose_id: name.optional(),
+  change_reference: name.optional(),
   ttl_seconds: wholeNumber.optional(),
   budget_calls: wholeNumber.optional(),
   idle_timeout_seconds: wholeNumber.optional(),

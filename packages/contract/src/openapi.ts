@@ -46,6 +46,7 @@ const TAGS = {
   'Identities': { of: ['identities', 'manifest', 'triggers'], description: 'Who may act: two owners, a purpose, an end and a trigger each.' },
   'Issuers': { of: ['issuers', 'bindings'], description: 'Whose tokens count as evidence, and for which identity.' },
   'Back ends': { of: ['backends'], description: 'Where leases are made and withdrawn.' },
+  'Decisions': { of: ['access', 'decisions', 'policies', 'modes'], description: 'What may be done at this moment, by which policies, and why.' },
   'Watch': { of: ['findings', 'incidents'], description: 'What is wrong, with its evidence.' },
   'Record': { of: ['events', 'logs'], description: 'What happened, and the two logs that prove it.' },
   'Signing in': { of: ['bootstrap', 'whoami', 'first'], description: 'Who the caller is.' },
@@ -144,9 +145,9 @@ function queryParameters({ query }: Endpoint): Parameter[] {
   return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: required.includes(name), schema: schema as Schema }))
 }
 
-function headerParameters({ method, who, form }: Endpoint): Ref[] {
+function headerParameters({ method, who, form, authzen }: Endpoint): Ref[] {
   const ofIdentity = who === 'identity' || who === 'identity_or_operator' || form === true
-  const names = [...(form === true || (method !== 'GET' && who !== 'webhook' && who !== 'anyone') ? ['Idempotency-Key'] : []), ...(ofIdentity ? ['DPoP'] : [])]
+  const names = [...(form === true || (method !== 'GET' && who !== 'webhook' && who !== 'anyone' && authzen !== true) ? ['Idempotency-Key'] : []), ...(ofIdentity ? ['DPoP'] : [])]
   return names.map((name) => ({ $ref: `#/components/parameters/${name}` }))
 }
 
@@ -156,14 +157,15 @@ function goodResponse({ media, reply }: Endpoint, refOf: RefOf): Response {
 }
 
 /** What the endpoint says itself, and what may happen at every one of its sort. */
-function problemsOf({ who, path, body, query, problems }: Endpoint): readonly ProblemType[] {
+function problemsOf({ who, path, body, query, problems, authzen }: Endpoint): readonly ProblemType[] {
   const isRead = body !== undefined || query !== undefined
   const asksStore = who !== 'anyone' || /^\/(?:v1|logs|oauth)\//.test(path)
   return [...new Set<ProblemType>([
     ...problems,
     ...(isRead || /[{*]/.test(path) ? ['malformed-request'] as const : []),
     ...(isRead ? ['invalid-fields'] as const : []),
-    ...(body === undefined ? [] : ['too-large', 'unsupported-media-type'] as const),
+    ...(body === undefined ? [] : ['too-large'] as const),
+    ...(body === undefined || authzen === true ? [] : ['unsupported-media-type'] as const),
     ...(who === 'anyone' ? [] : ['unauthenticated'] as const),
     ...(who === 'operator' || who === 'identity' ? ['not-allowed'] as const : []),
     ...(asksStore ? ['storage-unavailable'] as const : []),

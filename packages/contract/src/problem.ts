@@ -6,6 +6,7 @@ export const PROBLEMS = {
   'invalid-fields': { status: 400, title: 'Some fields are missing or wrong', retryable: false },
   'unauthenticated': { status: 401, title: 'Who you are could not be established', retryable: false },
   'not-allowed': { status: 403, title: 'You may not do this', retryable: false },
+  'denied': { status: 403, title: 'The policies do not allow this', retryable: false },
   'not-found': { status: 404, title: 'There is no such thing, or it is not yours', retryable: false },
   'method-not-allowed': { status: 405, title: 'This address does not take that method', retryable: false },
   'too-slow': { status: 408, title: 'The request did not come in time', retryable: true },
@@ -17,7 +18,9 @@ export const PROBLEMS = {
   'unsupported-media-type': { status: 415, title: 'The body must be application/json', retryable: false },
   'idempotency-key-reused': { status: 422, title: 'This idempotency key came before with another request', retryable: false },
   'grant-refused': { status: 422, title: 'The grant asked for can not be given', retryable: false },
+  'policy-refused': { status: 422, title: 'The policies can not be applied', retryable: false },
   'backend-refused': { status: 422, title: 'The back end is not fit to be governed as it is', retryable: false },
+  'too-many-requests': { status: 429, title: 'Too many of these for now', retryable: true },
   'internal': { status: 500, title: 'Writ failed; the record has the details', retryable: false },
   'backend-unavailable': { status: 502, title: 'The back end could not be asked or did not do as told', retryable: true },
   'stopping': { status: 503, title: 'This server is stopping; nothing was done', retryable: true },
@@ -40,6 +43,8 @@ export const problem = z.object({
   errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
   /** Why the task is over, where that is what stands in the way. */
   end_reason: z.string().optional(),
+  /** The recorded denial, which can be explained. */
+  decision: z.string().optional(),
   retryable: z.boolean(),
   trace_id: z.string(),
 })

@@ -19,6 +19,8 @@ export const registration = z.strictObject({
   system_scope: z.array(name).min(1).max(50),
   environment,
   authority: z.array(grantText).min(1).max(100),
+  /** How many tasks it may open in an hour, those that it is delegated not counted; that of its class unless said. */
+  tasks_per_hour: z.int().min(1).max(10_000_000).optional(),
   ends_at: instant,
   trigger,
   key: jwk.optional(),
@@ -39,6 +41,7 @@ export const identity = z.object({
   system_scope: z.array(z.string()),
   environment,
   authority: z.array(z.string()),
+  tasks_per_hour: z.number(),
   ends_at: z.string(),
   trigger,
   state: z.enum(['active', 'suspended', 'retired']),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseStrictJson, type StrictJsonLimits, type StrictJsonRefusal } from './strict-json.ts'
+import { exactText, InexactNumber, type ExactRecord } from '@writ/domain/exact'
+import { parseExactJson, parseStrictJson, type StrictJsonLimits, type StrictJsonRefusal } from './strict-json.ts'
 
 function refusalOf(text: string, limits?: StrictJsonLimits): StrictJsonRefusal {
   const parsed = parseStrictJson(text, limits)
@@ -239,4 +240,17 @@ test('whatever JavaScript prints, but for its largest numbers, is read back', ()
     if (parsed.ok) assert.equal(JSON.stringify(parsed.value), text)
     else assert.ok(parsed.refusal.kind === 'forbidden_key' || parsed.refusal.kind === 'unsafe_text')
   }))
+})
+
+test('read exactly, no number loses anything, and what is no JSON of one meaning is refused all the same', () => {
+  const text = '{"n":9223372036854775807,"m":-9223372036854775808,"f":1.0,"e":1e2,"z":-0,"long":100000000000000000000}'
+  const read = parseExactJson(text)
+  assert.ok(read.ok)
+  assert.equal(exactText(read.value), text)
+  assert.equal((read.value as ExactRecord).n, 9_223_372_036_854_775_807n)
+  for (const kind of ['f', 'e', 'z', 'long']) assert.ok((read.value as ExactRecord)[kind] instanceof InexactNumber, kind)
+  for (const [wrong, kind] of [['{"a":1,"a":1}', 'duplicate_key'], ['{"a":01}', 'malformed_json'], ['{"__proto__":1}', 'forbidden_key'], ['{"a":"\\u0000"}', 'unsafe_text']] as const) {
+    const refused = parseExactJson(wrong)
+    assert.equal(refused.ok ? 'read' : refused.refusal.kind, kind)
+  }
 })

@@ -1,5 +1,6 @@
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
-import { isSafeNumber, parse } from 'lossless-json'
+import { InexactNumber, type ExactValue } from '@writ/domain/exact'
+import { isInteger, isSafeNumber, parse } from 'lossless-json'
 
 /**
  * Why a text is not JSON that every reader takes for the same value. `at` counts UTF-16 code units from the start of the text.
@@ -38,11 +39,28 @@ const BLANK = /[\t\n\r ]*/y
  * Not built by JSON.parse: V8 13.6 to 14.6 at least can read a name with an escape in it as another name that it has read before, so that
  * one caller's text changes what the next one's says (nodejs/node#63785).
  */
-export function parseStrictJson(text: string, { depth = 32, keys = 10_000, elements = 20_000 }: StrictJsonLimits = {}): Outcome<unknown, StrictJsonRefusal> {
+export function parseStrictJson(text: string, limits: StrictJsonLimits = {}): Outcome<unknown, StrictJsonRefusal> {
+  return read(text, limits, { isFlawed: isChanged, toNumber: Number })
+}
+
+/** The same, but that a number of any length or form is kept as it was sent. */
+export function parseExactJson(text: string, limits: StrictJsonLimits = {}): Outcome<ExactValue, StrictJsonRefusal> {
+  return read(text, limits, { isFlawed: () => false, toNumber: exactNumber }) as Outcome<ExactValue, StrictJsonRefusal>
+}
+
+/** -2^63 has 20 characters. What is longer is kept as text: a bigint of a million digits would take its time. */
+const LONGEST_INTEGER = 20
+
+const exactNumber = (number: string): bigint | InexactNumber =>
+  (isInteger(number) && number !== '-0' && number.length <= LONGEST_INTEGER ? BigInt(number) : new InexactNumber(number))
+
+type Numbers = { isFlawed(number: string): boolean; toNumber(number: string): unknown }
+
+function read(text: string, { depth = 32, keys = 10_000, elements = 20_000 }: StrictJsonLimits, numbers: Numbers): Outcome<unknown, StrictJsonRefusal> {
   try {
-    const flaw = findFlaw(text, { depth, keys, elements })
+    const flaw = findFlaw(text, { depth, keys, elements }, numbers)
     // INVARIANT: grammar is the parser's business. The pass may misread what is not JSON, for that is refused here anyway.
-    return flaw ? refuse(flaw) : ok(parse(text, null, Number))
+    return flaw ? refuse(flaw) : ok(parse(text, null, (number) => numbers.toNumber(number)))
   } catch (error) {
     if (error instanceof SyntaxError) return refuse({ kind: 'malformed_json' })
     throw error
@@ -50,7 +68,7 @@ export function parseStrictJson(text: string, { depth = 32, keys = 10_000, eleme
 }
 
 /** One pass over the words of the text. It finds every flaw but bad grammar, of which it notices only what is in its way. */
-function findFlaw(text: string, most: Required<StrictJsonLimits>): StrictJsonRefusal | undefined {
+function findFlaw(text: string, most: Required<StrictJsonLimits>, numbers: Numbers): StrictJsonRefusal | undefined {
   /** The names seen so far in each object that is open; null for an array. */
   const open: (Set<string> | null)[] = []
   let keys = 0
@@ -78,7 +96,7 @@ function findFlaw(text: string, most: Required<StrictJsonLimits>): StrictJsonRef
       at = end - 1
     } else if (character === '-' || (character >= '0' && character <= '9')) {
       const number = match(NUMBER, text, at)
-      if (number !== '' && isChanged(number)) return { kind: 'unsafe_number', at }
+      if (number !== '' && numbers.isFlawed(number)) return { kind: 'unsafe_number', at }
       at += Math.max(number.length, 1) - 1
     }
   }

@@ -7,6 +7,10 @@ const WIDEST_SECONDS = 2_147_483
 
 export const openTaskBody = z.strictObject({
   purpose: freeText(1000),
+  /** The purpose as policies know it. A child has that of the task above it. */
+  purpose_id: name.optional(),
+  /** The change that this carries out, as the operator's change management names it. */
+  change_reference: name.optional(),
   /** RFC 9396 §2. */
   authorization_details: z.array(authorizationDetail).min(1).max(100),
   /** From opening to deadline. */
@@ -43,6 +47,8 @@ export const task = z.object({
   parent: z.string().nullable(),
   /** The caller's words: evidence for people, never evaluated (decision 12). */
   purpose: z.string(),
+  purpose_id: z.string().nullable(),
+  change_reference: z.string().nullable(),
   authorization_details: z.array(authorizationDetail),
   /** How often the task was given more since it opened. */
   widenings: z.number(),
@@ -61,7 +67,7 @@ export type TaskReply = z.infer<typeof task>
 
 export const openTask = endpoint({
   method: 'POST', path: '/v1/tasks', who: 'identity', summary: 'Open a task',
-  body: openTaskBody, reply: task, status: 201, problems: ['invalid-fields', 'grant-refused', 'conflict', 'idempotency-key-reused'],
+  body: openTaskBody, reply: task, status: 201, problems: ['invalid-fields', 'grant-refused', 'conflict', 'idempotency-key-reused', 'too-many-requests'],
 })
 export const listTasks = endpoint({
   method: 'GET', path: '/v1/tasks', who: 'identity_or_operator', summary: 'List tasks, newest first',

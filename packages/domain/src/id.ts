@@ -20,6 +20,7 @@ export const ID_PREFIX = {
   installation: 'ins',
   backup: 'bkp',
   restore: 'rst',
+  decision: 'dec',
 } as const
 
 export type IdKind = keyof typeof ID_PREFIX
@@ -39,6 +40,7 @@ export type IncidentId = Id<'incident'>
 export type OperatorId = Id<'operator'>
 export type BackupId = Id<'backup'>
 export type RestoreId = Id<'restore'>
+export type DecisionId = Id<'decision'>
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
 
@@ -59,6 +61,9 @@ export function mintId<K extends IdKind>(of: K, now: EpochMs, random: Uint8Array
   bytes[8] = (bytes[8]! & 0x3f) | 0x80
   return `${ID_PREFIX[of]}_${base32(bytes)}` as Id<K>
 }
+
+/** No id of this kind that is minted at this instant or later comes before it. */
+export const firstIdAt = <K extends IdKind>(of: K, at: EpochMs): Id<K> => mintId(of, at, new Uint8Array(10))
 
 /** The id, or undefined when the text is not one of this kind. */
 export function parseId<K extends IdKind>(of: K, text: string): Id<K> | undefined {

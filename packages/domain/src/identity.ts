@@ -39,6 +39,8 @@ export type Identity = {
   readonly environment: Environment
   /** The most that a task of this identity may be granted; it opens nothing by itself. */
   readonly authority: Authority
+  /** How many trees of tasks it may begin in an hour; null: as many as its class (R26). */
+  readonly tasksPerHour: number | null
   readonly endsAt: EpochMs
   readonly trigger: Trigger
   readonly admission: AdmissionId

@@ -10,6 +10,8 @@ export type Profile = {
   readonly longestTask: Milliseconds
   /** How many generations of child tasks may hang below a task. */
   readonly delegationDepth: number
+  /** How many trees of tasks it may begin in an hour unless its registration says otherwise: a budget that could be had anew at will would bound nothing. */
+  readonly tasksPerHour: number
   /** Whether an act that writes outside needs a person's answer unless policy says otherwise. */
   readonly approvalByDefault: boolean
   /** Whether two workloads may share the identity, each with a key of its own (CLS-5). */
@@ -22,10 +24,10 @@ const HOUR = seconds(3600)
 
 /** Data, not code: a class changes its controls by changing a row here. */
 export const PROFILES: Readonly<Record<IdentityClass, Profile>> = {
-  chatbot: { longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false, senderConstrained: false },
-  script: { longestTask: milliseconds(4 * HOUR), delegationDepth: 0, approvalByDefault: false, mayBeShared: true, senderConstrained: true },
-  autonomous: { longestTask: HOUR, delegationDepth: 3, approvalByDefault: true, mayBeShared: false, senderConstrained: true },
-  assisted: { longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false, senderConstrained: false },
+  chatbot: { tasksPerHour: 1000, longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false, senderConstrained: false },
+  script: { tasksPerHour: 1000, longestTask: milliseconds(4 * HOUR), delegationDepth: 0, approvalByDefault: false, mayBeShared: true, senderConstrained: true },
+  autonomous: { tasksPerHour: 100, longestTask: HOUR, delegationDepth: 3, approvalByDefault: true, mayBeShared: false, senderConstrained: true },
+  assisted: { tasksPerHour: 1000, longestTask: HOUR, delegationDepth: 1, approvalByDefault: true, mayBeShared: false, senderConstrained: false },
 }
 
 /** R28: a task that names no length lives this long. */

@@ -18,6 +18,8 @@ type Node = {
   readonly depth: number
   readonly depthLeft: number
   readonly onBehalfOf: OnBehalfOf | null
+  readonly purposeId: string | null
+  readonly changeReference: string | null
   readonly state: TaskState
 }
 
@@ -35,6 +37,7 @@ type Tree = { readonly opened: readonly Node[]; readonly refused: readonly Refus
 const START = 1_800_000_000_000
 const TREES = 100_000
 const USERS: readonly (OnBehalfOf | null)[] = [null, ...['maya', 'eve'].map((subject) => ({ issuer: 'https://idp.example', subject }))]
+const NAMES: readonly (string | null)[] = [null, 'refunds', 'reports']
 const CLASSES = [...IDENTITY_CLASSES, 'autonomous', 'autonomous', 'autonomous'] as const
 const STATES: readonly TaskState[] = [...Array<TaskState>(8).fill('open'), 'ending', 'closed']
 const ACTIONS = ['read', 'write', 'ddl']
@@ -68,14 +71,16 @@ function growTree(seed: number): Tree {
       authority: parent !== null && pick(3) > 0 ? parent.authority : some(),
       length: milliseconds(1 + pick(seconds(one([60, 600, 3600, 6000])))), budgetCalls: 1 + pick(parent === null ? 300 : one([3, 30, 300])),
       idleTimeout: seconds(60), heartbeat: seconds(30), onBehalfOf: parent === null ? one(USERS) : one([null, null, parent.onBehalfOf, one(USERS)]),
+      purposeId: parent === null ? one(NAMES) : one([null, null, parent.purposeId, one(NAMES)]),
+      changeReference: parent === null ? one(NAMES) : one([null, null, parent.changeReference, one(NAMES)]),
     }
     const endsAt = epochMs(START + pick(20_000_000))
     const settled = settleTerms(asked, { authority: mayDo, endsAt, profile }, parent, epochMs(now))
     if (!settled.ok) refused.push({ parent, asked, mayDo, profile, endsAt, now: epochMs(now), refusal: settled.refusal })
     else {
-      const { deadline, budgetCalls, authority, depth, depthLeft, onBehalfOf } = settled.value
+      const { deadline, budgetCalls, authority, depth, depthLeft, onBehalfOf, purposeId, changeReference } = settled.value
       const callsUsed = pick(3) > 0 ? 0 : pick(budgetCalls + 1)
-      opened.push({ parent, profile, openedAt: epochMs(now), deadline, budgetCalls, authority, depth, depthLeft, onBehalfOf, callsUsed, state: one(STATES) })
+      opened.push({ parent, profile, openedAt: epochMs(now), deadline, budgetCalls, authority, depth, depthLeft, onBehalfOf, purposeId, changeReference, callsUsed, state: one(STATES) })
     }
   }
   return { opened, refused }
@@ -94,6 +99,8 @@ function isJust({ parent, asked, mayDo, profile, endsAt, now, refusal }: Refused
     case 'no_time_left': return (refusal.of === 'identity' ? endsAt : parent!.deadline) <= now
     case 'too_deep': return [parent!, ...ancestorsOf(parent!)].some((above) => parent!.depth + 1 - above.depth > above.profile.delegationDepth)
     case 'budget_not_covered': return asked.budgetCalls > parent!.budgetCalls - parent!.callsUsed
+    case 'other_purpose': return asked.purposeId !== null && asked.purposeId !== parent!.purposeId
+    case 'other_change': return asked.changeReference !== null && asked.changeReference !== parent!.changeReference
     case 'other_user': return asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent!.onBehalfOf)
     case 'bad_number': return false // never asked here
   }
@@ -111,6 +118,7 @@ test('in 100,000 random trees no child outlives, outspends or outdoes any task a
         if (node.deadline > above.deadline) throw new Error('outlives')
         if (!covers(above.authority, node.authority)) throw new Error('outdoes')
         if (!sameUser(node.onBehalfOf, above.onBehalfOf)) throw new Error('acts for another')
+        if (node.purposeId !== above.purposeId || node.changeReference !== above.changeReference) throw new Error('has another purpose or change')
         if (node.budgetCalls > above.budgetCalls) throw new Error('outspends')
       }
       const { parent } = node
@@ -125,5 +133,5 @@ test('in 100,000 random trees no child outlives, outspends or outdoes any task a
     }
   }), { numRuns: TREES })
   t.diagnostic(`${children} pairs of a task and one above it; refusals: ${JSON.stringify(Object.fromEntries(refusals))}`)
-  assert.ok(children > TREES / 2 && refusals.size === 8 && [...refusals.values()].every((count) => count > TREES / 100))
+  assert.ok(children > TREES / 2 && refusals.size === 10 && [...refusals.values()].every((count) => count > TREES / 100))
 })

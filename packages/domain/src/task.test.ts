@@ -18,7 +18,7 @@ const asked: AskedTerms = {
 const user = { issuer: 'https://idp.example', subject: 'maya' }
 const parent = {
   authority: permits('read', 'write'), deadline: epochMs(now + seconds(600)), budgetCalls: 100, callsUsed: 40, state: 'open', depth: 0, depthLeft: 3,
-  onBehalfOf: user,
+  onBehalfOf: user, purposeId: 'refunds', changeReference: 'CHG-1',
 } as const
 
 const kindOf = (settled: ReturnType<typeof settleTerms>): string => settled.ok ? 'opened' : settled.refusal.kind
@@ -86,6 +86,10 @@ for (const { when, change, above, expected } of [
     change: { onBehalfOf: { ...user, issuer: 'https://evil.example' } }, above: {}, expected: 'other_user',
   },
   { when: 'it names a user and its parent has none', change: { onBehalfOf: user }, above: { onBehalfOf: null }, expected: 'other_user' },
+  { when: 'it names the same purpose and change', change: { purposeId: 'refunds', changeReference: 'CHG-1' }, above: {}, expected: 'opened' },
+  { when: 'it names another purpose', change: { purposeId: 'payouts' }, above: {}, expected: 'other_purpose' },
+  { when: 'it names a purpose and its parent has none', change: { purposeId: 'refunds' }, above: { purposeId: null }, expected: 'other_purpose' },
+  { when: 'it names another change', change: { changeReference: 'CHG-2' }, above: {}, expected: 'other_change' },
 ]) {
   test(`a delegated task is ${expected} when ${when}`, () => {
     assert.equal(kindOf(settleTerms({ ...asked, ...change }, identity, { ...parent, ...above }, now)), expected)
@@ -95,6 +99,7 @@ for (const { when, change, above, expected } of [
 test('a delegated task acts for its parent\'s user though it named none, and ends no later than its parent', () => {
   const settled = settleTerms({ ...asked, length: seconds(3600) }, identity, parent, now)
   assert.deepEqual(settled.ok && [settled.value.onBehalfOf, settled.value.deadline, settled.value.depth], [user, parent.deadline, 1])
+  assert.deepEqual(settled.ok && [settled.value.purposeId, settled.value.changeReference], ['refunds', 'CHG-1'])
 })
 
 for (const { when, who, above, of } of [

@@ -27,6 +27,10 @@ export type TaskTerms = {
   /** The task ends when its holder is not heard of for this long. */
   readonly heartbeat: Milliseconds
   readonly onBehalfOf: OnBehalfOf | null
+  /** One of the operator's purposes, by its id: policies decide by it, and never by the words (decision 12). Null: it named none. */
+  readonly purposeId: string | null
+  /** The change that it carries out, by its name in the operator's change management. */
+  readonly changeReference: string | null
 }
 
 export type Task = TaskTerms & {
@@ -58,6 +62,8 @@ export type AskedTerms = {
   readonly idleTimeout: Milliseconds
   readonly heartbeat: Milliseconds
   readonly onBehalfOf: OnBehalfOf | null
+  readonly purposeId?: string | null
+  readonly changeReference?: string | null
 }
 
 export type TermsRefusal =
@@ -70,6 +76,8 @@ export type TermsRefusal =
   | { readonly kind: 'too_deep'; readonly most: number }
   | { readonly kind: 'budget_not_covered'; readonly left: number }
   | { readonly kind: 'other_user' }
+  | { readonly kind: 'other_purpose' }
+  | { readonly kind: 'other_change' }
 
 /** 2^31 - 1: the widest number that both databases, JSON and timers hold without surprise. */
 const WIDEST = 2_147_483_647
@@ -78,7 +86,7 @@ const WIDEST = 2_147_483_647
 export function settleTerms(
   asked: AskedTerms,
   identity: { readonly authority: Authority; readonly endsAt: EpochMs; readonly profile: Profile },
-  parent: Pick<Task, 'authority' | 'deadline' | 'budgetCalls' | 'callsUsed' | 'state' | 'depth' | 'depthLeft' | 'onBehalfOf'> | null,
+  parent: Pick<Task, 'authority' | 'deadline' | 'budgetCalls' | 'callsUsed' | 'state' | 'depth' | 'depthLeft' | 'onBehalfOf' | 'purposeId' | 'changeReference'> | null,
   now: EpochMs,
 ): Outcome<TaskTerms & Pick<Task, 'depth' | 'depthLeft'>, TermsRefusal> {
   const bad = firstBadNumber(asked)
@@ -89,7 +97,8 @@ export function settleTerms(
   if (identity.endsAt <= now) return refuse({ kind: 'no_time_left', of: 'identity' })
   const own = { authority: asked.authority, budgetCalls: asked.budgetCalls, idleTimeout: asked.idleTimeout, heartbeat: asked.heartbeat }
   const deadline = earliest(plus(now, asked.length), identity.endsAt)
-  if (parent === null) return ok({ ...own, deadline, onBehalfOf: asked.onBehalfOf, depth: 0, depthLeft: identity.profile.delegationDepth })
+  const { onBehalfOf, purposeId = null, changeReference = null } = asked
+  if (parent === null) return ok({ ...own, deadline, onBehalfOf, purposeId, changeReference, depth: 0, depthLeft: identity.profile.delegationDepth })
 
   if (parent.state !== 'open') return refuse({ kind: 'parent_not_open' })
   if (parent.deadline <= now) return refuse({ kind: 'no_time_left', of: 'parent' })
@@ -97,9 +106,15 @@ export function settleTerms(
   if (!covers(parent.authority, asked.authority)) return refuse({ kind: 'grant_not_covered', by: 'parent' })
   const left = parent.budgetCalls - parent.callsUsed
   if (asked.budgetCalls > left) return refuse({ kind: 'budget_not_covered', left })
-  if (asked.onBehalfOf !== null && !sameUser(asked.onBehalfOf, parent.onBehalfOf)) return refuse({ kind: 'other_user' })
+  if (onBehalfOf !== null && !sameUser(onBehalfOf, parent.onBehalfOf)) return refuse({ kind: 'other_user' })
+  // Whoever could choose another for its child would choose by which rules it is decided on.
+  if (purposeId !== null && purposeId !== parent.purposeId) return refuse({ kind: 'other_purpose' })
+  if (changeReference !== null && changeReference !== parent.changeReference) return refuse({ kind: 'other_change' })
   const depthLeft = Math.min(parent.depthLeft - 1, identity.profile.delegationDepth)
-  return ok({ ...own, deadline: earliest(deadline, parent.deadline), onBehalfOf: parent.onBehalfOf, depth: parent.depth + 1, depthLeft })
+  return ok({
+    ...own, deadline: earliest(deadline, parent.deadline), onBehalfOf: parent.onBehalfOf, purposeId: parent.purposeId, changeReference: parent.changeReference,
+    depth: parent.depth + 1, depthLeft,
+  })
 }
 
 /** The authority after a widening, and what of it came new: nothing, where the task had all of it. */

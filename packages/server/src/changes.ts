@@ -1,5 +1,6 @@
 import { showEvidence } from './authenticate/evidence-key.ts'
 import { useOnce } from './authenticate/one-time.ts'
+import { evaluate } from './evaluate/evaluate.ts'
 import { issueTokenBy } from './issue/access-token.ts'
 import { abandonLease, activateLease, intendLease } from './issue/issue-lease.ts'
 import { revokeToken } from './issue/revoke-token.ts'
@@ -7,6 +8,9 @@ import { makeFirstKey, publishKey, replaceKeys, turnKeys } from './issue/signing
 import { findOrphan, withdrawOrphan } from './jobs/orphans.ts'
 import { forget } from './jobs/forget.ts'
 import { tryRoom } from './jobs/room.ts'
+import { applyPolicies, installPolicies, rollBackPolicies } from './policies/apply.ts'
+import { eraseDecision } from './policies/erase-evaluated.ts'
+import { setModeOf } from './policies/mode.ts'
 import { install } from './record/install.ts'
 import { rejectForged, sealBatch, startLog } from './record/seal.ts'
 import type { AnyWritChange } from './record/tx.ts'
@@ -37,6 +41,7 @@ export const CHANGES: readonly AnyWritChange[] = [
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
   addBackend, recordBackendTest, keepNextSecret, takeNextSecret, keepSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,
   bindIdentity, unbindIdentity, showEvidence, resolveFinding,
+  installPolicies, applyPolicies, rollBackPolicies, setModeOf, eraseDecision, evaluate,
   openTask, delegateTask, widenTask, heartbeat, endTask, endDueTasks,
   intendLease, activateLease, abandonLease, stopLease, claimLeases, holdLeases, surveyLease, endLease, failWithdrawal, findOrphan, withdrawOrphan,
   makeFirstKey, publishKey, turnKeys, replaceKeys, issueToken, revokeToken, endDueTokens, recordAcceptedToken,

@@ -1,7 +1,7 @@
 import type { EpochMs } from '@writ/domain/time'
+import { changeContextOf } from './change-context.ts'
 import type { Config } from './config/config.ts'
 import type { Keys } from './keys/keys.ts'
-import { hostEntropy } from './platform/entropy.ts'
 import type { Store } from './record/tx.ts'
 import { MIGRATIONS } from './store/migrations/all.ts'
 import { openPostgres } from './store/postgres.ts'
@@ -9,7 +9,6 @@ import { sqliteSnapshot, postgresSnapshot, type Snapshot } from './store/snapsho
 import { openSqlite } from './store/sqlite.ts'
 import { SQLITE_FILE } from './store/peek.ts'
 import { join } from 'node:path'
-import type { WriterGiven } from './writer.ts'
 
 /** Counts up with every release that brings migrations. */
 export const RELEASE = 2
@@ -20,10 +19,9 @@ type StorePlace = Pick<Config, 'store'>
 export async function openStore({ store }: StorePlace, keys: Keys, more: { readonly now: EpochMs; readonly onFault: (error: Error) => void }): Promise<Store> {
   const migrations = { release: RELEASE, list: MIGRATIONS }
   if (store.kind === 'postgres') {
-    return openPostgres({ ...store, migrations, now: more.now, context: { eventMac: keys.eventMac, entropy: hostEntropy } })
+    return openPostgres({ ...store, migrations, now: more.now, context: changeContextOf(keys.forChanges) })
   }
-  const context: WriterGiven = { eventMacKeys: keys.eventMacKeys }
-  return openSqlite({ directory: store.directory, writer: new URL('./writer.ts', import.meta.url), context, migrations, now: more.now, onFault: more.onFault })
+  return openSqlite({ directory: store.directory, writer: new URL('./writer.ts', import.meta.url), context: keys.forChanges, migrations, now: more.now, onFault: more.onFault })
 }
 
 /** All that is in it at this moment, while others go on writing. */

@@ -8,12 +8,14 @@ import { CLOCK_TOLERANCE } from './authenticate/private-key-jwt.ts'
 import type { Config } from './config/config.ts'
 import { keysMessage, openKeys, type Keys } from './keys/keys.ts'
 import type { Clock } from './platform/clock.ts'
+import { changeContextOf } from './change-context.ts'
 import { hostEntropy } from './platform/entropy.ts'
 import { failpoint } from './platform/failpoint.ts'
 import { openStore, RELEASE } from './open-store.ts'
 import { compareKnown, openKnown, openLogAfter, type KnownCheckpoint, type KnownRefusal } from './record/restored-log.ts'
 import type { Tx } from './record/tx.ts'
 import { endRestored, type EndedByRestore } from './revoke/end-restored.ts'
+import { bare, dress } from './store/bare-tables.ts'
 import { readBackup, type BackupFileRefusal, type BackupHead } from './store/backup-file.ts'
 import { setNotBefore } from './store/installation.ts'
 import { guardEvents, loader, openEvents } from './store/load-backup.ts'
@@ -190,6 +192,7 @@ async function load(target: RestoreTarget, order: Checked, restore: RestoreId, c
     return isBehind ? null : { note: newest.note, size: newest.checkpoint.size }
   }
   await openEvents(target)
+  const taken = await bare(target)
   const read = await readBackup(piecesOf(file), {
     visitor: loader({ target, restore, knownOf }, logs),
     keyFor: ({ backup, key_check: keyCheck }) => {
@@ -198,6 +201,7 @@ async function load(target: RestoreTarget, order: Checked, restore: RestoreId, c
     },
   })
   if (!read.ok) return read
+  await dress(target, taken)
   await guardEvents(target)
   failpoint('restore.loaded')
   for (const log of logs.values()) {
@@ -205,7 +209,7 @@ async function load(target: RestoreTarget, order: Checked, restore: RestoreId, c
     if (!compared.ok) return compared
   }
   const now = clock.now()
-  const tx: Tx = { db: target.db, dialect: target.dialect, context: { eventMac: keys.eventMac, entropy: hostEntropy } }
+  const tx: Tx = { db: target.db, dialect: target.dialect, context: changeContextOf(keys.forChanges) }
   const opened: RestoredLog[] = []
   for (const stream of STREAMS) {
     const past = logs.get(stream)

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId } from '@writ/domain/id'
-import { refuse } from '@writ/domain/outcome'
+import { ok, refuse } from '@writ/domain/outcome'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs, milliseconds, plus, type EpochMs } from '@writ/domain/time'
@@ -30,12 +30,16 @@ import { openEntrance, type Entrance, type EntranceNeeds } from './http/entrance
 import { metrics } from './http/metrics.ts'
 import type { ServedAddress } from './http/methods.ts'
 import { readiness } from './http/readiness.ts'
+import { engines } from './decide/engines.ts'
+import { authzenRoutes } from './http/routes/authzen.ts'
 import { bindingRoutes } from './http/routes/bindings.ts'
+import { decisionRoutes } from './http/routes/decisions.ts'
 import { doorRoutes } from './http/routes/doors.ts'
 import { issuerRoutes } from './http/routes/issuers.ts'
 import { oauthRoutes } from './http/routes/oauth.ts'
 import { backupRoutes } from './http/routes/backup.ts'
 import { operatorRoutes } from './http/routes/operators.ts'
+import { policyRoutes } from './http/routes/policies.ts'
 import { recordRoutes } from './http/routes/record.ts'
 import { registryRoutes, showOne as showIdentityIn } from './http/routes/registry.ts'
 import { signingKeyRoutes } from './http/routes/signing-keys.ts'
@@ -49,6 +53,7 @@ import { watchRoom } from './jobs/room.ts'
 import { signingKeyRound } from './jobs/signing-keys.ts'
 import { createKeys } from './keys/key-files.ts'
 import { keysMessage, openKeys, type Keys } from './keys/keys.ts'
+import { sealerOf } from './keys/seal.ts'
 import { tokenKeys as openTokenKeys, type TokenKeys } from './keys/token-keys.ts'
 import { bell } from './platform/bell.ts'
 import { monotonicClock, type ResyncedClock } from './platform/clock.ts'
@@ -57,6 +62,8 @@ import { failpoint } from './platform/failpoint.ts'
 import { outbound } from './platform/outbound.ts'
 import { reachBackends } from './reach/reach.ts'
 import { openStore, RELEASE, snapshotOf } from './open-store.ts'
+import { policiesAside } from './policies/aside.ts'
+import { installDefaults } from './policies/install-defaults.ts'
 import { install } from './record/install.ts'
 import { isKeyOfLog, openLog, originOf } from './record/seal.ts'
 import type { Db, Store } from './record/tx.ts'
@@ -126,6 +133,9 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const sealNeeds = { store, signers: keys.signers, eventMac: keys.eventMac, clock, entropy }
     for (const stream of STREAMS) await openLog(sealNeeds, stream, originOf(installation, stream))
 
+    await installDefaults({ store, clock })
+    const aside = policiesAside()
+
     const connect: BackendNeeds['connect'] = (_kind, settings, secret) => postgresConnector(settings, secret, { clock, entropy })
     const backends = reachBackends({ store, secrets: keys.secrets, connect })
     const wake = (): void => due.ring()
@@ -154,7 +164,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const whyNotReady = readiness({ check, store, clock, jobs: jobsNow, stopping: stopping.signal, canSign: () => canSign(tokenKeys) })
     const surfaceNeeds = { version: VERSION, origin: () => issuer ?? '', metrics: measured, metricsOpen: config.metricsOpen }
     const about = { ...entrance, stopping: stopping.signal, observed: { metrics: measured, isProxy: entrance.isProxy } }
-    const { app, served } = makeApp({ ...about, authenticate: atDoorOf(known, log, measured.refused), nextNonce, eventMac: keys.eventMac, clock, entropy }, [
+    const { app, served } = makeApp({ ...about, authenticate: atDoorOf(known, log, measured.refused), useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy }, [
       ...surfaceRoutes(surfaceNeeds),
       ...doorRoutes({ ...shared, version: VERSION, whyNotReady }),
       ...registryRoutes(shared),
@@ -165,6 +175,9 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...taskRoutes({ ...shared, closed: sealed, stopping: stopping.signal, backendNamed: async (name) => (await store.read(listBackends)).some((one) => one.name === name && one.state === 'active') ? backends.reach(name) : undefined }),
       ...backupRoutes({ ...shared, release: RELEASE, version: VERSION, snapshot: () => snapshotOf(config), backupKey: (check) => keyOrFault(keys.backupKey(check)) }),
       ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed, stopping: stopping.signal }),
+      ...policyRoutes({ ...shared, aside }),
+      ...authzenRoutes({ ...shared, engines: engines(), origin: () => issuer ?? '' }),
+      ...decisionRoutes({ ...shared, aside, questions: sealerOf(keys.forChanges.question, entropy) }),
       ...signingKeyRoutes({ store, secrets: keys.secrets, keys: tokenKeys, clock, issuer: () => issuer ?? '' }),
     ], log, oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }))
     await app.listen({ host: config.host, port: config.port })
@@ -185,6 +198,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
         if (!(await jobs.stop(LONGEST_JOBS_MS))) log.warn('withdrawals that had not ended go on at the next start')
         entrance.close()
         await backends.close()
+        await aside.close()
         await store.close()
         rmSync(join(config.dataDirectory, 'bootstrap'), { force: true })
       },
@@ -324,9 +338,12 @@ async function registeredKeysOf(db: Db, spiffeId: SpiffeId): Promise<readonly Re
   return (await listLiveKeys(db, spiffeId)).map(({ id, alg, jwk, ...key }) => ({ ...key, credential: id, alg: alg as RegisteredKey['alg'], jwk: jwk as RegisteredKey['jwk'] }))
 }
 
+const withoutUses = (found: Awaited<ReturnType<Authentication['atDoor']>>): Awaited<ReturnType<Authentication['atDoorUnused']>> =>
+  (found.ok ? ok({ caller: found.value, uses: [] }) : found)
+
 /** Outside there is one kind of no; why it was one is in the log, by the number that the caller was given. */
-const atDoorOf = (known: Authentication, log: Logger, onRefused: (kind: string) => void): ServeNeeds['authenticate'] => async (presented, traceId) => {
-  const found = await known.atDoor(presented)
+const atDoorOf = (known: Authentication, log: Logger, onRefused: (kind: string) => void): ServeNeeds['authenticate'] => async (presented, { traceId, uses }) => {
+  const found = uses === 'left' ? await known.atDoorUnused(presented) : withoutUses(await known.atDoor(presented))
   if (found.ok) return found
   const { nonce, ...refusal } = { nonce: undefined, ...found.refusal }
   onRefused(found.refusal.kind)

@@ -54,7 +54,7 @@ export async function fakeShop(of: StoreOfWrit, mood: Partial<Mood> = {}): Promi
   }
   let count = 0
   const issue: FakeShop['issue'] = (task, key = `key-${++count}`) => issueLease(
-    issuing, { task: task.id, identity: task.identity, permit: permits('ddl')[0]! },
+    issuing, { task: task.id, identity: task.identity, permit: permits('ddl')[0]!, workload: null, traceId: 'a test' },
     { caller: task.identity, key, requestHash: 'the same', now: clock.now() },
   )
   return {

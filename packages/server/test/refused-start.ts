@@ -6,9 +6,9 @@ const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 export type RefusedStart = { readonly code: number | null; readonly said: string }
 
-/** Starts the server where it must not start; fails after 30 s when it does all the same. */
-export async function refusedStart(env: NodeJS.ProcessEnv): Promise<RefusedStart> {
-  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH, WRIT_PORT: '0', ...env }, stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000, killSignal: 'SIGKILL' })
+/** Starts the server, or that of another release, where it must not start; fails after 30 s when it does all the same. */
+export async function refusedStart(env: NodeJS.ProcessEnv, program = MAIN): Promise<RefusedStart> {
+  const child = spawn(process.execPath, [program], { env: { PATH: process.env.PATH, WRIT_PORT: '0', ...env }, stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000, killSignal: 'SIGKILL' })
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString() })
   const [code] = (await once(child, 'close')) as [number | null]

@@ -68,6 +68,8 @@ export type WritOrder = {
   readonly prepare?: (env: NodeJS.ProcessEnv) => Promise<void>
   /** Of an operator that this store has already. */
   readonly operatorKey?: string
+  /** The server of another release. */
+  readonly program?: string
 }
 
 /** The server as an operator starts it, with its first operator signed in. */
@@ -79,8 +81,8 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
     ...(database === undefined ? {} : { WRIT_DATABASE_URL: database.url }), ...order.env,
   }
   await order.prepare?.(base)
-  if (order.diesFirstAt !== undefined) await assert.rejects(launch({ ...base, WRIT_FAILPOINT: order.diesFirstAt }), /ended with SIGKILL/)
-  let running = await launch(base)
+  if (order.diesFirstAt !== undefined) await assert.rejects(launch({ ...base, WRIT_FAILPOINT: order.diesFirstAt }, order.program), /ended with SIGKILL/)
+  let running = await launch(base, order.program)
   let log = running.log
   const url = running.url
   const call = (bearer?: () => string): Api => (of, ask) => request(url, of, ask ?? {}, bearer)
@@ -102,7 +104,7 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
     },
     async restart(env = {}) {
       const before = log
-      running = await launch({ ...base, WRIT_PORT: new URL(url).port, ...env })
+      running = await launch({ ...base, WRIT_PORT: new URL(url).port, ...env }, order.program)
       const now = running.log
       log = () => before() + now()
     },
@@ -118,8 +120,8 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
 
 type Launched = { readonly child: ChildProcess; readonly url: string; readonly ended: Promise<number | NodeJS.Signals>; readonly log: () => string }
 
-async function launch(env: NodeJS.ProcessEnv): Promise<Launched> {
-  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+async function launch(env: NodeJS.ProcessEnv, program = MAIN): Promise<Launched> {
+  const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
   let err = ''
   child.stderr!.on('data', (chunk: Buffer) => { err += chunk.toString() })
   child.stdout!.resume()
@@ -160,6 +162,7 @@ export const REGISTRATION = {
   system_scope: ['shop'],
   environment: 'test',
   authority: ['postgres:shop:ddl', 'postgres:shop:read'],
+  tasks_per_hour: 1_000_000,
   ends_at: '2099-12-31',
   trigger: { kind: 'unused', days: 30 },
 } as const satisfies Omit<registry.Registration, 'spiffe_id'>

@@ -10,7 +10,9 @@ import { Client } from 'pg'
 import type { Config } from '../src/config/config.ts'
 import { createKeys } from '../src/keys/key-files.ts'
 import { openKeys, type Keys } from '../src/keys/keys.ts'
+import { changeContextOf } from '../src/change-context.ts'
 import { hostEntropy } from '../src/platform/entropy.ts'
+import { installDefaults } from '../src/policies/install-defaults.ts'
 import { install } from '../src/record/install.ts'
 import { openLog, originOf, sealOnce, type SealNeeds } from '../src/record/seal.ts'
 import type { Store } from '../src/record/tx.ts'
@@ -70,6 +72,7 @@ export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>
   const installed = await store.change(install, { id: newId('installation'), keyCheck: keys.keyCheck(), version: '0', now: clock.now() })
   if (!installed.ok) throw new Error('not installed')
   for (const stream of STREAMS) await openLog(sealing, stream, originOf(installed.value, stream))
+  await installDefaults({ store, clock })
   const seal = (stream: Stream): Promise<number> => sealOnce(sealing, stream)
   return {
     name, store, keys, place: { store: at, keyDirectory: join(folder, 'keys') }, clock, sealing, newId, sql, seal, now: () => clock.now(),
@@ -83,7 +86,7 @@ type Opened = { readonly store: Store; readonly at: Config['store']; readonly sq
 
 async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
   const store: Store = await openSqlite({
-    directory, writer: new URL('../src/writer.ts', import.meta.url), context: { eventMacKeys: keys.eventMacKeys }, migrations: MIGRATED, now: STARTED,
+    directory, writer: new URL('../src/writer.ts', import.meta.url), context: keys.forChanges, migrations: MIGRATED, now: STARTED,
     onFault: (error) => { throw error },
   })
   t.after(() => store.close())
@@ -93,7 +96,7 @@ async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after
 async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
   const database = await (await postgres(18)).createDatabase()
   const store: Store = await openPostgres({
-    url: database.url, migrations: MIGRATED, now: STARTED, context: { eventMac: keys.eventMac, entropy: hostEntropy }, mostConnections: 4,
+    url: database.url, migrations: MIGRATED, now: STARTED, context: changeContextOf(keys.forChanges), mostConnections: 4,
   })
   const superuser = new Client({ connectionString: database.url })
   await superuser.connect()

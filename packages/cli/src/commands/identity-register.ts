@@ -9,12 +9,12 @@ import { rememberKey } from '../config.ts'
 import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import type { KeptKey } from '../key-file.ts'
 import { printThing, say } from '../output.ts'
-import { oneMore } from './options.ts'
+import { oneMore, wholeNumber } from './options.ts'
 
 type RegisterFlags = {
   readonly id?: string; readonly kind?: string; readonly class?: string; readonly purpose?: string
   readonly technicalOwner?: string; readonly businessOwner?: string; readonly scope?: readonly string[]; readonly environment?: string
-  readonly authority?: readonly string[]; readonly ends?: string; readonly trigger?: Registration['trigger']
+  readonly authority?: readonly string[]; readonly ends?: string; readonly tasksPerHour?: number; readonly trigger?: Registration['trigger']
   readonly because?: string; readonly declinedBecause?: string; readonly publicKey?: string; readonly keyOut?: string; readonly key?: false | true
 }
 
@@ -29,6 +29,7 @@ export function defineRegister(command: Command, run: Run): void {
     .option('--scope <system>', 'a system that it works on; may be repeated', oneMore)
     .option('--environment <name>', 'production, staging, development or test')
     .option('--authority <grant>', 'the most that its tasks may be granted, TYPE:RESOURCE:ACTION; may be repeated', oneMore)
+    .option('--tasks-per-hour <number>', 'how many tasks it may open in an hour; that of its class unless said', wholeNumber)
     .option('--ends <date>', 'when it ends: `2027-06-30`, or a length such as `90d`', endsAt)
     .option('--trigger <trigger>', 'what retires it by itself: unused:DAYS, webhook, backend:NAME or issuer:URL', parseTrigger)
     .option('--because <text>', 'why there should be an identity')
@@ -51,7 +52,7 @@ async function registrationOf(start: Start, flags: RegisterFlags): Promise<Regis
   const parsed = registration.safeParse({
     spiffe_id: flags.id, admission, kind: flags.kind, class: flags.class, purpose: flags.purpose,
     owners: { technical: flags.technicalOwner, business: flags.businessOwner },
-    system_scope: flags.scope, environment: flags.environment, authority: flags.authority, ends_at: flags.ends, trigger: flags.trigger,
+    system_scope: flags.scope, environment: flags.environment, authority: flags.authority, tasks_per_hour: flags.tasksPerHour, ends_at: flags.ends, trigger: flags.trigger,
   })
   if (parsed.success) return parsed.data
   // One line per flag: the contract may have several things to say about one that is missing.
@@ -63,7 +64,7 @@ async function registrationOf(start: Start, flags: RegisterFlags): Promise<Regis
 
 const FLAG_OF: Readonly<Record<string, string>> = {
   spiffe_id: '--id', kind: '--kind', class: '--class', purpose: '--purpose', 'owners.technical': '--technical-owner', 'owners.business': '--business-owner',
-  system_scope: '--scope', environment: '--environment', authority: '--authority', ends_at: '--ends', trigger: '--trigger', admission: '--because',
+  system_scope: '--scope', environment: '--environment', authority: '--authority', tasks_per_hour: '--tasks-per-hour', ends_at: '--ends', trigger: '--trigger', admission: '--because',
 }
 
 /** Whether the flag stood there at all, by its commander name. */

@@ -141,6 +141,7 @@ export async function printIdentity({ settings }: Pick<Start, 'settings'>, ident
     ['system scope', identity.system_scope.join(', ')],
     ['environment', identity.environment],
     ['authority', identity.authority.join(', ')],
+    ['tasks per hour', String(identity.tasks_per_hour)],
     ['ends', identity.ends_at],
     ['trigger', triggerText(identity.trigger)],
     ['last used', whenOf(settings, identity.last_used_at)],

@@ -21,6 +21,30 @@ export function lengthInSeconds(text: string): number {
   return Math.floor(length / 1000)
 }
 
+/** An instant as the wire has it, from a date, an RFC 3339 instant or a length of time before now. */
+export function instantOrLength(text: string): string {
+  const length = parseDuration(text)
+  if (length !== undefined) return new Date(Math.max(0, Date.now() - length)).toISOString()
+  return instantOf(text)
+}
+
+/** A hundred years: what is further away was mistyped. */
+const MOST_AHEAD_MS = 36_525 * 86_400_000
+
+/** As instantOrLength, but a length is one from now on. */
+export function instantAhead(text: string): string {
+  const length = parseDuration(text)
+  if (length === undefined) return instantOf(text)
+  if (length > MOST_AHEAD_MS) throw new InvalidArgumentError('it is too far away.')
+  return new Date(Date.now() + length).toISOString()
+}
+
+function instantOf(text: string): string {
+  const at = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(at)) throw new InvalidArgumentError('it must be a length such as `7d`, a date such as `2027-06-30` or an RFC 3339 instant.')
+  return new Date(at).toISOString()
+}
+
 /** One more of a flag that may stand several times. */
 export const oneMore = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
 
@@ -38,7 +62,7 @@ export function holderOptions(command: Command): Command {
 
 export type TaskFlags = {
   readonly for: string; readonly grant: readonly AuthorizationDetail[]; readonly ttl?: number; readonly budget?: number; readonly idle?: number; readonly heartbeat?: number
-  readonly as?: string; readonly key?: string
+  readonly purposeId?: string; readonly change?: string; readonly as?: string; readonly key?: string
 }
 
 export const grantOption = (command: Command): Command => command.requiredOption('--grant <grant>', 'TYPE:RESOURCE:ACTION; may be repeated', oneMoreGrant)
@@ -46,6 +70,8 @@ export const grantOption = (command: Command): Command => command.requiredOption
 /** What `task open` and `run` ask for. */
 export function taskOptions(command: Command): Command {
   return grantOption(holderOptions(command).requiredOption('--for <purpose>', 'what the task is for, in words'))
+    .option('--purpose-id <id>', 'the purpose as policies know it')
+    .option('--change <reference>', 'the change that this carries out, as your change management names it')
     .option('--ttl <length>', 'from opening to deadline', lengthInSeconds)
     .option('--budget <calls>', 'how many calls the task may make', wholeNumber)
     .option('--idle <length>', 'the task ends when it makes no call for this long', lengthInSeconds)
@@ -60,6 +86,8 @@ export const authorizationDetailsOf = (grant: TaskFlags['grant']) => grant.map((
 export function openTaskBodyOf(flags: TaskFlags) {
   return {
     purpose: flags.for,
+    ...(flags.purposeId === undefined ? {} : { purpose_id: flags.purposeId }),
+    ...(flags.change === undefined ? {} : { change_reference: flags.change }),
     authorization_details: authorizationDetailsOf(flags.grant),
     ...(flags.ttl === undefined ? {} : { ttl_seconds: flags.ttl }),
     ...(flags.budget === undefined ? {} : { budget: { calls: flags.budget } }),

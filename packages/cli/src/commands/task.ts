@@ -104,6 +104,8 @@ async function printTask({ settings }: Start, task: TaskReply): Promise<void> {
     ['task', task.id],
     ['identity', task.spiffe_id],
     ['purpose (as said)', task.purpose],
+    ...(task.purpose_id === null ? [] : [['purpose id', task.purpose_id] as const]),
+    ...(task.change_reference === null ? [] : [['change', task.change_reference] as const]),
     ['state', task.end_reason === null ? task.state : `${task.state}: ${task.end_reason}`],
     ['grant', task.authorization_details.map((detail) => `${detail.type}:${detail.locations.join(',')}:${detail.actions.join(',')}`).join('  ')],
     ['widened', task.widenings === 0 ? null : `${task.widenings} ${task.widenings === 1 ? 'time' : 'times'}`],

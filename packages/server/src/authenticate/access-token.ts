@@ -67,7 +67,7 @@ export function accessToken(needs: AccessTokenNeeds): Authenticator {
       if (!isSame) return refuse({ kind: 'token_not_live', why: 'differs' })
       return ok({
         caller: {
-          kind: 'identity', identity: identity.id, spiffeId: identity.spiffeId, class: identity.class, thumbprint, task: stored.task,
+          kind: 'identity', identity: identity.id, spiffeId: identity.spiffeId, class: identity.class, thumbprint, task: stored.task, lease: jti,
           evidence: { kind: 'access_token', issuer: null, subject, credential: null, binding: null, expiresAt },
         },
         uses: [],

@@ -35,7 +35,7 @@ function server(more: { readonly class?: IdentityClass; readonly nonceRequired?:
     kind: 'federated',
     async authenticate(_token, { thumbprint }) {
       const evidence = { kind: 'oidc', issuer: 'iss_x' as IssuerId, subject: 'repo:acme/shop', credential: null, binding: null, expiresAt: clock.now() } as const
-      return ok({ caller: { kind: 'identity', identity: 'nhi_x' as IdentityId, spiffeId: DEPLOY_BOT, class: more.class ?? 'autonomous', evidence, thumbprint, task: null }, uses: [] })
+      return ok({ caller: { kind: 'identity', identity: 'nhi_x' as IdentityId, spiffeId: DEPLOY_BOT, class: more.class ?? 'autonomous', evidence, thumbprint, task: null, lease: null }, uses: [] })
     },
   }
   const known = authentication({

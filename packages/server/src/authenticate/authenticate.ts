@@ -37,11 +37,15 @@ export type AuthenticationNeeds = {
   useOnce(uses: readonly OneTimeUse[]): Promise<OneTimeUse['of'] | undefined>
 }
 
+export type ProvedAtDoor = { readonly caller: Caller | OperatorCaller; readonly uses: readonly OneTimeUse[] }
+
 export type DoorRefusal = AuthenticateRefusal | OperatorRefusal
 
 export type Authentication = {
   /** Who asks. What works once is used up. */
   atDoor(presented: Presented): Promise<Outcome<Caller | OperatorCaller, DoorRefusal>>
+  /** The same, but that what works once is still to be used up, in the transaction of what is asked: see `takeUses`. */
+  atDoorUnused(presented: Presented): Promise<Outcome<ProvedAtDoor, DoorRefusal>>
   /**
    * Who asks for a token, and the key to bind it to (null when no proof came). What works once is still to be used up, in the transaction
    * that issues the token: see `takeUses`.
@@ -53,20 +57,15 @@ export type Authentication = {
 export function authentication(needs: AuthenticationNeeds): Authentication {
   return {
     async atDoor(presented) {
-      const { scheme, token, proof } = presented
-      if ((scheme === 'DPoP') !== (proof !== undefined)) return refuse({ kind: 'scheme_and_proof_differ' })
-      if (isOperatorKey(token)) return scheme === 'Bearer' ? needs.operator(token) : refuse({ kind: 'scheme_and_proof_differ' })
-      const checked = checkProof(needs.dpop, presented, 'must')
-      if (!checked.ok) return checked
-      const proved = await prove(chosen(needs, token), { token }, checked.value)
+      const proved = await proveAtDoor(needs, presented)
       if (!proved.ok) return proved
       const { caller, uses } = proved.value
       if (uses.length === 0) return ok(caller)
-      await needs.roomFor(uses.length)
       const seen = await needs.useOnce(uses)
-      if (seen === undefined) return ok(caller)
-      return refuse(seen === 'proof' ? { kind: 'bad_proof', because: 'replayed' } : { kind: 'replayed' })
+      return seen === undefined ? ok(caller) : refuse(shownBefore(seen))
     },
+
+    atDoorUnused: (presented) => proveAtDoor(needs, presented),
 
     async atTokenEndpoint(shown) {
       const checked = checkProof(needs.dpop, shown, 'may')
@@ -81,6 +80,23 @@ export function authentication(needs: AuthenticationNeeds): Authentication {
       return ok({ ...proved.value, jkt: checked.value?.thumbprint ?? null })
     },
   }
+}
+
+/** Why evidence is refused that has been shown before. */
+export const shownBefore = (seen: OneTimeUse['of']): AuthenticateRefusal => (seen === 'proof' ? { kind: 'bad_proof', because: 'replayed' } : { kind: 'replayed' })
+
+async function proveAtDoor(needs: AuthenticationNeeds, presented: Presented): Promise<Outcome<ProvedAtDoor, DoorRefusal>> {
+  const { scheme, token, proof } = presented
+  if ((scheme === 'DPoP') !== (proof !== undefined)) return refuse({ kind: 'scheme_and_proof_differ' })
+  if (isOperatorKey(token)) {
+    const operator = scheme === 'Bearer' ? await needs.operator(token) : refuse({ kind: 'scheme_and_proof_differ' } as const)
+    return operator.ok ? ok({ caller: operator.value, uses: [] }) : operator
+  }
+  const checked = checkProof(needs.dpop, presented, 'must')
+  if (!checked.ok) return checked
+  const proved = await prove(chosen(needs, token), { token }, checked.value)
+  if (proved.ok && proved.value.uses.length > 0) await needs.roomFor(proved.value.uses.length)
+  return proved
 }
 
 /** Null when no proof came. */

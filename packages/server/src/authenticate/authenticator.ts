@@ -1,4 +1,4 @@
-import type { BindingId, CredentialId, IdentityId, IssuerId, TaskId } from '@writ/domain/id'
+import type { BindingId, CredentialId, IdentityId, IssuerId, LeaseId, TaskId } from '@writ/domain/id'
 import type { IdentityState } from '@writ/domain/identity'
 import type { Outcome } from '@writ/domain/outcome'
 import { PROFILES, type IdentityClass } from '@writ/domain/profile'
@@ -31,6 +31,8 @@ export type Caller = {
   readonly thumbprint: string | null
   /** Set when the caller came with an access token of ours: then it acts in that task and in no other. */
   readonly task: TaskId | null
+  /** That token's `jti`. */
+  readonly lease: LeaseId | null
 }
 
 /** Something that works once, by its hash. `of` tells which of the things that came together it is. */

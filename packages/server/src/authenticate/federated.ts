@@ -170,7 +170,7 @@ async function prove(needs: FederatedNeeds, { issuer, token, claims, chosen, thu
   const { identity, spiffeId } = chosen
   const { subject, expiresAt } = claims
   const evidence = { kind: issuer.kind === 'spiffe' ? 'jwt_svid' : 'oidc', issuer: issuer.id, subject, credential: null, binding: chosen.binding, expiresAt } as const
-  return ok({ caller: { kind: 'identity', identity, spiffeId, class: chosen.class, thumbprint, task: null, evidence }, uses: [] })
+  return ok({ caller: { kind: 'identity', identity, spiffeId, class: chosen.class, thumbprint, task: null, lease: null, evidence }, uses: [] })
 }
 
 /** What the issuer has bound itself (RFC 9449 §6.1) is good with that key alone. Stricter, by choice, than RFC 7800 §3.1: no member is ignored. */

@@ -27,7 +27,7 @@ for (const alg of SIGNATURE_ALGS) {
       assert.deepEqual(await server.authenticator.authenticate(signToken(one, header, claims)), {
         ok: true,
         value: {
-          kind: 'identity', identity, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: null,
+          kind: 'identity', identity, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: null, lease: null,
           evidence: { kind: 'private_key_jwt', issuer: null, subject: DEPLOY_BOT, credential, binding: null, expiresAt: server.clock.now() + 60_000 },
         },
       })

@@ -69,7 +69,7 @@ export function privateKeyJwt(needs: PrivateKeyJwtNeeds): Authenticator {
       const { identity, credential } = signer
       return ok({
         caller: {
-          kind: 'identity', identity, spiffeId, class: signer.class, task: null, thumbprint: shown.thumbprint ?? signer.thumbprint,
+          kind: 'identity', identity, spiffeId, class: signer.class, task: null, lease: null, thumbprint: shown.thumbprint ?? signer.thumbprint,
           evidence: { kind: 'private_key_jwt', issuer: null, subject: spiffeId, credential, binding: null, expiresAt },
         },
         uses: [{ of: 'evidence', hash: hashOf(spiffeId, jti), until: plus(expiresAt, CLOCK_TOLERANCE) }],

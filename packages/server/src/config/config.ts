@@ -28,7 +28,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** Every variable that Writ's programs read; another one that begins with `WRIT_` is a typing mistake. */
 const SERVER_SETTINGS = ['WRIT_DATA', 'WRIT_KEYS', 'WRIT_HOST', 'WRIT_PORT', 'WRIT_ISSUER', 'WRIT_TLS_CERT', 'WRIT_TLS_KEY', 'WRIT_TRUSTED_PROXY', 'WRIT_METRICS', 'WRIT_DATABASE_URL', 'WRIT_DATABASE_WITHOUT_CHECKSUMS', 'WRIT_LOG', 'WRIT_DPOP_NONCE', 'WRIT_OUTBOUND_ALLOW', 'WRIT_RETRY_BASE', 'WRIT_NEW_OPERATOR_LINK'] as const
-const OTHER_SETTINGS = ['WRIT_URL', 'WRIT_TOKEN', 'WRIT_CONFIG', 'WRIT_CONTEXT', 'WRIT_OUTPUT', 'WRIT_NO_INPUT', 'WRIT_KEY_FILE', 'WRIT_IDENTITY', 'WRIT_FAILPOINT', 'WRIT_VECTORS', 'WRIT_TEST_POSTGRES_15', 'WRIT_TEST_POSTGRES_18', 'WRIT_TEST_KILL_CYCLES'] as const
+const OTHER_SETTINGS = ['WRIT_URL', 'WRIT_TOKEN', 'WRIT_CONFIG', 'WRIT_CONTEXT', 'WRIT_OUTPUT', 'WRIT_NO_INPUT', 'WRIT_KEY_FILE', 'WRIT_IDENTITY', 'WRIT_FAILPOINT', 'WRIT_VECTORS', 'WRIT_TEST_POSTGRES_15', 'WRIT_TEST_POSTGRES_18', 'WRIT_TEST_LONG'] as const
 /** As every reason that is recorded. */
 const LONGEST_REASON = 500
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']

@@ -12,7 +12,7 @@ import { problem, toProblem, type ProblemAnswer } from './problem.ts'
 import { serveForms, type FormRoute } from './serve-form.ts'
 import { sendProblem, serve, type ServeNeeds } from './serve.ts'
 
-/** R46: no body of ours is larger. */
+/** R46: no body of ours is larger, but where its endpoint says so. */
 const MOST_BODY_BYTES = 1_048_576
 
 export type AppNeeds = ServeNeeds & {
@@ -30,7 +30,7 @@ export type App = { readonly app: FastifyInstance; /** Complete once it listens.
 export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, forms: readonly FormRoute[] = []): App {
   const traceId = (): string => Buffer.from(needs.entropy.bytes(8)).toString('hex')
   const headersOf = (request: FastifyRequest) => ({
-    'x-content-type-options': 'nosniff', 'x-request-id': request.id,
+    'x-content-type-options': 'nosniff', 'x-request-id': requestIdOf(request),
     ...(needs.isHttps ? { 'strict-transport-security': HSTS } : {}), ...(needs.stopping.aborted ? { connection: 'close' } : {}),
   })
   const app = fastify({
@@ -77,7 +77,7 @@ export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, 
     return sendProblem(reply, { ...problem('method-not-allowed', { detail: `this address takes ${allowed.join(', ')}` }), headers: { allow: allowed.join(', ') } })
   })
   app.setErrorHandler((error, request, reply) => {
-    const answer = answerOf(error as FastifyError)
+    const answer = answerOf(error as FastifyError, { mostBytes: request.routeOptions.bodyLimit, authzen: isAuthzen(request) })
     if (answer.problem === 'internal') log.error({ trace_id: request.id, route: request.routeOptions.url, err: error }, 'request failed')
     else if (answer.problem === 'storage-unavailable') log.warn({ trace_id: request.id, code: (error as StorageUnavailable).code }, 'storage unavailable')
     return sendProblem(reply, answer)
@@ -90,6 +90,15 @@ export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, 
 function lazily<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined
   return () => (made ??= { value: make() }).value
+}
+
+/** An address that can not be read leads to no route. */
+const isAuthzen = (request: FastifyRequest): boolean => (request.routeOptions?.config as { readonly authzen?: boolean } | undefined)?.authzen === true
+
+/** AuthZEN 1.0 gives back how the caller calls its request (certification c-2-5-1); anywhere else it is our own name for it. */
+function requestIdOf(request: FastifyRequest): string {
+  const given = isAuthzen(request) ? request.headers['x-request-id'] : undefined
+  return typeof given === 'string' && given !== '' ? given : request.id
 }
 
 /** RFC 6797 §6.1.1: a year. */
@@ -113,13 +122,14 @@ function answerUnread(error: Error & { readonly code?: string }, socket: Socket,
 }
 
 /** What went wrong, in as much as a stranger may know. */
-function answerOf(error: FastifyError): ProblemAnswer {
+function answerOf(error: FastifyError, { mostBytes = MOST_BODY_BYTES, authzen = false }: { readonly mostBytes?: number | undefined; readonly authzen?: boolean } = {}): ProblemAnswer {
   if (error instanceof StorageUnavailable || error instanceof StorageBusy) return problem('storage-unavailable', { hint: 'try again with the same Idempotency-Key' })
   if (error instanceof BackendFault) return problem('backend-unavailable', { code: 'backend_fault', detail: `the back end answered ${error.code}` })
   switch (error.code) {
     case 'WRIT_NOT_UTF8': return problem('malformed-request', { code: 'not_utf8' })
-    case 'FST_ERR_CTP_BODY_TOO_LARGE': return problem('too-large', { detail: `a request has at most ${MOST_BODY_BYTES} bytes` })
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': return problem('unsupported-media-type')
+    case 'FST_ERR_CTP_BODY_TOO_LARGE': return problem('too-large', { detail: `a request has at most ${mostBytes} bytes` })
+    // AuthZEN's certification wants 400 (c-2-4-3).
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': return authzen ? problem('malformed-request', { code: 'unsupported_media_type', detail: 'the body must be application/json' }) : problem('unsupported-media-type')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'FST_ERR_BAD_URL': return problem('malformed-request')
     default: return error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? problem('malformed-request') : problem('internal')

@@ -3,7 +3,7 @@ import type { EventActor } from '@writ/domain/event'
 import type { IdentityId, TaskId } from '@writ/domain/id'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
-import type { Caller as IdentityCaller } from '../authenticate/authenticator.ts'
+import type { Caller as IdentityCaller, OneTimeUse } from '../authenticate/authenticator.ts'
 import type { OperatorCaller } from '../authenticate/operator-key.ts'
 import type { Once } from '../store/store.ts'
 import { NO_TASK, problem, type ProblemAnswer } from './problem.ts'
@@ -22,8 +22,12 @@ export type Call<E extends Endpoint> = {
   /** The exact bytes, for a signature over them. */
   readonly rawBody: string
   readonly headers: IncomingHttpHeaders
+  /** Names the request in the log, in its decisions, and to its caller. */
+  readonly traceId: string
   /** Names the request, so that its repeat is recognised; made up when the caller gave no `Idempotency-Key`. */
   readonly once: Once
+  /** What is still to be used up before anything is done; empty but for a route that takes it in a change of its own. */
+  readonly uses: readonly OneTimeUse[]
 }
 
 /** The reply's body, or bytes as they are. */
@@ -34,10 +38,15 @@ export type Answer<E extends Endpoint> =
 
 export type Handle<E extends Endpoint> = (call: Call<E>) => Promise<Answer<E>>
 
-/** One endpoint joined to what answers it. */
-export type Route = { readonly endpoint: Endpoint; readonly handle: (call: never) => Promise<Answer<Endpoint>> }
+type RouteMore = {
+  /** What works once of the caller's evidence is used up by the route, in the very change that does what is asked, and also where that refuses. */
+  readonly takesUses?: true
+}
 
-export const route = <E extends Endpoint>(endpoint: E, handle: Handle<E>): Route => ({ endpoint, handle: handle as Route['handle'] })
+/** One endpoint joined to what answers it. */
+export type Route = RouteMore & { readonly endpoint: Endpoint; readonly handle: (call: never) => Promise<Answer<Endpoint>> }
+
+export const route = <E extends Endpoint>(endpoint: E, handle: Handle<E>, more: RouteMore = {}): Route => ({ endpoint, handle: handle as Route['handle'], ...more })
 
 /** The caller as events name it. */
 export function actorOf(caller: AnyCaller): EventActor {
@@ -49,7 +58,10 @@ export const isOf = (caller: AnyCaller, thing: { readonly identity: IdentityId; 
   caller.kind === 'operator' || (thing.identity === caller.identity && (caller.task === null || thing.task === caller.task))
 
 /** What an access token opens besides the addresses of its own task. */
-const OPEN_TO_TASK: ReadonlySet<string> = new Set(['GET /v1/whoami', 'POST /v1/leases/{id}/revoke'])
+const OPEN_TO_TASK: ReadonlySet<string> = new Set([
+  'GET /v1/whoami', 'POST /v1/leases/{id}/revoke', 'GET /v1/decisions/{id}', 'GET /v1/decisions/{id}/explanation',
+  'POST /access/v1/evaluation', 'POST /access/v1/evaluations',
+])
 
 /**
  * Where a holder of an access token may not go: into other tasks, which are not there for it, and to all that is not of a task. Whatever is

@@ -1,4 +1,4 @@
-import { STREAMS, type Stream } from '@writ/domain/event'
+import type { Stream } from '@writ/domain/event'
 import { END_REASONS } from '@writ/domain/task'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Clock } from '../platform/clock.ts'
@@ -83,10 +83,9 @@ function gaugesOf(registers: Registry[]) {
       }
     },
     clear() {
-      for (const gauge of [...Object.values(plain), inHand, findings, leaves, lag]) gauge.remove()
-      for (const state of ['intended', 'withdrawing']) inHand.remove({ state })
-      for (const stream of STREAMS) for (const gauge of [leaves, lag]) gauge.remove({ stream })
-      findings.reset()
+      for (const gauge of Object.values(plain)) gauge.remove()
+      // With labels: no series is left. Without, it would say zero.
+      for (const gauge of [inHand, findings, leaves, lag]) gauge.reset()
     },
   }
 }

@@ -97,7 +97,7 @@ function ofProcess(registers: Registry[], { clock, jobs }: MetricsNeeds): void {
   delay.enable()
   const inSeconds = (nanoseconds: number): number => (Number.isFinite(nanoseconds) ? nanoseconds / 1e9 : 0)
   new Gauge({
-    name: 'writ_event_loop_lag_p99_seconds', help: 'How late the event loop was, of 100 times all but one; since the process began', registers,
+    name: 'writ_event_loop_lag_p99_seconds', help: 'How late the event loop was, of 100 times all but one since these numbers were last read', registers,
     collect() { this.set(inSeconds(delay.percentile(99))) },
   })
   new Gauge({

@@ -9,6 +9,8 @@ export type ProblemDetails = {
   readonly errors?: readonly { readonly field: string; readonly message: string }[]
   /** Why the task is over, for its holder. */
   readonly endReason?: string | null
+  /** The recorded denial. */
+  readonly decision?: string
 }
 
 /** An answer that is a problem; routes return it, and `serve` sends it. */
@@ -21,7 +23,7 @@ export const NO_TASK = problem('not-found', { code: 'task_not_found', detail: 't
 /** RFC 9457 §3 problem details. */
 export function toProblem(answer: ProblemAnswer, traceId: string): Problem {
   const { status, title, retryable } = PROBLEMS[answer.problem]
-  const { code, detail, hint, errors, endReason } = answer.details
+  const { code, detail, hint, errors, endReason, decision } = answer.details
   return {
     type: PROBLEM_BASE + answer.problem,
     title,
@@ -31,6 +33,7 @@ export function toProblem(answer: ProblemAnswer, traceId: string): Problem {
     ...(hint === undefined ? {} : { hint }),
     ...(errors === undefined ? {} : { errors: [...errors] }),
     ...(endReason === undefined || endReason === null ? {} : { end_reason: endReason }),
+    ...(decision === undefined ? {} : { decision }),
     retryable,
     trace_id: traceId,
   }

@@ -1,6 +1,7 @@
 import { textOf, toAuthorizationDetails } from '@writ/domain/authority'
 import { EVENT_TYPES, type EventActor, type EventLeaf } from '@writ/domain/event'
 import type { Identity } from '@writ/domain/identity'
+import { PROFILES } from '@writ/domain/profile'
 import type { Task } from '@writ/domain/task'
 import { toIso } from '@writ/domain/time'
 import type { BackendReply } from '@writ/contract/backends'
@@ -27,6 +28,7 @@ export function identityReply(identity: Identity, credentials: readonly Credenti
     system_scope: [...identity.systemScope],
     environment: identity.environment,
     authority: identity.authority.map(textOf),
+    tasks_per_hour: identity.tasksPerHour ?? PROFILES[identity.class].tasksPerHour,
     ends_at: toIso(identity.endsAt),
     trigger: identity.trigger,
     state: identity.state,
@@ -65,6 +67,8 @@ export function taskReply(task: Task, spiffeId: string, leases: readonly LeaseRe
     spiffe_id: spiffeId,
     parent: task.parent,
     purpose: task.purpose,
+    purpose_id: task.purposeId,
+    change_reference: task.changeReference,
     authorization_details: toAuthorizationDetails(task.authority).map((detail) => ({
       type: detail.type, locations: [...detail.locations], actions: [...detail.actions], ...(detail.limits === undefined ? {} : { limits: { ...detail.limits } }),
     })),

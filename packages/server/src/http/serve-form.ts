@@ -14,7 +14,7 @@ import type { Once } from '../store/store.ts'
 export type OauthRefusal = {
   readonly error: OauthErrorCode
   readonly description?: string
-  readonly status?: 400 | 401 | 413 | 415 | 500 | 503
+  readonly status?: 400 | 401 | 413 | 415 | 429 | 500 | 503
   readonly headers?: Readonly<Record<string, string>>
   /** Why the task ended, for its holder. */
   readonly endReason?: string

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Endpoint } from '@writ/contract/endpoint'
-import { parseStrictJson } from '@writ/contract/strict-json'
+import { parseExactJson, parseStrictJson } from '@writ/contract/strict-json'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Outcome } from '@writ/domain/outcome'
@@ -9,14 +9,20 @@ import type { Clock } from '../platform/clock.ts'
 import type { Entropy } from '../platform/entropy.ts'
 import type { EventMac } from '../keys/mac.ts'
 import type { Once } from '../store/store.ts'
-import type { Presented } from '../authenticate/authenticate.ts'
+import type { Presented, ProvedAtDoor } from '../authenticate/authenticate.ts'
+import type { OneTimeUse } from '../authenticate/authenticator.ts'
 import { outsideTask, type AnyCaller, type Answer, type Call, type Route } from './call.ts'
 import { challenge, nonceChallenge, presentedIn } from './evidence.ts'
 import { problem, toProblem, type ProblemAnswer } from './problem.ts'
 
+/** `uses`: whether what works once is used up at the door, or left to the route. */
+export type AboutProof = { readonly traceId: string; readonly uses: 'taken' | 'left' }
+
 export type ServeNeeds = {
   /** Who presents this. There is one kind of no, but for a proof that lacks nothing except the nonce to put into the next one. */
-  readonly authenticate: (presented: Presented, traceId: string) => Promise<Outcome<AnyCaller, { readonly nonce: string | undefined }>>
+  readonly authenticate: (presented: Presented, about: AboutProof) => Promise<Outcome<ProvedAtDoor, { readonly nonce: string | undefined }>>
+  /** For a request that comes to nothing before its route could take them. */
+  readonly useUp: (uses: readonly OneTimeUse[]) => Promise<void>
   /** RFC 9449 §8.2: the nonce for a client's next proof, where proofs need one. */
   readonly nextNonce: () => string | undefined
   readonly eventMac: EventMac
@@ -27,63 +33,81 @@ export type ServeNeeds = {
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{8,200}$/
 
 /** Serves a route: parse once, authenticate, answer once. */
-export function serve(app: FastifyInstance, needs: ServeNeeds, { endpoint, handle }: Route): void {
+export function serve(app: FastifyInstance, needs: ServeNeeds, { endpoint, handle, takesUses }: Route): void {
   app.route({
     method: endpoint.method,
     url: endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    ...(endpoint.mostBytes === undefined ? {} : { bodyLimit: endpoint.mostBytes }),
+    config: { authzen: endpoint.authzen === true },
     handler: async (request, reply) => {
       const nonce = request.headers.dpop === undefined ? undefined : needs.nextNonce()
       if (nonce !== undefined) void reply.header('dpop-nonce', nonce)
-      const call = await readCall(needs, endpoint, request)
+      const call = await readCall(needs, { endpoint, uses: takesUses === true ? 'left' : 'taken' }, request)
       const answer = call.ok ? await handle(call.value as never) : call.refusal
       return send(reply, endpoint, answer)
     },
   })
 }
 
-async function readCall(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest): Promise<Outcome<Call<Endpoint>, ProblemAnswer>> {
-  const caller = await readCaller(needs, endpoint, request)
-  if (!caller.ok) return caller
+type Served = { readonly endpoint: Endpoint; readonly uses: AboutProof['uses'] }
+
+async function readCall(needs: ServeNeeds, served: Served, request: FastifyRequest): Promise<Outcome<Call<Endpoint>, ProblemAnswer>> {
+  const { endpoint } = served
+  const proved = await readProved(needs, served, request)
+  if (!proved.ok) return proved
+  const { caller, uses } = proved.value ?? { caller: null, uses: [] }
+  const call = readFor(needs, endpoint, request, caller)
+  if (call.ok) return ok({ ...call.value, uses })
+  // What works once has been shown, whatever became of the request.
+  if (uses.length > 0) await needs.useUp(uses)
+  return call
+}
+
+function readFor(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest, caller: AnyCaller | null): Outcome<Call<Endpoint>, ProblemAnswer> {
+  const closed = caller === null ? undefined : closedTo(caller, endpoint, request.params as Record<string, string>)
+  if (closed !== undefined) return refuse(closed)
   // No text of ours holds U+0000, and a database can not be asked about it.
   const isUnsafe = [request.params, request.query].flatMap((texts) => Object.values(texts as object)).some((text) => String(text).includes('\0'))
   if (isUnsafe) return refuse(problem('malformed-request', { code: 'unsafe_text', detail: 'the address holds U+0000' }))
   const query = endpoint.query === undefined ? ok(undefined) : checked(endpoint.query, request.query, 'query')
   if (!query.ok) return query
   const rawBody = typeof request.body === 'string' ? request.body : ''
-  const body = endpoint.body === undefined ? ok(undefined) : readBody(endpoint.body, rawBody)
+  const body = endpoint.body === undefined ? ok(undefined) : readBody(endpoint.body, rawBody, endpoint.authzen === true ? parseExactJson : parseStrictJson)
   if (!body.ok) return body
-  const once = readOnce(needs, request, caller.value, rawBody)
+  const once = readOnce(needs, request, caller, rawBody)
   if (!once.ok) return once
   return ok({
-    caller: caller.value as never, parameters: request.params as Record<string, string>, query: query.value as never, body: body.value as never,
-    rawBody, headers: request.headers, once: once.value,
+    caller: caller as never, parameters: request.params as Record<string, string>, query: query.value as never, body: body.value as never,
+    rawBody, headers: request.headers, traceId: request.id, once: once.value, uses: [],
   })
 }
 
-async function readCaller(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest): Promise<Outcome<AnyCaller | null, ProblemAnswer>> {
+async function readProved(needs: ServeNeeds, { endpoint, uses }: Served, request: FastifyRequest): Promise<Outcome<ProvedAtDoor | null, ProblemAnswer>> {
   if (endpoint.who === 'anyone' || endpoint.who === 'webhook') return ok(null)
   const presented = presentedIn(request)
-  const found = presented === undefined ? refuse({ nonce: undefined }) : await needs.authenticate(presented, request.id)
-  if (!found.ok) return refuse(unauthenticated(presented, found.refusal.nonce))
-  const caller = found.value
+  const found = presented === undefined ? refuse({ nonce: undefined }) : await needs.authenticate(presented, { traceId: request.id, uses })
+  return found.ok ? found : refuse(unauthenticated(presented?.scheme, found.refusal.nonce))
+}
+
+/** Why the caller may not come in here, well known as it is. */
+function closedTo(caller: AnyCaller, endpoint: Endpoint, parameters: Readonly<Record<string, string>>): ProblemAnswer | undefined {
   const fits = endpoint.who === 'identity_or_operator' || endpoint.who === caller.kind
-  if (!fits) return refuse(problem('not-allowed', { detail: endpoint.who === 'operator' ? 'this is for operators' : 'this is for identities: only the holder of a task acts in it' }))
-  const outside = caller.kind === 'identity' ? outsideTask(caller, endpoint, request.params as Record<string, string>) : undefined
-  return outside === undefined ? ok(caller) : refuse(outside)
+  if (!fits) return problem('not-allowed', { detail: endpoint.who === 'operator' ? 'this is for operators' : 'this is for identities: only the holder of a task acts in it' })
+  return caller.kind === 'identity' ? outsideTask(caller, endpoint, parameters) : undefined
 }
 
 const EVIDENCE_HINT = 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`, '
   + 'or an access token as `Authorization: DPoP` with a fresh proof'
 
 /** One answer for every reason there is. */
-function unauthenticated(presented: Presented | undefined, nonce: string | undefined): ProblemAnswer {
-  const headers = nonce === undefined ? { 'www-authenticate': challenge(presented?.scheme) } : nonceChallenge(nonce)
+export function unauthenticated(scheme: Presented['scheme'] | undefined, nonce?: string): ProblemAnswer {
+  const headers = nonce === undefined ? { 'www-authenticate': challenge(scheme) } : nonceChallenge(nonce)
   return { ...problem('unauthenticated', { hint: EVIDENCE_HINT }), headers }
 }
 
-function readBody(schema: z.ZodType, rawBody: string): Outcome<unknown, ProblemAnswer> {
+function readBody(schema: z.ZodType, rawBody: string, parse: typeof parseStrictJson): Outcome<unknown, ProblemAnswer> {
   if (rawBody === '') return checked(schema, {}, 'body')
-  const parsed = parseStrictJson(rawBody)
+  const parsed = parse(rawBody)
   if (!parsed.ok) return refuse(problem('malformed-request', { code: parsed.refusal.kind, detail: 'the body is not JSON that has one meaning', hint: hintOf(parsed.refusal) }))
   return checked(schema, parsed.value, 'body')
 }
@@ -91,7 +115,7 @@ function readBody(schema: z.ZodType, rawBody: string): Outcome<unknown, ProblemA
 const hintOf = (refusal: object): string => Object.entries(refusal).filter(([name]) => name !== 'kind').map(([name, value]) => `${name}: \`${String(value)}\``).join(', ') || 'check its syntax'
 
 /** All faults at once, each by the name of its field. */
-function checked(schema: z.ZodType, value: unknown, where: string): Outcome<unknown, ProblemAnswer> {
+export function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): Outcome<z.output<Schema>, ProblemAnswer> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return ok(parsed.data)
   const errors = parsed.error.issues.flatMap((issue) => {

@@ -47,6 +47,7 @@ export type TaskRefusal =
   | { readonly kind: 'identity_not_active'; readonly state: string; readonly reason: string }
   | { readonly kind: 'no_such_identity' }
   | { readonly kind: 'no_such_parent' }
+  | { readonly kind: 'too_many_tasks'; readonly most: number }
 
 type TaskOrder = {
   readonly id: TaskId; readonly identity: IdentityId; readonly parent: null; readonly purpose: string; readonly asked: AskedTerms

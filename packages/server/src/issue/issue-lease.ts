@@ -1,11 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { covers, type Permit } from '@writ/domain/authority'
-import { mintId, type BackendId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
+import type { Permit } from '@writ/domain/authority'
+import { mintId, type BackendId, type DecisionId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
 import type { ControlLogin, Lease } from '@writ/domain/lease'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
+import { dueReason, type EndReason, type Task } from '@writ/domain/task'
 import { epochMs, plus, type EpochMs } from '@writ/domain/time'
 import { BackendFault, type Connector, type LeaseAddress, type Template } from '../connectors/connector.ts'
+import { decideIn } from '../decide/decide.ts'
+import { BACKEND } from '../decide/question.ts'
+import type { Decided } from '../decide/record-decision.ts'
 import type { Sealer } from '../keys/seal.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Entropy } from '../platform/entropy.ts'
@@ -18,17 +22,25 @@ import { revokeOnItsOwn } from '../revoke/lease-changes.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
 import { findIdentity } from '../store/identities.ts'
 import { findLease, insertIntendedLease, lockLease, markLeaseLive, setLeaseDue, type StoredLease } from '../store/leases.ts'
-import { countBeneath, lockTask, touchTask } from '../store/tasks.ts'
+import { countBeneath, lockTask } from '../store/tasks.ts'
 import type { Once } from '../store/store.ts'
 
 /** What was asked for: one permit of the task's grant, at one back end. */
-export type AskedLease = { readonly task: TaskId; readonly identity: IdentityId; readonly permit: Permit }
+export type AskedLease = {
+  readonly task: TaskId
+  readonly identity: IdentityId
+  readonly permit: Permit
+  /** The running workload that asks, where it is known. */
+  readonly workload: string | null
+  readonly traceId: string
+}
 
 export type IssueRefusal =
   | { readonly kind: 'no_such_task' }
-  | { readonly kind: 'task_not_open'; readonly state: string; readonly reason: string | null }
+  | { readonly kind: 'task_not_open'; readonly reason: EndReason }
   | { readonly kind: 'identity_not_active' }
   | { readonly kind: 'grant_not_covered'; readonly by: 'task' }
+  | { readonly kind: 'denied'; readonly decision: DecisionId; readonly errors: readonly string[]; readonly approvable: boolean }
   | { readonly kind: 'no_such_backend'; readonly name: string }
   | { readonly kind: 'no_such_template'; readonly backend: string; readonly template: string }
   | { readonly kind: 'too_many_leases'; readonly most: number }
@@ -54,7 +66,7 @@ export type IssueNeeds = {
   readonly wake: () => void
 }
 
-type IntendInput = AskedLease & { readonly id: LeaseId; readonly backend: BackendId; readonly template: string; readonly handle: string; readonly sealedSecret: string; readonly now: EpochMs }
+type IntendInput = AskedLease & { readonly id: LeaseId; readonly decision: DecisionId; readonly backend: BackendId; readonly template: string; readonly handle: string; readonly sealedSecret: string; readonly now: EpochMs }
 
 /** A stored reply that holds a secret can be repeated for this long. */
 const REPLY_SHOWN_MS = 60_000
@@ -62,29 +74,34 @@ const REPLY_SHOWN_MS = 60_000
 /** A login is made in some 20 ms. */
 const LOOK_AGAIN_MS = 10
 
-/** The intention stands in the record before the back end is touched (R6), and takes one call of the budget. */
+type Intended = { readonly kind: 'intended'; readonly lease: LeaseId; readonly expiresAt: number } | { readonly kind: 'denied'; readonly decided: Decided; readonly because: EndReason | null }
+
+/**
+ * The intention stands in the record before the back end is touched (R6), beside the decision that allowed it, which took one call of the
+ * budget. A denial is recorded too.
+ */
 export const intendLease = change('lease.intend', async (tx: Tx, input: IntendInput) => {
   const task = await lockTask(tx, input.task)
   if (task === undefined || task.identity !== input.identity) return refuse<IssueRefusal>({ kind: 'no_such_task' })
-  const notOpen = (reason: string | null): Outcome<never, IssueRefusal> => refuse({ kind: 'task_not_open', state: task.state, reason })
-  if (task.state !== 'open') return notOpen(task.endReason)
-  if (input.now >= task.deadline) return notOpen('deadline')
-  if (task.callsUsed + 1 > task.budgetCalls) return notOpen('budget_exhausted')
-  if ((await findIdentity(tx.db, task.identity))?.state !== 'active') return refuse<IssueRefusal>({ kind: 'identity_not_active' })
-  if (!covers(task.authority, [input.permit])) return refuse<IssueRefusal>({ kind: 'grant_not_covered', by: 'task' })
+  const identity = (await findIdentity(tx.db, task.identity))!
+  const decided = await decideIn(tx, {
+    id: input.decision, task, identity, authority: task.authority, permit: input.permit, action: 'connect', resource: { type: BACKEND, id: input.permit.resource },
+    server: input.permit.resource, arguments: {}, claimed: {}, also: { template: input.template }, workload: input.workload, by: { kind: 'identity', id: identity.id },
+    traceId: input.traceId, now: input.now,
+  })
+  if (decided.answer === 'deny') return ok<Intended>({ kind: 'denied', decided, because: overBecause(task, decided, input.now) })
   if ((await countBeneath(tx.db, task.id)) >= MOST_BENEATH) return refuse<IssueRefusal>({ kind: 'too_many_leases', most: MOST_BENEATH })
   const lease: Lease = {
     id: input.id, task: task.id, identity: task.identity, backend: input.backend, template: input.template, handle: input.handle, state: 'intended',
     outcome: null, intendedAt: input.now, expiresAt: task.deadline, control: null, attempts: 0, incident: null,
   }
-  await touchTask(tx.db, { ...task, callsUsed: task.callsUsed + 1, lastCallAt: input.now, lastHeardAt: input.now })
   await insertIntendedLease(tx.db, { ...lease, sealedSecret: input.sealedSecret, dueAt: plus(input.now, LONGEST_MINT) })
   await append(tx, input.now, {
     type: 'lease.intended', actor: { kind: 'identity', id: task.identity }, task: task.id, identity: task.identity, lease: lease.id,
     facts: { backend: input.permit.resource, backend_kind: input.permit.type, template: input.template, handle: input.handle, expires_at: lease.expiresAt },
   })
   failpoint('lease.intended.before_commit')
-  return ok({ lease: lease.id, expiresAt: lease.expiresAt as number })
+  return ok<Intended>({ kind: 'intended', lease: lease.id, expiresAt: lease.expiresAt })
 })
 
 /** The login works: the lease is live, unless it was stopped while the back end was making it. */
@@ -128,14 +145,16 @@ export async function issueLease(needs: IssueNeeds, asked: AskedLease, once: Onc
   const secret = toSecret(SECRET_PREFIX.database, needs.entropy.bytes(32))
   const handle = `${needs.handlePrefix}${id.slice('lse_'.length)}`
   const sealedSecret = needs.secrets.seal(secret, leaseSecretPlace(id))
-  const intended = await needs.store.changeOnce(intendLease, { ...asked, id, backend: backend.id, template: template.name, handle, sealedSecret, now }, once)
-  if (!intended.ok) {
-    if (intended.refusal.kind === 'task_not_open') await endOverdue(needs, asked.task, intended.refusal.reason)
-    return refuse(intended.refusal)
+  const intended = await needs.store.changeOnce(intendLease, { ...asked, id, backend: backend.id, template: template.name, handle, sealedSecret, decision: mintId('decision', now, needs.entropy.bytes(10)), now }, once)
+  if (!intended.ok) return refuse(intended.refusal)
+  const { value, repeated } = intended.value
+  if (value.kind === 'denied') {
+    if (value.because !== null) await endOverdue(needs, asked.task, value.because)
+    return refuse(refusalOf(value.decided, value.because))
   }
-  if (intended.value.repeated) return repeat(needs, backend, intended.value.value.lease)
+  if (repeated) return repeat(needs, backend, value.lease)
   failpoint('lease.intended.after_commit')
-  return mint(needs, backend, { id, handle, secret, template, expiresAt: epochMs(intended.value.value.expiresAt) })
+  return mint(needs, backend, { id, handle, secret, template, expiresAt: epochMs(value.expiresAt) })
 }
 
 type MintOrder = { readonly id: LeaseId; readonly handle: string; readonly secret: string; readonly template: Template; readonly expiresAt: EpochMs }
@@ -181,9 +200,21 @@ async function onceMade(needs: IssueNeeds, id: LeaseId): Promise<StoredLease | u
   }
 }
 
-/** An attempt beyond the budget or the deadline ends the task, as its own clock would have. */
-async function endOverdue(needs: IssueNeeds, task: TaskId, reason: string | null): Promise<void> {
-  if (reason !== 'budget_exhausted' && reason !== 'deadline') return
+/** Why the task is over, for a decision that hung on that: it may have ended before, or its own clock or budget has run out by now. */
+function overBecause(task: Task, { cause }: Decided, now: EpochMs): EndReason | null {
+  if (cause === 'budget') return 'budget_exhausted'
+  return cause === 'state' ? task.endReason ?? dueReason(task, now) ?? null : null
+}
+
+function refusalOf({ id, cause, errors, approvable }: Decided, because: EndReason | null): IssueRefusal {
+  if (because !== null) return { kind: 'task_not_open', reason: because }
+  if (cause === 'state') return { kind: 'identity_not_active' }
+  if (cause === 'grant') return { kind: 'grant_not_covered', by: 'task' }
+  return { kind: 'denied', decision: id, errors, approvable }
+}
+
+/** An attempt beyond the budget or the deadline ends the task, as its own clock would have. One that is over already stays as it ended. */
+async function endOverdue(needs: IssueNeeds, task: TaskId, reason: EndReason): Promise<void> {
   await needs.store.change(endTask, { task, because: reason, by: { kind: 'writ', id: 'writ' }, now: needs.clock.now() })
   needs.wake()
 }

@@ -6,8 +6,15 @@ import { checkKey, keyCheckOf, type KeyCheckRefusal } from './key-check.ts'
 import { readKeyFiles, type CreateKeysRefusal, type KeyFileRefusal } from './key-files.ts'
 import { eventMacOf, type EventMac } from './mac.ts'
 import { derive } from './master-key.ts'
-import { sealerOf, type Sealer } from './seal.ts'
+import { sealerOf, sealKeysOf, type SealKey, type Sealer } from './seal.ts'
 import { signerOf, type Signer } from './signer.ts'
+
+/** What changes work with, for a thread of their own: a `KeyObject` can be posted to a worker. */
+export type ChangeKeys = {
+  readonly eventMac: readonly KeyObject[]
+  /** For what was asked at a decision, which is kept so that it can be asked again. */
+  readonly question: readonly SealKey[]
+}
 
 /** Everything that the key directory opens. The keys stand in `KeyObject`s, which no log and no `JSON.stringify` can print. */
 export type Keys = {
@@ -16,8 +23,7 @@ export type Keys = {
   /** For stored replies that hold a secret, which live for a minute. */
   readonly replies: Sealer
   readonly eventMac: EventMac
-  /** The same keys for a thread that builds its own `EventMac`: a `KeyObject` can be posted to a worker. */
-  readonly eventMacKeys: readonly KeyObject[]
+  readonly forChanges: ChangeKeys
   /** For the nonces of DPoP proofs, the newest first; the same on every server that has this key directory. */
   readonly nonceKeys: readonly KeyObject[]
   /** Which key signs which log. */
@@ -36,10 +42,10 @@ export function openKeys(directory: string, entropy: Entropy): Outcome<Keys, Key
   const { masters, logs } = files.value
   const eventMacKeys = masters.map(({ bytes }) => createSecretKey(derive(bytes, 'event-mac')))
   return ok({
-    secrets: sealerOf(masters, 'seal', entropy),
-    replies: sealerOf(masters, 'reply', entropy),
+    secrets: sealerOf(sealKeysOf(masters, 'seal'), entropy),
+    replies: sealerOf(sealKeysOf(masters, 'reply'), entropy),
     eventMac: eventMacOf(eventMacKeys),
-    eventMacKeys,
+    forChanges: { eventMac: eventMacKeys, question: sealKeysOf(masters, 'question') },
     nonceKeys: masters.map(({ bytes }) => createSecretKey(derive(bytes, 'dpop-nonce'))),
     signers: { 'non-human': signerOf(logs['non-human']), human: signerOf(logs.human) },
     keyCheck: () => keyCheckOf(masters[0]),

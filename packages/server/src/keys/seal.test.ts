@@ -4,10 +4,10 @@ import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import fc from 'fast-check'
 import { hostEntropy } from '../platform/entropy.ts'
 import { masterKeyOf } from './master-key.ts'
-import { SealFault, sealerOf, type SealFaultReason } from './seal.ts'
+import { SealFault, sealerOf, sealKeysOf, type SealFaultReason } from './seal.ts'
 
 const newMaster = () => masterKeyOf(hostEntropy.bytes(32))
-const newSealer = () => sealerOf([newMaster()], 'seal', hostEntropy)
+const newSealer = () => sealerOf(sealKeysOf([newMaster()], 'seal'), hostEntropy)
 const refused = (reason: SealFaultReason) => (error: unknown) => error instanceof SealFault && error.reason === reason
 
 test('what was sealed in a place opens there, whatever it says', () => {
@@ -85,21 +85,21 @@ for (const { what, text } of [
 
 test('what a new master key seals an older server does not open, and the other way round it does', () => {
   const [older, newer] = [newMaster(), newMaster()]
-  const before = sealerOf([older], 'seal', hostEntropy)
-  const after = sealerOf([newer, older], 'seal', hostEntropy)
+  const before = sealerOf(sealKeysOf([older], 'seal'), hostEntropy)
+  const after = sealerOf(sealKeysOf([newer, older], 'seal'), hostEntropy)
   assert.equal(after.unseal(before.seal('kept', 'place'), 'place'), 'kept')
   assert.throws(() => before.unseal(after.seal('new', 'place'), 'place'), refused('unknown_key'))
 })
 
 test('what was sealed as a reply does not open as a secret', () => {
   const master = newMaster()
-  const [replies, secrets] = [sealerOf([master], 'reply', hostEntropy), sealerOf([master], 'seal', hostEntropy)]
+  const [replies, secrets] = [sealerOf(sealKeysOf([master], 'reply'), hostEntropy), sealerOf(sealKeysOf([master], 'seal'), hostEntropy)]
   assert.throws(() => secrets.unseal(replies.seal('plain', 'place'), 'place'), refused('not_authentic'))
 })
 
 test('a fault names the place and the master key, and nothing of the secret', () => {
   const master = newMaster()
-  const sealer = sealerOf([master], 'seal', hostEntropy)
+  const sealer = sealerOf(sealKeysOf([master], 'seal'), hostEntropy)
   const sealed = sealer.seal('canary-4711', 'lease:one:secret')
   const fault = caught(() => sealer.unseal(sealed, 'lease:two:secret'))
   assert.match(fault.message, new RegExp(`\`lease:two:secret\` was damaged, or moved from another place .*\`${master.id}\``))

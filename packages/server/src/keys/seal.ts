@@ -36,16 +36,22 @@ const CIPHER = 'aes-256-gcm'
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
-/** Seals under the newest of the master keys and opens what any of them has sealed. */
-export function sealerOf(masters: readonly MasterKey[], purpose: 'seal' | 'reply', entropy: Entropy): Sealer {
-  const newest = masters[0]
+/** What a sealer seals with, the newest first: no log prints it, and it can be posted to a worker. */
+export type SealKey = { readonly id: string; readonly key: KeyObject }
+
+export const sealKeysOf = (masters: readonly MasterKey[], purpose: 'seal' | 'reply' | 'question'): readonly SealKey[] =>
+  masters.map(({ id, bytes }) => ({ id, key: createSecretKey(derive(bytes, purpose)) }))
+
+/** Seals under the newest of the keys and opens what any of them has sealed. */
+export function sealerOf(sealKeys: readonly SealKey[], entropy: Entropy): Sealer {
+  const newest = sealKeys[0]
   if (newest === undefined) throw new Error('a sealer needs a master key')
-  const keys = new Map(masters.map(({ id, bytes }) => [id, createSecretKey(derive(bytes, purpose))]))
+  const keys = new Map(sealKeys.map(({ id, key }) => [id, key]))
 
   function seal(plain: string, where: string): string {
     if (!plain.isWellFormed()) throw new Error('a lone surrogate can not be sealed: it would not come back')
     const nonce = entropy.bytes(NONCE_BYTES)
-    const cipher = createCipheriv(CIPHER, keyOfPlace(keys.get(newest!.id)!, where), nonce, { authTagLength: TAG_BYTES })
+    const cipher = createCipheriv(CIPHER, keyOfPlace(newest!.key, where), nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(aad(newest!.id, where))
     const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
     return [VERSION, newest!.id, toBase64url(nonce), toBase64url(sealed)].join('.')

@@ -6,11 +6,11 @@ import { plus, milliseconds } from '@writ/domain/time'
 import { fixedClock } from '../../test/fakes/clock.ts'
 import { hostEntropy } from '../platform/entropy.ts'
 import { masterKeyOf } from './master-key.ts'
-import { sealerOf, SealFault } from './seal.ts'
+import { sealerOf, sealKeysOf, SealFault } from './seal.ts'
 import { KEPT_AFTER_USE_MS, newTokenKey, rawOf, tokenKeys, type KeptTokenKey } from './token-keys.ts'
 
 const clock = fixedClock()
-const secrets = sealerOf([masterKeyOf(hostEntropy.bytes(32))], 'seal', hostEntropy)
+const secrets = sealerOf(sealKeysOf([masterKeyOf(hostEntropy.bytes(32))], 'seal'), hostEntropy)
 
 const kept = (state: KeptTokenKey['state'], more: Partial<KeptTokenKey> = {}): KeptTokenKey =>
   ({ ...newTokenKey(secrets), state, publishedAt: clock.now(), activatedAt: clock.now(), retiredAt: state === 'retired' ? clock.now() : null, ...more })

@@ -109,6 +109,7 @@ function fieldsOf(of: Omit<IdentityDraft, 'admission' | 'key' | 'bindings'>): re
     ['system_scope', of.systemScope.join(', ')],
     ['environment', of.environment],
     ['authority', of.authority.map(textOf).join(', ')],
+    ['tasks_per_hour', of.tasksPerHour === null ? '' : String(of.tasksPerHour)],
     ['ends_at', toIso(of.endsAt)],
     ['trigger', Object.values(of.trigger).join(' ')],
   ]

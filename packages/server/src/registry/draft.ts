@@ -35,6 +35,7 @@ export function toDraft(registration: Registration): Outcome<IdentityDraft, Draf
     systemScope: registration.system_scope.toSorted(),
     environment: registration.environment,
     authority: authority.value,
+    tasksPerHour: registration.tasks_per_hour ?? null,
     endsAt: epochMs(Date.parse(registration.ends_at)),
     trigger: registration.trigger,
     key: key === null ? null : key.value,

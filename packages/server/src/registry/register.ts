@@ -76,7 +76,7 @@ export function describe(draft: Omit<IdentityDraft, 'admission' | 'key' | 'bindi
   return {
     facts: {
       spiffe_id: draft.spiffeId, kind: draft.kind, class: draft.class, environment: draft.environment, system_scope: draft.systemScope,
-      authority: draft.authority.map(textOf), ends_at: draft.endsAt, trigger: draft.trigger, ...more,
+      authority: draft.authority.map(textOf), tasks_per_hour: draft.tasksPerHour, ends_at: draft.endsAt, trigger: draft.trigger, ...more,
     },
     said: { purpose: draft.purpose, technical_owner: draft.technicalOwner, business_owner: draft.businessOwner },
   }

@@ -139,6 +139,7 @@ const malformed = (detail: string): Malformed => new Malformed({ kind: 'malforme
 
 /** No other line begins so. */
 const END_BEGINS = Buffer.from('{"end":')
+const END_IS_NEXT = Buffer.concat([Buffer.of(NEWLINE), END_BEGINS])
 
 /** Rows that a visitor is handed at a time. */
 const ROWS_IN_PIECE = 200
@@ -150,7 +151,7 @@ export async function readBackup(file: AsyncIterable<Uint8Array>, order: ReadOrd
   const feeding = pipeline(Readable.from(file), gunzip).catch((cause: unknown) => { failed = cause })
   const reading = new Reading(order)
   try {
-    for await (const line of linesOf(gunzip as AsyncIterable<Buffer>)) await reading.take(line)
+    for await (const lines of wholeLinesOf(gunzip as AsyncIterable<Buffer>)) await reading.take(lines)
     return ok(await reading.done())
   } catch (cause) {
     if (cause instanceof Malformed) return refuse(cause.refusal)
@@ -180,23 +181,31 @@ class Reading {
     this.#order = order
   }
 
-  async take(line: Buffer): Promise<void> {
-    if (this.#end !== undefined) throw new Malformed({ kind: 'malformed', detail: 'it goes on after its end' })
-    if (this.#order.visitor === undefined && this.#head !== undefined && !line.subarray(0, END_BEGINS.length).equals(END_BEGINS)) return this.#digests!.take(line)
-    const value = parsed(line)
-    if (this.#head === undefined) return this.#takeHead(line, value)
-    if (isEnd(value)) {
-      this.#end = value
-      return
+  /** Lines as they came together: what costs something for each of them would cost more than what is in it. */
+  async take(lines: Buffer): Promise<void> {
+    let counted = 0
+    const count = (to: number): void => {
+      if (to > counted) this.#digests!.take(lines.subarray(counted, to))
+      counted = to
     }
-    this.#digests!.take(line)
-    if (Array.isArray(value)) return this.#takeRow(value)
-    if (!isTableHead(value) || Object.hasOwn(this.#rows, value.table)) throw malformed('a line is neither a table nor a row')
-    await this.#handOver()
-    this.#table = value
-    this.#bytes = value.columns.map((column) => value.bytes.includes(column))
-    this.#rows[value.table] = 0
-    await this.#order.visitor?.table(value)
+    for (let from = 0; from < lines.length;) {
+      if (this.#order.visitor === undefined && this.#head !== undefined && this.#end === undefined) from = endFrom(lines, from)
+      if (from === lines.length) break
+      if (this.#end !== undefined) throw malformed('it goes on after its end')
+      const next = lines.indexOf(NEWLINE, from) + 1
+      const value = parsed(lines.toString('utf8', from, next))
+      if (this.#head === undefined) await this.#takeHead(value)
+      else if (isEnd(value)) {
+        count(from)
+        counted = next
+        this.#end = value
+      } else if (Array.isArray(value)) {
+        this.#takeRow(value)
+        if (this.#piece.length >= ROWS_IN_PIECE) await this.#handOver()
+      } else await this.#takeTable(value)
+      from = next
+    }
+    count(lines.length)
   }
 
   async done(): Promise<{ readonly head: BackupHead; readonly end: BackupEnd }> {
@@ -208,7 +217,7 @@ class Reading {
     return { head: this.#head, end: this.#end }
   }
 
-  async #takeHead(line: Buffer, value: unknown): Promise<void> {
+  async #takeHead(value: unknown): Promise<void> {
     const format = (value as { format?: unknown } | null)?.format
     if (typeof format !== 'string' || !format.startsWith('writ-backup/')) throw malformed('it does not begin as a backup does')
     if (format !== BACKUP_FORMAT) throw new Malformed({ kind: 'unknown_format', format })
@@ -217,11 +226,19 @@ class Reading {
     if (this.#key === undefined) throw new Malformed({ kind: 'not_authentic' })
     this.#head = value
     this.#digests = new Digests(this.#key)
-    this.#digests.take(line)
     await this.#order.visitor?.head(value)
   }
 
-  async #takeRow(values: readonly unknown[]): Promise<void> {
+  async #takeTable(value: unknown): Promise<void> {
+    if (!isTableHead(value) || Object.hasOwn(this.#rows, value.table)) throw malformed('a line is neither a table nor a row')
+    await this.#handOver()
+    this.#table = value
+    this.#bytes = value.columns.map((column) => value.bytes.includes(column))
+    this.#rows[value.table] = 0
+    await this.#order.visitor?.table(value)
+  }
+
+  #takeRow(values: readonly unknown[]): void {
     const table = this.#table
     if (table === undefined || values.length !== table.columns.length) throw malformed('a row does not have the columns of its table')
     this.#piece.push(values.map((value, i) => {
@@ -230,7 +247,6 @@ class Reading {
       return this.#bytes[i] ? Buffer.from(value, 'base64') : value
     }))
     this.#rows[table.table]!++
-    if (this.#piece.length >= ROWS_IN_PIECE) await this.#handOver()
   }
 
   async #handOver(): Promise<void> {
@@ -241,24 +257,28 @@ class Reading {
   }
 }
 
-/** Lines with their newline; a last one without it is left out, and so the end is missed. */
-async function* linesOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** Where the end begins at or after `from`, or behind the last line: nothing else has a newline before these words. */
+function endFrom(lines: Buffer, from: number): number {
+  if (lines.subarray(from, from + END_BEGINS.length).equals(END_BEGINS)) return from
+  const before = lines.indexOf(END_IS_NEXT, from)
+  return before === -1 ? lines.length : before + 1
+}
+
+/** Lines with their newlines, as many as came; a last one without it is left out, and so the end is missed. */
+async function* wholeLinesOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const piece of pieces) {
     const held = rest.length === 0 ? piece : Buffer.concat([rest, piece])
-    let from = 0
-    for (let end = held.indexOf(NEWLINE); end !== -1; end = held.indexOf(NEWLINE, from)) {
-      yield held.subarray(from, end + 1)
-      from = end + 1
-    }
-    rest = held.subarray(from)
+    const whole = held.lastIndexOf(NEWLINE) + 1
+    if (whole > 0) yield held.subarray(0, whole)
+    rest = held.subarray(whole)
     if (rest.length > LONGEST_LINE) throw malformed('a line is too long')
   }
 }
 
-function parsed(line: Buffer): unknown {
+function parsed(line: string): unknown {
   try {
-    return JSON.parse(line.toString('utf8'))
+    return JSON.parse(line)
   } catch {
     throw malformed('a line is not JSON')
   }

@@ -7,7 +7,7 @@ export type KeptTable = { readonly name: TableName; readonly orderBy?: string }
 
 /**
  * What a backup holds: each table after those that its rows refer to, so that they can be loaded as they come. Every secret among them is
- * sealed under the master key or is a hash; texts that people and agents said are not.
+ * sealed under the master key or is a hash, and so is what decisions were made of; texts that people and agents said are not.
  */
 export const KEPT_TABLES: readonly KeptTable[] = [
   { name: 'installation' },
@@ -23,6 +23,12 @@ export const KEPT_TABLES: readonly KeptTable[] = [
   { name: 'lease' },
   { name: 'signing_key' },
   { name: 'access_token' },
+  { name: 'policy_version', orderBy: 'version' },
+  { name: 'policy_head' },
+  { name: 'decision', orderBy: 'id' },
+  { name: 'tree_label' },
+  { name: 'instance_label' },
+  { name: 'mode' },
   { name: 'finding' },
   { name: 'incident' },
   { name: 'event', orderBy: 'seq' },

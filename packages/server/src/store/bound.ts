@@ -20,9 +20,10 @@ class LocklessSqliteAdapter extends SqliteAdapter {
   }
 }
 
+/** One adapter for each database: by it `prepared.ts` knows for which a text was built. */
 const parts = {
-  sqlite: { adapter: () => new LocklessSqliteAdapter(), compiler: () => new SqliteQueryCompiler() },
-  postgres: { adapter: () => new PostgresAdapter(), compiler: () => new PostgresQueryCompiler() },
+  sqlite: { adapter: new LocklessSqliteAdapter(), compiler: () => new SqliteQueryCompiler() },
+  postgres: { adapter: new PostgresAdapter(), compiler: () => new PostgresQueryCompiler() },
 }
 
 /** A Kysely over one function that executes statements; making one costs 2 us, so every change has its own. */
@@ -48,7 +49,7 @@ export function bind<DB>(dialect: Dialect['name'], execute: Execute): Bound<DB> 
         commitTransaction: noTransaction,
         rollbackTransaction: noTransaction,
       }),
-      createAdapter: parts[dialect].adapter,
+      createAdapter: () => parts[dialect].adapter,
       createQueryCompiler: parts[dialect].compiler,
       createIntrospector: () => { throw new Error('the schema is not introspected') },
     },

@@ -58,5 +58,10 @@ export const postgresDialect: Dialect = {
     const changes = `new.${column} is distinct from old.${column}`
     return [refuseWhen(rule, beforeUpdate, table, `(${changes} or new.${counter} <> old.${counter}) and not (${changes} and ${oneUp(counted)})`)]
   },
+  onlyErased: (table, columns, rule) => [
+    refuseWhen(rule, beforeUpdate, table,
+      columns.map((column) => `(new.${checkedName(column)} is not null and new.${column} is distinct from old.${column})`).join(' or ')),
+  ],
+  onlyGrows: (table, column, rule) => [refuseWhen(rule, beforeUpdate, table, `new.${checkedName(column)} < old.${column}`)],
   dropGuard: (table, rule) => [`drop trigger ${checkedName(rule)} on ${checkedName(table)}`],
 }

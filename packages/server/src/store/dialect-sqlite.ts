@@ -43,5 +43,10 @@ export const sqliteDialect: Dialect = {
     const changes = `new.${column} is not old.${column}`
     return [refuseWhen(rule, beforeUpdateOf([column, counter]), table, `(${changes} or new.${counter} <> old.${counter}) and not (${changes} and ${oneUp(counted)})`)]
   },
+  onlyErased: (table, columns, rule) => [
+    refuseWhen(rule, beforeUpdateOf(columns), table,
+      columns.map((column) => `(new.${column} is not null and new.${column} is not old.${column})`).join(' or ')),
+  ],
+  onlyGrows: (table, column, rule) => [refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} < old.${column}`)],
   dropGuard: (_table, rule) => [`drop trigger ${checkedName(rule)}`],
 }

@@ -48,6 +48,10 @@ export type Dialect = {
   readonly onlyWith: (table: string, moved: Moved, rule: string) => readonly string[]
   /** The column changes only while the state is this one, and its counter with it, one up. */
   readonly onlyCounted: (table: string, counted: Counted, rule: string) => readonly string[]
+  /** These columns become null, and nothing else: what they held can be erased, and nothing put in its place. */
+  readonly onlyErased: (table: string, columns: readonly string[], rule: string) => readonly string[]
+  /** This number only grows. */
+  readonly onlyGrows: (table: string, column: string, rule: string) => readonly string[]
   /** Takes away a guard made by one function above as one trigger, so that a later migration can put another in its place. */
   readonly dropGuard: (table: string, rule: string) => readonly string[]
 }

@@ -2,6 +2,7 @@ import type { EventLeaf, Stream } from '@writ/domain/event'
 import type { EventId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import { sql, type Kysely, type SqlBool } from 'kysely'
+import { insertRows } from './prepared.ts'
 import type { EventRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -13,7 +14,7 @@ export type Said = { readonly field: string; readonly salt: Uint8Array; readonly
 
 /** In the order in which they are given. */
 export async function insertEvents(db: Db, events: readonly NewEvent[]): Promise<void> {
-  await db.insertInto('event').values(events.map(({ leaf, text, leafHash, mac }) => ({
+  await insertRows(db, 'event', events.map(({ leaf, text, leafHash, mac }) => ({
     id: leaf.id,
     stream: leaf.stream,
     type: leaf.type,
@@ -24,11 +25,11 @@ export async function insertEvents(db: Db, events: readonly NewEvent[]): Promise
     leaf_hash: leafHash,
     mac,
     leaf_index: null,
-  }))).execute()
+  })))
 }
 
 export async function insertEventSaid(db: Db, event: EventId, said: readonly Said[]): Promise<void> {
-  await db.insertInto('event_said').values(said.map((one) => ({ event_id: event, ...one }))).execute()
+  await insertRows(db, 'event_said', said.map(({ field, salt, value }) => ({ event_id: event, field, salt, value })))
 }
 
 /** An event as it is read back; `said` holds what was not erased. */

@@ -8,12 +8,14 @@ import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { prepared } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { IdentityRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
 
-const DAY = 86_400_000
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
 
 export function parseIdentityRow(row: IdentityRow): Identity {
   return {
@@ -27,6 +29,7 @@ export function parseIdentityRow(row: IdentityRow): Identity {
     systemScope: fromJsonText<readonly string[]>(row.system_scope),
     environment: row.environment as Environment,
     authority: fromJsonText<Authority>(row.authority),
+    tasksPerHour: row.tasks_per_hour,
     endsAt: epochMs(row.ends_at),
     trigger: fromJsonText<Trigger>(row.trigger),
     admission: row.admission_id as AdmissionId,
@@ -43,7 +46,8 @@ export function identityDueAt(identity: Pick<Identity, 'endsAt' | 'trigger' | 'l
   return epochMs(Math.min(identity.endsAt, (identity.lastUsedAt ?? identity.registeredAt) + identity.trigger.days * DAY))
 }
 
-function rowOf(identity: Identity): IdentityRow {
+/** How many tasks it opens is counted beside it. */
+function rowOf(identity: Identity): Omit<IdentityRow, 'opens_window' | 'opens_count'> {
   return {
     id: identity.id,
     spiffe_id: identity.spiffeId,
@@ -55,6 +59,7 @@ function rowOf(identity: Identity): IdentityRow {
     system_scope: toJsonText(identity.systemScope),
     environment: identity.environment,
     authority: toJsonText(identity.authority),
+    tasks_per_hour: identity.tasksPerHour,
     ends_at: identity.endsAt,
     trigger: toJsonText(identity.trigger),
     trigger_kind: identity.trigger.kind,
@@ -79,7 +84,7 @@ function triggerOn(trigger: Trigger): string {
 
 /** False when the name is taken, also by somebody who took it since we looked. */
 export async function insertIdentity(db: Db, identity: Identity): Promise<boolean> {
-  const inserted = await db.insertInto('identity').values(rowOf(identity)).onConflict((conflict) => conflict.column('spiffe_id').doNothing()).executeTakeFirst()
+  const inserted = await db.insertInto('identity').values({ ...rowOf(identity), opens_window: 0, opens_count: 0 }).onConflict((conflict) => conflict.column('spiffe_id').doNothing()).executeTakeFirst()
   return inserted.numInsertedOrUpdatedRows === 1n
 }
 
@@ -116,6 +121,13 @@ export async function listIdentities(db: Db, page: { readonly limit: number; rea
   return (await query.execute()).map(parseIdentityRow)
 }
 
+/** Active ones of a kind, in the order of their SPIFFE IDs. */
+export async function listActiveOfKind(db: Db, kind: IdentityKind, page: { readonly limit: number; readonly after: string }): Promise<readonly Identity[]> {
+  const rows = await db.selectFrom('identity').selectAll()
+    .where('kind', '=', kind).where('state', '=', 'active').where('spiffe_id', '>', page.after).orderBy('spiffe_id').limit(page.limit).execute()
+  return rows.map(parseIdentityRow)
+}
+
 /** Identities that are not retired and whose trigger watches this thing. */
 export async function listTriggeredBy(db: Db, kind: 'backend_removed' | 'issuer_removed', on: string): Promise<readonly Identity[]> {
   const rows = await db.selectFrom('identity').selectAll()
@@ -131,6 +143,16 @@ export async function markIdentityUsed(db: Db, identity: Identity, now: EpochMs)
   const dueAt = identityDueAt({ ...identity, lastUsedAt: now })
   await db.updateTable('identity').set({ last_used_at: now, due_at: dueAt }).where('id', '=', identity.id).where('state', '<>', 'retired').execute()
 }
+
+/** Counts one more tree of tasks that the identity begins in this hour; answers how many those are. The identity is locked. */
+export async function countOpening(db: Db, id: IdentityId, now: EpochMs): Promise<number> {
+  const hour = Math.floor(now / HOUR) * HOUR
+  return (await countOne(db, { id, hour })).rows[0]!.opens_count
+}
+
+const countOne = prepared((db, of: { readonly id: IdentityId; readonly hour: number }) => db.updateTable('identity')
+  .set((eb) => ({ opens_count: eb.case().when('opens_window', '=', of.hour).then(eb('opens_count', '+', 1)).else(1).end(), opens_window: of.hour }))
+  .where('id', '=', of.id).returning('opens_count'))
 
 export type Credential = {
   readonly id: CredentialId
@@ -160,14 +182,17 @@ export type LiveKey = Pick<Credential, 'id' | 'identity' | 'thumbprint' | 'alg' 
 
 /** The keys of this name that are not revoked, with what is asked of their identity at every request: in one question. */
 export async function listLiveKeys(db: Db, spiffeId: SpiffeId): Promise<readonly LiveKey[]> {
-  const rows = await db.selectFrom('credential').innerJoin('identity', 'identity.id', 'credential.identity_id')
-    .select(['credential.id', 'credential.identity_id', 'credential.thumbprint', 'credential.alg', 'credential.jwk', 'identity.class', 'identity.state'])
-    .where('identity.spiffe_id', '=', spiffeId).where('credential.state', '=', 'live').orderBy('credential.id').execute()
+  const { rows } = await liveKeys(db, { spiffeId })
   return rows.map((row) => ({
     id: row.id as CredentialId, identity: row.identity_id as IdentityId, thumbprint: row.thumbprint, alg: row.alg,
     jwk: fromJsonText<Record<string, unknown>>(row.jwk), class: row.class as Identity['class'], state: row.state as IdentityState,
   }))
 }
+
+const liveKeys = prepared((db, of: { readonly spiffeId: SpiffeId }) =>
+  db.selectFrom('credential').innerJoin('identity', 'identity.id', 'credential.identity_id')
+    .select(['credential.id', 'credential.identity_id', 'credential.thumbprint', 'credential.alg', 'credential.jwk', 'identity.class', 'identity.state'])
+    .where('identity.spiffe_id', '=', of.spiffeId).where('credential.state', '=', 'live').orderBy('credential.id'))
 
 export async function findCredentialByThumbprint(db: Db, thumbprint: string): Promise<{ readonly identity: string } | undefined> {
   return db.selectFrom('credential').select('identity_id as identity').where('thumbprint', '=', thumbprint).executeTakeFirst()

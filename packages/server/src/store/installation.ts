@@ -1,6 +1,7 @@
 import type { OperatorId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
+import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -65,9 +66,11 @@ export async function takeBootstrap(db: Db, { codeHash, beside }: { readonly cod
 
 /** Remembers a proof's id until it would have expired anyway; false when it has been seen before. */
 export async function takeProof(db: Db, hash: Uint8Array, expiresAt: EpochMs): Promise<boolean> {
-  const taken = await db.insertInto('proof_used').values({ hash, expires_at: expiresAt }).onConflict((conflict) => conflict.column('hash').doNothing()).executeTakeFirst()
-  return taken.numInsertedOrUpdatedRows === 1n
+  return (await insertProof(db, { hash, expiresAt })).written === 1n
 }
+
+const insertProof = prepared((db, of: { readonly hash: Uint8Array; readonly expiresAt: EpochMs }) =>
+  db.insertInto('proof_used').values({ hash: of.hash, expires_at: of.expiresAt }).onConflict((conflict) => conflict.column('hash').doNothing()))
 
 /** How many are remembered, counted no further than one beyond `most`. */
 export async function countProofs(db: Db, most: number): Promise<number> {

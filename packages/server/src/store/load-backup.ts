@@ -37,8 +37,8 @@ export function loader(loading: Loading, logs: Map<Stream, PastLog>): BackupVisi
     async rows(rows) {
       const { name, columns } = open!
       if (name === 'log') for (const row of rows) await takeLog(loading, logs, Object.fromEntries(columns.map((column, i) => [column, row[i]])))
-      else if (name === 'checkpoint' || name === 'tile') await insertRows(loading.target, ...pastOf(logs, name, columns, rows))
-      else await insertRows(loading.target, { name, columns }, rows)
+      else if (name === 'checkpoint' || name === 'tile') await loading.target.fill(...pastOf(logs, name, columns, rows))
+      else await loading.target.fill(name, columns, rows)
       failpoint('restore.loading', name)
     },
   }
@@ -65,20 +65,11 @@ async function takeLog({ target, restore, knownOf }: Loading, logs: Map<Stream, 
   await insertPastLog(target.db, log)
 }
 
-type Into = { readonly name: string; readonly columns: readonly string[] }
-
 /** The column of the stream becomes that of the log's origin. */
-function pastOf(logs: ReadonlyMap<Stream, PastLog>, name: 'checkpoint' | 'tile', columns: readonly string[], rows: readonly RowValues[]): readonly [Into, readonly RowValues[]] {
+function pastOf(logs: ReadonlyMap<Stream, PastLog>, name: 'checkpoint' | 'tile', columns: readonly string[], rows: readonly RowValues[]): Parameters<RestoreTarget['fill']> {
   const stream = columns.indexOf('stream')
   return [
-    { name: `past_${name}`, columns: columns.with(stream, 'origin') },
+    `past_${name}`, columns.with(stream, 'origin'),
     rows.map((row) => row.with(stream, logs.get(row[stream] as Stream)!.origin)),
   ]
-}
-
-async function insertRows({ ask, dialect }: RestoreTarget, { name, columns }: Into, rows: readonly RowValues[]): Promise<void> {
-  const place = (row: number, column: number): string => (dialect.name === 'sqlite' ? '?' : `$${row * columns.length + column + 1}`)
-  const values = rows.map((_, row) => `(${columns.map((__, column) => place(row, column)).join(', ')})`).join(', ')
-  const numbered = dialect.name === 'postgres' && name === 'event' ? 'overriding system value ' : ''
-  await ask(`insert into ${name} (${columns.join(', ')}) ${numbered}values ${values}`, rows.flat(), `${name} ${rows.length}`)
 }

@@ -28,7 +28,8 @@ export async function postgresExists(url: string): Promise<boolean> {
 
 /** Whether a store stands in this directory, with an installation in it. Writes nothing. */
 export function sqliteIsTaken(directory: string): boolean {
-  if (!sqliteExists(directory)) return false
+  // Only a restore has a rollback journal, until it commits: what is committed is still empty, and only who writes may bring it back.
+  if (!sqliteExists(directory) || existsSync(join(directory, `${SQLITE_FILE}-journal`))) return false
   const db = new DatabaseSync(join(directory, SQLITE_FILE), { readOnly: true, timeout: 1000 })
   try {
     const table = db.prepare('select count(*) as count from sqlite_schema where name = \'installation\'').get()

@@ -1,6 +1,7 @@
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import { fromJsonText, toJsonText } from './json.ts'
+import { prepared } from './prepared.ts'
 import type { SigningKeyRow, Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -50,9 +51,10 @@ export async function listSigningKeys(db: Db): Promise<readonly StoredSigningKey
 
 /** The key that signs at this moment; undefined before the first start has made one. */
 export async function findActiveKid(db: Db): Promise<string | undefined> {
-  const row = await db.selectFrom('signing_key').select('id').where('state', '=', 'active').executeTakeFirst()
-  return row?.id
+  return (await activeKid(db, {})).rows[0]?.id
 }
+
+const activeKid = prepared((db) => db.selectFrom('signing_key').select('id').where('state', '=', 'active'))
 
 /** False when there is one in that state already, also when another server has just made it. */
 export async function insertSigningKey(db: Db, key: StoredSigningKey): Promise<boolean> {

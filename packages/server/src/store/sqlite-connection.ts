@@ -25,6 +25,8 @@ const PRAGMAS = [
   // Without it `insert or replace` deletes rows past the guards against deletion.
   'recursive_triggers = on',
   `journal_size_limit = ${LOG_SIZE_LIMIT}`,
+  // What a savepoint may have to bring back: on disk it would be written once more for every change, and read by nobody after a crash.
+  'temp_store = memory',
 ]
 
 /**

@@ -33,6 +33,12 @@ export type Tables = {
   past_log: PastLogRow
   past_checkpoint: PastCheckpointRow
   past_tile: PastTileRow
+  policy_version: PolicyVersionRow
+  policy_head: PolicyHeadRow
+  decision: DecisionRow
+  tree_label: TreeLabelRow
+  instance_label: InstanceLabelRow
+  mode: ModeRow
 }
 
 export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string; not_before: number | null }
@@ -63,6 +69,11 @@ export type IdentityRow = {
   last_used_at: number | null
   /** When the sweeper has to look: the end, or the day on which it has been unused for too long. */
   due_at: number | null
+  /** The beginning of the hour in which `opens_count` tasks were opened. */
+  opens_window: number
+  opens_count: number
+  /** How many it may; null where nothing was said. */
+  tasks_per_hour: number | null
 }
 
 export type CredentialRow = { id: string; identity_id: string; thumbprint: string; alg: string; jwk: string; state: string; registered_at: number; revoked_at: number | null }
@@ -147,6 +158,11 @@ export type TaskRow = {
   closed_leaf: Uint8Array | null
   closed_outcome: string | null
   due_at: number | null
+  /** Of the operator's purposes the one that it names: policies see this, never the words. */
+  purpose_id: string | null
+  change_reference: string | null
+  /** How many calls were denied: what it tried and may not. */
+  denied_calls: number
 }
 
 export type LeaseRow = {
@@ -263,3 +279,51 @@ export type RestoreRow = {
 export type PastLogRow = LogRow & { restore_id: string; known_note: string | null; known_size: number | null }
 export type PastCheckpointRow = { origin: string; size: number; note: string; signed_at: number }
 export type PastTileRow = { origin: string; level: number; tile_index: number; hashes: Uint8Array }
+
+export type PolicyVersionRow = {
+  version: number
+  /** SHA-256 over the files in canonical JSON, in hexadecimal digits. */
+  digest: string
+  /** JSON: path -> text. */
+  files: string
+  rolled_back_to: number | null
+  reason: string | null
+  applied_by: string
+  applied_at: number
+}
+
+export type PolicyHeadRow = { singleton: number; version: number }
+
+export type DecisionRow = {
+  /** Minted at `at`: in the order of ids is in the order of time. */
+  id: string
+  at: number
+  task_id: string | null
+  identity_id: string | null
+  principal_type: string
+  principal_id: string
+  action: string
+  resource_type: string
+  resource_id: string
+  answer: string
+  cause: string
+  approvable: string
+  mode: string
+  would_deny: string
+  advisory: string
+  policy_version: number
+  /** JSON: the ids of the policies that decided. */
+  by_policies: string
+  /** JSON: texts. */
+  errors: string
+  /** Sealed: the whole question as canonical JSON. Null once erased, together with the salt of its hash in the leaf. */
+  evaluated: string | null
+  evaluated_salt: Uint8Array | null
+  trace_id: string | null
+  event_id: string
+}
+
+export type TreeLabelRow = { root_id: string; label: string; at: number; decision_id: string; source: string }
+export type InstanceLabelRow = { identity_id: string; workload: string; label: string; at: number; decision_id: string; source: string }
+/** `until`: null of one that is enforced. */
+export type ModeRow = { subject_kind: string; subject: string; mode: string; reason: string; until: number | null; set_by: string; set_at: number }

@@ -6,6 +6,7 @@ import type { TaskOutcome } from '@writ/ledger/lease-closure'
 import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { insertRows, prepared } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { Tables, TaskRow } from './tables.ts'
 
@@ -24,6 +25,8 @@ export function parseTaskRow(row: TaskRow): Task {
     purpose: row.purpose,
     authority: fromJsonText<Authority>(row.authority),
     onBehalfOf: row.on_behalf_of === null ? null : fromJsonText<OnBehalfOf>(row.on_behalf_of),
+    purposeId: row.purpose_id,
+    changeReference: row.change_reference,
     openedAt: epochMs(row.opened_at),
     deadline: epochMs(row.deadline),
     budgetCalls: row.budget_calls,
@@ -42,7 +45,7 @@ export function parseTaskRow(row: TaskRow): Task {
 
 /** `holder`: the mark of whoever opened it, and what let it in; undefined where that is not known. */
 export async function insertTask(db: Db, task: Task, holder: { readonly workload: string; readonly openedBy: string | null } | undefined): Promise<void> {
-  await db.insertInto('task').values({
+  await insertRows(db, 'task', [{
     id: task.id,
     identity_id: task.identity,
     parent_id: task.parent,
@@ -70,7 +73,10 @@ export async function insertTask(db: Db, task: Task, holder: { readonly workload
     closed_leaf: null,
     closed_outcome: null,
     due_at: nextDueAt(task),
-  }).execute()
+    purpose_id: task.purposeId,
+    change_reference: task.changeReference,
+    denied_calls: 0,
+  }])
 }
 
 export async function findTask(db: Db, id: string): Promise<Task | undefined> {
@@ -141,16 +147,25 @@ export async function listTasks(db: Db, page: TaskPage): Promise<readonly Task[]
   return (await query.execute()).map(parseTaskRow)
 }
 
+/** The mark of the workload that opened the task; null where that is not known. */
+export async function findWorkload(db: Db, task: TaskId): Promise<string | null> {
+  return (await db.selectFrom('task').select('workload').where('id', '=', task).executeTakeFirst())?.workload ?? null
+}
+
 /** An open task of the identity that another workload opened: one look at each end of an index, however many are open. */
 export async function findOtherWorkload(db: Db, identity: IdentityId, workload: string): Promise<{ readonly task: TaskId; readonly workload: string } | undefined> {
-  const found = await sql<{ id: string; workload: string }>`
-    select id, workload from (select id, workload from task where identity_id = ${identity} and state = 'open' and workload < ${workload} order by workload limit 1) as below
-     union all
-    select id, workload from (select id, workload from task where identity_id = ${identity} and state = 'open' and workload > ${workload} order by workload limit 1) as above
-     limit 1`.execute(db)
-  const [row] = found.rows
+  const [row] = (await otherWorkload(db, { identity, workload })).rows
   return row && { task: row.id as TaskId, workload: row.workload }
 }
+
+const otherWorkload = prepared((db, of: { readonly identity: IdentityId; readonly workload: string }) => {
+  const query = sql<{ id: string; workload: string }>`
+    select id, workload from (select id, workload from task where identity_id = ${of.identity} and state = 'open' and workload < ${of.workload} order by workload limit 1) as below
+     union all
+    select id, workload from (select id, workload from task where identity_id = ${of.identity} and state = 'open' and workload > ${of.workload} order by workload limit 1) as above
+     limit 1`
+  return { compile: () => query.compile(db) }
+})
 
 /** Of an identity's open tasks those that this credential or binding let in, and those of which nobody knows what did. */
 export async function listTasksOpenedBy(db: Db, identity: IdentityId, evidence: CredentialId | BindingId): Promise<readonly TaskId[]> {

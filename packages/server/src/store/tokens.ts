@@ -6,6 +6,7 @@ import { epochMs, type EpochMs } from '@writ/domain/time'
 import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { insertRows } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { AccessTokenRow, Tables } from './tables.ts'
 
@@ -72,7 +73,7 @@ export function parseTokenRow(row: AccessTokenRow): StoredToken {
 }
 
 export async function insertToken(db: Db, token: Token): Promise<void> {
-  await db.insertInto('access_token').values({
+  await insertRows(db, 'access_token', [{
     id: token.id,
     task_id: token.task,
     identity_id: token.identity,
@@ -91,7 +92,7 @@ export async function insertToken(db: Db, token: Token): Promise<void> {
     due_at: token.expiresAt,
     incident_id: null,
     end_leaf: null,
-  }).execute()
+  }])
 }
 
 export async function findToken(db: Db, id: string): Promise<StoredToken | undefined> {

@@ -8,7 +8,8 @@ import type { Identity } from '@writ/domain/identity'
 import type { Holder } from '../authenticate/holder.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { lockIdentity, markIdentityUsed } from '../store/identities.ts'
+import { countOpening, lockIdentity, markIdentityUsed } from '../store/identities.ts'
+import { inheritLabels } from '../store/labels.ts'
 import { insertTask, lockTask, setCallsUsed } from '../store/tasks.ts'
 import { failpoint } from '../platform/failpoint.ts'
 import { noticeReuse } from './reuse.ts'
@@ -31,6 +32,7 @@ export type OpenTaskRefusal =
   | { readonly kind: 'identity_not_active'; readonly state: string; readonly reason: string }
   | { readonly kind: 'no_such_identity' }
   | { readonly kind: 'no_such_parent' }
+  | { readonly kind: 'too_many_tasks'; readonly most: number }
 
 /** A task that has just been opened, and whose it is. */
 export type OpenedTask = { readonly task: Task; readonly identity: Identity }
@@ -55,6 +57,10 @@ export async function openTaskIn(tx: Tx, input: OpenTaskInput, locked?: Identity
     input.now,
   )
   if (!settled.ok) return refuse<OpenTaskRefusal>(settled.refusal)
+  if (parent === null) {
+    const most = identity.tasksPerHour ?? PROFILES[identity.class].tasksPerHour
+    if ((await countOpening(tx.db, identity.id, input.now)) > most) return refuse<OpenTaskRefusal>({ kind: 'too_many_tasks', most })
+  }
   if (parent !== null) await setCallsUsed(tx.db, parent.id, parent.callsUsed + settled.value.budgetCalls)
 
   const task: Task = {
@@ -76,6 +82,7 @@ export async function openTaskIn(tx: Tx, input: OpenTaskInput, locked?: Identity
   }
   const { holder } = input
   await insertTask(tx.db, task, holder)
+  if (parent === null && holder !== undefined) await inheritLabels(tx.db, { root: task.id, identity: identity.id, workload: holder.workload })
   await markIdentityUsed(tx.db, identity, input.now)
   await append(tx, input.now, {
     type: 'task.opened',
@@ -93,6 +100,8 @@ export async function openTaskIn(tx: Tx, input: OpenTaskInput, locked?: Identity
       parent: task.parent,
       depth: task.depth,
       on_behalf_of: task.onBehalfOf === null ? 'no' : 'yes',
+      purpose_id: task.purposeId,
+      change_reference: task.changeReference,
       ...(holder === undefined ? {} : { evidence: holder.evidence, issuer: holder.issuer, workload: holder.workload }),
     },
     said: {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
 import type { EventType } from '@writ/domain/event'
+import type { BundleFiles } from '@writ/policy/bundle'
+import { DEFAULT_BUNDLE } from '@writ/policy/defaults'
 import { epochMs, seconds } from '@writ/domain/time'
 import { CHANGES, issueToken } from '../../src/changes.ts'
 import { parseRegisteredKey } from '../../src/authenticate/registered-key.ts'
@@ -14,6 +16,10 @@ import { forget } from '../../src/jobs/forget.ts'
 import { tryRoom } from '../../src/jobs/room.ts'
 import { findOrphan, withdrawOrphan } from '../../src/jobs/orphans.ts'
 import { newTokenKey } from '../../src/keys/token-keys.ts'
+import { applyPolicies, installPolicies, rollBackPolicies } from '../../src/policies/apply.ts'
+import { checkFiles, type CheckedFiles } from '../../src/policies/check.ts'
+import { eraseDecision } from '../../src/policies/erase-evaluated.ts'
+import { setModeOf } from '../../src/policies/mode.ts'
 import { install } from '../../src/record/install.ts'
 import { applyManifest } from '../../src/registry/apply-manifest.ts'
 import { bindIdentity, unbindIdentity } from '../../src/registry/bindings.ts'
@@ -87,6 +93,11 @@ async function take(writ: StoreOfWrit, step: Step): Promise<void> {
 const newKey = () => {
   const parsed = parseRegisteredKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }))
   return parsed.ok ? parsed.value : assert.fail(parsed.refusal.kind)
+}
+
+function filesOf(files: BundleFiles): CheckedFiles {
+  const checked = checkFiles(files)
+  return checked.ok ? checked.value : assert.fail(JSON.stringify(checked.refusal))
 }
 
 /** A life of an estate in which every change occurs. Ids are made as the journey goes, and every input is plain data. */
@@ -216,16 +227,17 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
 
   const intending = (of = task.id) => {
     const id = newId('lease')
-    return { task: of, identity: agent.identity, permit: permits('read')[0]!, id, backend, template: 'read', handle: `writ_${id}`, sealedSecret: 'sealed', now: now() }
+    return { task: of, identity: agent.identity, permit: permits('read')[0]!, id, backend, template: 'read', handle: `writ_${id}`, sealedSecret: 'sealed', decision: newId('decision'), workload: null, traceId: 'a test', now: now() }
   }
-  const intend = (of: ReturnType<typeof intending>) => step(intendLease, () => of, tells('lease.intended'))
+  const intend = (of: ReturnType<typeof intending>) => step(intendLease, () => of, tells('decision.made', 'lease.intended'))
   const activate = (lease: string) => step(activateLease, () => ({ lease, control: { ok: true, tookMs: 1 }, now: now() }), tells('lease.minted'))
   const claim = (limit: number) => () => ({ now: now(), until: epochMs(now() + 60_000), limit })
   const end = (lease: string) => () => ({
     lease, outcome: 'proved', withdrawal: { existed: true, sessionsEnded: 0, reassigned: [] }, residualUntil: null, now: now(),
     probe: { kind: 'refused', by: 'shop', code: '28P01', message: 'no', absentFromCatalogue: true, tookMs: 1 },
   })
-  yield step(intendLease, () => ({ ...intending(), permit: permits('drop')[0]! }), refuses('grant_not_covered'))
+  const denied = { ...intending(), permit: permits('drop')[0]! }
+  yield step(intendLease, () => denied, tells('decision.made'))
   yield step(activateLease, () => ({ lease: newId('lease'), control: { ok: true, tookMs: 1 }, now: now() }), refuses('stopped_meanwhile'))
   const stopped = intending()
   yield intend(stopped)
@@ -264,6 +276,28 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(failWithdrawal, failing('still_accepted'), tells('lease.withdrawal_failed', 'incident.opened', 'identity.contained', 'task.ended', 'task.closed'))
   yield step(endLease, end(stuck.id), tells('lease.ended', 'incident.resolved'))
   yield step(changeIdentity, changing('resume'), tells('identity.resumed'))
+
+  const [shipped, changed] = [DEFAULT_BUNDLE, { ...DEFAULT_BUNDLE, 'more.cedar': '@id("nothing-called-odd")\nforbid (principal, action, resource == Writ::Tool::"odd/odd");\n' }].map(filesOf)
+  const applying = (files: CheckedFiles | undefined, expected: number | null = null) => () => ({ files, expected, now: now(), ...said })
+  const back = (version: number, expected: number | null = null) => () => ({ version, expected, now: now(), ...said })
+  yield step(installPolicies, () => ({ files: shipped, now: now() }), tells())
+  yield step(applyPolicies, applying(shipped), tells())
+  yield step(applyPolicies, applying(changed, 2), refuses('policies_changed_meanwhile'))
+  yield step(applyPolicies, applying(changed, 1), tells('policy.applied'))
+  yield step(rollBackPolicies, back(9), refuses('no_such_version'))
+  yield step(rollBackPolicies, back(1, 1), refuses('policies_changed_meanwhile'))
+  yield step(rollBackPolicies, back(1), tells('policy.applied'))
+  yield step(rollBackPolicies, back(1), tells())
+  const observing = (of: object, more: object = {}) => () => ({ of, mode: 'observe', until: epochMs(now() + 1000), now: now(), ...said, ...more })
+  const itself = { kind: 'identity', reference: agent.identity }
+  yield step(setModeOf, observing({ kind: 'identity', reference: 'nhi_none' }), refuses('no_such_identity'))
+  yield step(setModeOf, observing({ kind: 'server', reference: 'shopp' }), refuses('no_such_server'))
+  yield step(setModeOf, observing(itself, { until: null }), refuses('bad_end'))
+  yield step(setModeOf, observing(itself), tells('mode.changed'))
+  yield step(setModeOf, observing({ kind: 'server', reference: 'shop' }), tells('mode.changed'))
+  for (const expected of [tells('mode.changed'), tells()]) yield step(setModeOf, observing(itself, { mode: 'enforce', until: null }), expected)
+  yield step(eraseDecision, () => ({ decision: 'dec_none', now: now(), ...said }), refuses('no_such_decision'))
+  for (const expected of [tells('decision.erased'), tells()]) yield step(eraseDecision, () => ({ decision: denied.decision, now: now(), ...said }), expected)
 
   const ended = opening()
   yield step(openTask, () => ended, tells('task.opened'))

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import * as registry from '@writ/contract/registry'
 import { MIGRATIONS } from '../../src/store/migrations/all.ts'
-import { emptyPlace, folderForSuite, openRestored, restored, restoreTo, runRestore, sqlAt, writeBackup, type Place } from '../backups.ts'
+import { emptyPlace, folderForSuite, openRestored, restored, restoreTo, runRestore, sqlAt, temporaryFolder, writeBackup, type Place } from '../backups.ts'
 import { fakeShop } from '../fake-shop.ts'
 import { recordStarts } from '../recorded.ts'
 import { refusedStart } from '../refused-start.ts'
 import { startWrit } from '../running-writ.ts'
-import { storeForSuite, STORES, type StoreName } from '../store-of-writ.ts'
+import { storeForSuite, storeOfWrit, STORES, type StoreName } from '../store-of-writ.ts'
 
 /** Each dies in the midst of a restore. `tables`: all of them are there by then. */
 const POINTS = [
@@ -71,6 +72,26 @@ for (const name of STORES) {
     })
   })
 }
+
+test('a restore on sqlite that dies when rows are on the disk already is done by the next one, whether or not anybody looked in between', async (t) => {
+  const of = await storeOfWrit('sqlite', t)
+  // More than a restore keeps in memory before it commits.
+  await of.sql(`
+    insert into event_said (event_id, field, salt, value)
+    with recursive n (i) as (select 1 union all select i + 1 from n where i < 80)
+    select 'evt_large_' || i, 'reason', zeroblob(32), hex(zeroblob(500000)) from n`)
+  const file = join(temporaryFolder(t), 'writ.backup')
+  await writeBackup(of, file)
+  const place = await emptyPlace('sqlite', t)
+  const env = { PATH: process.env.PATH, WRIT_KEYS: of.place.keyDirectory, WRIT_DATA: place.kind === 'sqlite' ? place.directory : '' }
+  const died = await runRestore({ ...env, WRIT_FAILPOINT: 'restore.loaded' }, [file])
+  assert.equal(died.code, 'SIGKILL', died.err)
+  assert.ok(statSync(join(env.WRIT_DATA, 'writ.db')).size > 1_000_000)
+  const second = await runRestore(env, [file])
+  assert.equal(second.code, 0, second.err)
+  assert.equal(Number((await sqlAt(place)('select count(*) as n from event_said where field = \'reason\''))[0]!['n']), 80)
+  assert.ok((await restoreTo(place, of, { file })).ok === false)
+})
 
 for (const store of STORES) {
   test(`a first start on ${store} that died in its tables is no restore, and goes on`, async () => {

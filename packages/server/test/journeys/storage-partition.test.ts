@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import * as registry from '@writ/contract/registry'
+import * as surface from '@writ/contract/surface'
 import * as tasks from '@writ/contract/tasks'
 import { ask, startCluster, type Cluster } from '../../../../scripts/postgres-cluster.ts'
 import { cutProxy, type CutProxy } from '../cut-proxy.ts'
 import { eventually } from '../eventually.ts'
 import { complete, open, opened } from '../governed-writ.ts'
+import { inFull, LONG_TEST } from '../long.ts'
 import { allEvents, assertLogsHold } from '../proofs.ts'
 import { retrying } from '../retrying.ts'
 import { startWrit, type RunningWrit, type TestIdentity } from '../running-writ.ts'
@@ -16,12 +18,25 @@ import { startSeveral } from '../several-writs.ts'
 const DEADLINE_MS = 3000
 /** R13: within this, what is dead has been replaced. */
 const RECOVERED_MS = 5000
-const CUT_MS = 8000
+const CUT_MS = inFull ? 60_000 : 7000
+/** R13 says 100; in the short form other tests keep the same cores busy. */
+const MOST_LAG_MS = inFull ? 100 : 500
 
 async function timed<T>(call: () => Promise<T>): Promise<{ readonly got: T; readonly ms: number }> {
   const began = performance.now()
   const got = await call()
   return { got, ms: performance.now() - began }
+}
+
+/** `at`: how long after the cut it was sent. */
+type Timed = { readonly status: number; readonly at: number; readonly ms: number }
+
+/** How late the server's event loop was since this was last asked, in milliseconds, the 10 ms between two looks at it included. */
+async function loopLag(writ: RunningWrit): Promise<{ readonly p99: number; readonly worst: number; readonly page: string }> {
+  const { status, text } = await writ.stranger(surface.metrics)
+  assert.equal(status, 200, text)
+  const [p99, worst] = ['p99', 'worst'].map((which) => Number(new RegExp(`^writ_event_loop_lag_${which}_seconds (\\S+)$`, 'm').exec(text)![1]) * 1000)
+  return { p99: p99!, worst: worst!, page: text }
 }
 
 describe('the way to PostgreSQL is cut (by a relay of our own that forwards nothing and closes nothing)', () => {
@@ -48,34 +63,47 @@ describe('the way to PostgreSQL is cut (by a relay of our own that forwards noth
     { which: 'all', what: 'as a whole' },
     { which: 'open', what: 'for the connections that stand, while new ones go through' },
   ] as const) {
-    test(`${what}: every request is answered within ${DEADLINE_MS / 1000} s, the process stays awake, and goes on by itself`, async (t) => {
+    test(`${what}: every request is answered within ${DEADLINE_MS / 1000} s, the process stays awake, and goes on by itself`, LONG_TEST, async (t) => {
       // So many at once that every connection of the pool is in use.
       await Promise.all(Array.from({ length: 20 }, () => open(agent)))
       const task = await opened(agent)
+      await loopLag(writ)
       proxy.cut(which)
-      const until = performance.now() + CUT_MS
-      const answers: { readonly status: number; readonly ms: number }[] = []
-      const healths: number[] = []
+      const cutAt = performance.now()
+      const until = cutAt + CUT_MS
+      const answers: Timed[] = []
+      const healths: Timed[] = []
       const calls = [() => open(agent), () => writ.operator(registry.listIdentities), () => writ.stranger(registry.ready), () => complete(agent, task)]
+      const call = async (of: () => Promise<{ readonly status: number }>): Promise<Timed> => {
+        const began = performance.now()
+        const { status } = await of()
+        return { status, at: began - cutAt, ms: performance.now() - began }
+      }
       await Promise.all([
         ...Array.from({ length: 12 }, async (_, i) => {
-          for (let turn = i; performance.now() < until; turn++) {
-            const { got, ms } = await timed(calls[turn % calls.length] as () => Promise<{ status: number }>)
-            answers.push({ status: got.status, ms })
-          }
+          for (let turn = i; performance.now() < until; turn++) answers.push(await call(calls[turn % calls.length]!))
         }),
         (async () => {
-          for (; performance.now() < until; await pause(20)) healths.push((await timed(() => writ.stranger(registry.health))).ms)
+          for (; performance.now() < until; await pause(20)) healths.push(await call(() => writ.stranger(registry.health)))
         })(),
       ])
+      const lag = await loopLag(writ)
       const slowest = Math.max(...answers.map(({ ms }) => ms))
-      const lag = healths.toSorted((a, b) => a - b)[Math.floor(healths.length * 0.99)]!
-      t.diagnostic(`${answers.length} answers, the slowest after ${Math.round(slowest)} ms; of ${healths.length} answers that need no store the p99 took ${Math.round(lag)} ms`)
+      const health = healths.map(({ ms }) => ms).toSorted((a, b) => a - b)[Math.floor(healths.length * 0.99)]!
+      t.diagnostic(`in ${CUT_MS / 1000} s ${answers.length} answers, the slowest after ${Math.round(slowest)} ms`)
+      t.diagnostic(`of ${healths.length} answers that need no store the p99 took ${Math.round(health)} ms`)
+      t.diagnostic(`event loop lag by the server's own measure: p99 ${Math.round(lag.p99)} ms, at most ${Math.round(lag.worst)} ms`)
       assert.ok(slowest < DEADLINE_MS, `${Math.round(slowest)} ms`)
-      // Far more than the loop's own lag, which can't be told from outside.
-      assert.ok(lag < 500, `${Math.round(lag)} ms`)
+      assert.ok(lag.p99 > 0 && lag.p99 < MOST_LAG_MS, `${Math.round(lag.p99)} ms`)
+      if (which === 'all') {
+        assert.match(lag.page, /^writ_store_up 0$/m)
+        assert.doesNotMatch(lag.page, /^writ_(tasks_open|leases_in_hand|log_leaves|findings_open)\b/m, 'what could not be counted is absent')
+      }
+      assert.ok(health < 500, `${Math.round(health)} ms`)
       assert.ok(answers.some(({ status }) => status === 503))
       assert.ok(answers.every(({ status }) => [200, 201, 409, 503].includes(status)), String(answers.map(({ status }) => status)))
+      const late = answers.filter(({ status, at }) => (which === 'open') === (status === 503) && at > RECOVERED_MS)
+      assert.deepEqual(late, [], which === 'open' ? 'what was dead has been replaced' : 'nothing comes through')
 
       proxy.mend()
       const { ms } = await timed(() => eventually('it goes on', async () => (await writ.stranger(registry.ready)).status === 200 && (await open(agent)).status === 201, RECOVERED_MS))

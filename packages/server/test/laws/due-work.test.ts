@@ -92,7 +92,7 @@ for (const store of STORES) {
       const task = await openOne(of, { identity, budgetCalls })
       const beats = await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 === 0
         ? of.store.change(heartbeat, { task: task.id, identity, calls: 1, now: of.now() }).then((heard) => heard.ok && heard.value.kind === 'open')
-        : tryIntend(of, task, shop).then((intended) => intended.ok))))
+        : tryIntend(of, task, shop).then((asked) => asked.ok && asked.value.kind === 'intended'))))
       const row = (await taskRows(of)).find((one) => one.id === task.id)!
       assert.equal(beats.filter(Boolean).length, row.calls_used)
       assert.ok(row.calls_used <= budgetCalls)
@@ -108,8 +108,9 @@ for (const store of STORES) {
     const shop = await addShop(of)
     const task = await openOne(of, { identity: await addIdentity(of), budgetCalls: 20 })
     const intended = await Promise.all(Array.from({ length: 50 }, () => tryIntend(of, task, shop)))
-    assert.equal(intended.filter((one) => one.ok).length, 20)
-    assert.ok(intended.every((one) => one.ok || (one.refusal.kind === 'task_not_open' && one.refusal.reason === 'budget_exhausted')))
+    const decided = intended.map((one) => (one.ok ? one.value : assert.fail(one.refusal.kind)))
+    assert.equal(decided.filter((one) => one.kind === 'intended').length, 20)
+    assert.ok(decided.every((one) => one.kind === 'intended' || (one.decided.cause === 'budget' && one.because === 'budget_exhausted')))
     assert.deepEqual([(await leaseRows(of)).length, (await taskRows(of))[0]!.calls_used, (await eventsOf(of, 'lease.intended')).length], [20, 20, 20])
   })
 

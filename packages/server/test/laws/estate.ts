@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { toAuthority, type Authority } from '@writ/domain/authority'
 import type { EventActor } from '@writ/domain/event'
 import type { BackendId, IdentityId, LeaseId, TaskId } from '@writ/domain/id'
@@ -33,7 +34,7 @@ export async function addIdentity(of: StoreOfWrit, more: Partial<IdentityDraft> 
   const draft: IdentityDraft = {
     spiffeId: `spiffe://acme.example/${ids.identity}` as SpiffeId, admission: { answer: 'identity', reason: 'it runs alone' }, kind: 'agent', class: 'autonomous',
     purpose: 'keeps the shop tidy', technicalOwner: 'team:platform' as Owner, businessOwner: 'person:maya@acme.example' as Owner, systemScope: ['shop'],
-    environment: 'test', authority: permits('read', 'write', 'ddl'), endsAt: plus(of.now(), seconds(86_400 * 365)), trigger: { kind: 'unused', days: 30 }, key: null, bindings: null, ...more,
+    environment: 'test', authority: permits('read', 'write', 'ddl'), tasksPerHour: 1_000_000, endsAt: plus(of.now(), seconds(86_400 * 365)), trigger: { kind: 'unused', days: 30 }, key: null, bindings: null, ...more,
   }
   await done(of.store.change(registerIdentity, { draft, ids, sealedHook: null, by: OPERATOR, now: of.now() }))
   return ids.identity
@@ -64,7 +65,14 @@ export const tryIntend = (of: StoreOfWrit, task: Pick<Task, 'id' | 'identity'>, 
   const id = of.newId('lease')
   return of.store.change(intendLease, {
     task: task.id, identity: task.identity, permit: permits('read')[0]!, id, backend, template: 'read', handle: `writ_${id.slice(4)}`, sealedSecret: 'sealed', now: of.now(),
+    decision: of.newId('decision'), workload: null, traceId: 'a test',
   })
+}
+
+/** A lease that must be intended. */
+export async function intendedOne(of: StoreOfWrit, task: Pick<Task, 'id' | 'identity'>, backend: BackendId): Promise<LeaseId> {
+  const value = await done(tryIntend(of, task, backend))
+  return value.kind === 'intended' ? value.lease : assert.fail(`denied: ${value.decided.cause} ${value.decided.errors.join()}`)
 }
 
 export const LEASE_STATES = ['intended', 'live', 'withdrawing', 'stuck', 'ended'] as const
@@ -72,7 +80,7 @@ export type LeaseStage = (typeof LEASE_STATES)[number]
 
 /** A lease of the task, taken as far as this state by the changes that take it there. */
 export async function leaseIn(of: StoreOfWrit, task: Pick<Task, 'id' | 'identity'>, backend: BackendId, state: LeaseStage): Promise<LeaseId> {
-  const { lease } = await done(tryIntend(of, task, backend))
+  const lease = await intendedOne(of, task, backend)
   if (state === 'intended') return lease
   await done(of.store.change(activateLease, { lease, control: { ok: true, tookMs: 2 }, now: of.now() }))
   if (state === 'live') return lease

@@ -161,7 +161,7 @@ const detailsOf = (authority: Authority) => toAuthorizationDetails(authority).ma
 type TaskOrder = { readonly caller: Caller; readonly authority: Authority | null; readonly id: () => TaskId }
 
 function taskOf(body: contract.TokenBody, { caller, authority, id }: TaskOrder): Outcome<TokenTask, OauthRefusal> {
-  const terms = [body.purpose, body.ttl_seconds, body.budget_calls, body.idle_timeout_seconds, body.heartbeat_seconds]
+  const terms = [body.purpose, body.purpose_id, body.change_reference, body.ttl_seconds, body.budget_calls, body.idle_timeout_seconds, body.heartbeat_seconds]
   const named = body.task ?? caller.task
   if (named !== null) {
     if (terms.some((one) => one !== undefined)) return refuse({ error: 'invalid_request', description: 'an open task has its purpose and its bounds already' })
@@ -177,6 +177,7 @@ function taskOf(body: contract.TokenBody, { caller, authority, id }: TaskOrder):
     kind: 'new', id: id(), purpose: body.purpose,
     asked: {
       authority, length, budgetCalls: body.budget_calls ?? DEFAULT_BUDGET_CALLS, onBehalfOf: null,
+      purposeId: body.purpose_id ?? null, changeReference: body.change_reference ?? null,
       // A plain OAuth client knows of no heartbeat: its silence is no sign of its end.
       idleTimeout: orLength(body.idle_timeout_seconds), heartbeat: orLength(body.heartbeat_seconds),
     },
@@ -258,11 +259,14 @@ function issueRefusal(shown: Shown, refusal: TokenIssueRefusal): OauthRefusal {
     case 'too_short': return of('invalid_grant', 'less than a second is left')
     case 'no_time_left': return of('invalid_grant', `the time of its ${refusal.of} is over`)
     case 'too_many_leases': return of('invalid_request', `one task has ${refusal.most} leases and children at most`)
+    case 'too_many_tasks': return { ...of('temporarily_unavailable', `this identity may open ${refusal.most} tasks in an hour`), status: 429, headers: { 'retry-after': '60' } }
     case 'parent_not_open':
     case 'no_such_parent':
     case 'too_deep':
     case 'budget_not_covered':
-    case 'other_user': return of('invalid_grant', 'the task above does not allow it')
+    case 'other_user':
+    case 'other_purpose':
+    case 'other_change': return of('invalid_grant', 'the task above does not allow it')
     default: return unreachable(refusal)
   }
 }

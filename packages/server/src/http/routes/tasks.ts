@@ -5,6 +5,7 @@ import { unreachable } from '@writ/domain/outcome'
 import type { AskedTerms, Task } from '@writ/domain/task'
 import { seconds } from '@writ/domain/time'
 import type { z } from 'zod'
+import type { Caller } from '../../authenticate/authenticator.ts'
 import { holderOf } from '../../authenticate/holder.ts'
 import { issueLease, type IssueNeeds, type IssueRefusal } from '../../issue/issue-lease.ts'
 import { revokeToken } from '../../issue/revoke-token.ts'
@@ -109,12 +110,12 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       }
       return { reply: await store.read((db) => describeTask(db, id)) }
     }),
-    route(contract.issueLease, async ({ caller, parameters, body, once }) => {
+    route(contract.issueLease, async ({ caller, parameters, body, once, traceId }) => {
       const task = parseId('task', parameters.id!)
       const permit = permitOf(body)
       if (task === undefined) return NO_TASK
       if (permit === undefined) return problem('grant-refused', { code: 'malformed_grant' })
-      const issued = await issueLease(needs, { task, identity: caller.identity, permit }, once)
+      const issued = await issueLease(needs, { task, identity: caller.identity, permit, workload: runningWorkload(caller), traceId }, once)
       if (!issued.ok) return issueProblem(issued.refusal)
       const { lease, address, secret } = issued.value
       return {
@@ -172,15 +173,18 @@ async function revokeOneToken({ store, clock, wake }: TaskRoutesNeeds, caller: A
   return { reply: tokenReply((await store.read((db) => findToken(db, token.id)))!) }
 }
 
-type AskedTask = Pick<z.output<typeof contract.openTaskBody>, 'ttl_seconds' | 'budget' | 'idle_timeout_seconds' | 'heartbeat_seconds'>
+type AskedTask = Pick<z.output<typeof contract.openTaskBody>, 'purpose_id' | 'change_reference' | 'ttl_seconds' | 'budget' | 'idle_timeout_seconds' | 'heartbeat_seconds'>
 
 function termsOf(body: AskedTask, authority: Authority): AskedTerms {
   const length = seconds(body.ttl_seconds)
   return {
-    authority, length, budgetCalls: body.budget.calls, onBehalfOf: null,
+    authority, length, budgetCalls: body.budget.calls, onBehalfOf: null, purposeId: body.purpose_id ?? null, changeReference: body.change_reference ?? null,
     idleTimeout: body.idle_timeout_seconds === undefined ? length : seconds(body.idle_timeout_seconds), heartbeat: seconds(body.heartbeat_seconds),
   }
 }
+
+/** Whoever comes with an access token of ours does not say where it runs. */
+const runningWorkload = ({ evidence }: Caller): string | null => (evidence.kind === 'access_token' ? null : holderOf(evidence).workload)
 
 async function nameOf(db: Db, lease: StoredLease): Promise<string> {
   return (await listBackends(db)).find((one) => one.id === lease.backend)?.name ?? lease.backend
@@ -245,7 +249,10 @@ function delegateProblem(refusal: DelegateTaskRefusal): ProblemAnswer {
     case 'no_time_left':
     case 'too_deep':
     case 'budget_not_covered':
-    case 'other_user': return openProblem(refusal)
+    case 'other_user':
+    case 'other_purpose':
+    case 'too_many_tasks':
+    case 'other_change': return openProblem(refusal)
     default: return unreachable(refusal)
   }
 }
@@ -261,10 +268,13 @@ function openProblem(refusal: OpenTaskRefusal): ProblemAnswer {
     case 'bad_number': return problem('invalid-fields', { code, errors: [{ field: refusal.field, message: 'must be a whole number above zero' }] })
     case 'parent_not_open':
     case 'no_such_parent': return problem('conflict', { code })
+    case 'too_many_tasks': return { ...problem('too-many-requests', { code, detail: `this identity may open ${refusal.most} tasks in an hour`, hint: 'do the work in fewer tasks, or have its `tasks_per_hour` raised' }), headers: { 'retry-after': '60' } }
     case 'no_time_left': return problem('conflict', { code, detail: `the time of its ${refusal.of} is over` })
     case 'too_deep': return problem('grant-refused', { code, detail: `below this parent tasks nest ${refusal.most} deep at most` })
     case 'budget_not_covered': return problem('grant-refused', { code, detail: `the parent has ${refusal.left} calls left` })
-    case 'other_user': return problem('grant-refused', { code })
+    case 'other_user':
+    case 'other_purpose':
+    case 'other_change': return problem('grant-refused', { code })
     default: return unreachable(refusal)
   }
 }
@@ -273,8 +283,12 @@ function issueProblem(refusal: IssueRefusal): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
     case 'no_such_task': return NO_TASK
-    case 'task_not_open': return problem('conflict', { code, detail: `the task is over: ${refusal.reason ?? refusal.state}`, hint: 'stop, and open a new task', endReason: refusal.reason })
+    case 'task_not_open': return problem('conflict', { code, detail: `the task is over: ${refusal.reason}`, hint: 'stop, and open a new task', endReason: refusal.reason })
     case 'identity_not_active': return problem('conflict', { code, detail: 'the identity is not active' })
+    case 'denied': return problem('denied', {
+      code: refusal.approvable ? 'needs_approval' : refusal.errors.length > 0 ? 'not_evaluated' : 'denied', decision: refusal.decision,
+      detail: refusal.errors.length > 0 ? `the policies could not be asked: ${refusal.errors.join('; ')}` : 'no policy permits it, or one forbids it', hint: `writ explain ${refusal.decision}`,
+    })
     // A back end that the task's grant does not name is nobody's business here: the same answer as for one that does not exist.
     case 'no_such_backend':
     case 'no_such_template':

@@ -40,7 +40,7 @@ test('sqlite: tasks of release 1 are there, not widened, and can be', async (t) 
   const directory = temporaryDirectory()
   t.after(() => { rmSync(directory, { recursive: true }) })
   const open = (release: number): Promise<Store<Tables, unknown>> => openSqlite({
-    directory, writer: new URL('../../writer.ts', import.meta.url), context: { eventMacKeys: [createSecretKey(randomBytes(32))] }, migrations: upTo(release), now: epochMs(1), onFault: (error) => { throw error },
+    directory, writer: new URL('../../writer.ts', import.meta.url), context: { eventMac: [createSecretKey(randomBytes(32))], question: [{ id: '000000000000', key: createSecretKey(randomBytes(32)) }] }, migrations: upTo(release), now: epochMs(1), onFault: (error) => { throw error },
   })
   const file = join(directory, 'writ.db')
   await (await open(1)).close()

@@ -1,0 +1,25 @@
+/**
+ * A JSON value that has lost nothing: an integer is a bigint, however long, and every other number stays the text that was sent, so that
+ * nobody takes 1.0 for 1 or rounds past 2^53.
+ */
+export type ExactValue = null | boolean | string | bigint | InexactNumber | readonly ExactValue[] | ExactRecord
+export type ExactRecord = { readonly [name: string]: ExactValue }
+
+/** A number of JSON that is no integer: a fraction, or one with an exponent. */
+export class InexactNumber {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
+
+/** The value as JSON text, every digit kept. */
+export function exactText(value: ExactValue): string {
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part === 'bigint') return rawJSON(part.toString())
+    return part instanceof InexactNumber ? rawJSON(part.text) : part
+  })
+}

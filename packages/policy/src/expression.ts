@@ -1,0 +1,59 @@
+import type { Expr, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { keyOf } from './entity-key.ts'
+import type { EntityRef } from './question.ts'
+
+/** The parts of an expression of any kind, by their names in Cedar's JSON. */
+type Parts = { readonly [name: string]: unknown }
+
+export const operatorOf = (expression: Expr): string => Object.keys(expression)[0]!
+export const partsOf = (expression: Expr): Parts => (expression as Readonly<Record<string, Parts>>)[operatorOf(expression)]!
+
+const OPERANDS = ['left', 'right', 'arg', 'if', 'then', 'else', 'in'] as const
+
+/** The expressions that stand directly in this one. */
+export function operandsOf(expression: Expr): readonly Expr[] {
+  const operator = operatorOf(expression)
+  if (operator === 'Value' || operator === 'Var' || operator === 'Slot') return []
+  const parts = partsOf(expression)
+  if (Array.isArray(parts)) return parts as readonly Expr[]
+  if (operator === 'Record') return Object.values(parts) as readonly Expr[]
+  return OPERANDS.flatMap((name) => (Object.hasOwn(parts, name) ? [parts[name] as Expr] : []))
+}
+
+/** What a policy's conditions can see beyond its scope. */
+export type Sight = {
+  /** The most attributes that stand behind each other, as in `principal.team.lead`: so far do references have to be followed. */
+  readonly hops: number
+  /** The entities that it names itself. */
+  readonly named: readonly EntityRef[]
+  /** Whether its answer can change with `context.approved`. */
+  readonly seesApproved: boolean
+}
+
+export function sightOf(policy: PolicyJson): Sight {
+  const named = new Map<string, EntityRef>()
+  let hops = 0
+  let wholeContext = false
+  const visit = (expression: Expr, behind: number, parent: string): void => {
+    const operator = operatorOf(expression)
+    const parts = partsOf(expression)
+    const steps = behind + (operator === '.' || operator === 'getTag' ? 1 : operator === 'has' && Array.isArray(parts['attr']) ? parts['attr'].length : 0)
+    hops = Math.max(hops, steps)
+    if (operator === 'Value') collectRefs(parts, named)
+    if ('Var' in expression && expression.Var === 'context' && parent !== '.' && parent !== 'has') wholeContext = true
+    for (const operand of operandsOf(expression)) visit(operand, steps, operator)
+  }
+  for (const { body } of policy.conditions) visit(body, 0, '')
+  return { hops, named: [...named.values()], seesApproved: wholeContext || JSON.stringify(policy.conditions).includes('"approved"') }
+}
+
+/** The entities in a literal: one alone, or within a set or a record. */
+export function collectRefs(value: unknown, found: Map<string, EntityRef>): void {
+  if (typeof value !== 'object' || value === null) return
+  if ('__entity' in value) {
+    const ref = value.__entity as EntityRef
+    found.set(keyOf(ref), ref)
+    return
+  }
+  for (const one of Object.values(value)) collectRefs(one, found)
+}

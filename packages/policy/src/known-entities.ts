@@ -1,0 +1,98 @@
+import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { keyOf } from './entity-key.ts'
+import type { Entity, EntityRef } from './question.ts'
+import type { Members, SchemaTypes } from './schema-types.ts'
+import { KIND_TYPES } from './schema.ts'
+import { mapMembers, startMapping, type CedarMembers, type Mapping } from './values.ts'
+
+/** An entity as Cedar takes it, and the entities that its attributes refer to. */
+type Content = { readonly uid: EntityRef; readonly attributes: CedarMembers; readonly parents: readonly EntityRef[]; readonly refs: readonly EntityRef[] }
+
+/** The one who asks, or the resource: what the question says of it and what the bundle does, together. */
+export type Met = { readonly content: Content; /** The keys of itself and of all that it is in. */ readonly groups: ReadonlySet<string> }
+
+export type KnownEntities = {
+  get(ref: EntityRef): Entity | undefined
+  ofType(type: string): readonly Entity[]
+  meet(entity: Entity, path: string, mapping: Mapping): Met
+  /** Those that policies can see which follow this many references; undefined when they are more than one decision may take. */
+  reach(met: readonly Met[], refs: readonly EntityRef[], sight: { readonly hops: number; readonly named: readonly EntityRef[] }): EntityJson[] | undefined
+}
+
+const NO_MEMBERS: Members = new Map()
+const KINDS: ReadonlySet<string> = new Set(KIND_TYPES.map((kind) => `Writ::${kind}`))
+/** Each costs Cedar about 10 µs. */
+const MOST_REACHED = 500
+
+export function openEntities(entities: readonly Entity[], types: SchemaTypes): KnownEntities {
+  const known = new Map(entities.map((entity) => [keyOf(entity.uid), entity]))
+  const contents = new Map(entities.map((entity) => [keyOf(entity.uid), contentOf(entity, types)]))
+  const byType = Map.groupBy(entities, ({ uid }) => uid.type)
+
+  const groupsFrom = (key: string, parents: readonly EntityRef[]): ReadonlySet<string> => {
+    const found = new Set([key])
+    const open = [...parents]
+    for (let ref = open.pop(); ref; ref = open.pop()) {
+      const parent = keyOf(ref)
+      if (found.has(parent)) continue
+      found.add(parent)
+      open.push(...contents.get(parent)?.parents ?? [])
+    }
+    return found
+  }
+
+  const meet = (entity: Entity, path: string, mapping: Mapping): Met => {
+    const key = keyOf(entity.uid)
+    const stored = contents.get(key)
+    const before = mapping.refs.length
+    const own = mapMembers(entity.attributes, types.entityTypes.get(entity.uid.type)?.members ?? NO_MEMBERS, path, mapping)
+    // What Writ knows of its own things is newer than the bundle; of the operator's things the caller knows less than the bundle.
+    const attributes = entity.uid.type.startsWith('Writ::') ? { ...stored?.attributes, ...own } : { ...own, ...stored?.attributes }
+    const parents = [...entity.parents, ...stored?.parents ?? [], ...classOf(entity)]
+    return { content: { uid: entity.uid, attributes, parents, refs: [...mapping.refs.slice(before), ...stored?.refs ?? []] }, groups: groupsFrom(key, parents) }
+  }
+
+  return {
+    get: (ref) => known.get(keyOf(ref)),
+    ofType: (type) => byType.get(type) ?? [],
+    meet,
+    reach: (met, refs, { hops, named }) => {
+      const own = new Map(met.filter(({ content }) => isTold(content)).map(({ content }) => [keyOf(content.uid), content]))
+      const found = new Map<string, Content>()
+      /** How far the references of each have been followed; a parent's need not be, for no expression gets to it that way. */
+      const followed = new Map<string, number>()
+      const visit = (ref: EntityRef, left: number): void => {
+        const key = keyOf(ref)
+        if ((followed.get(key) ?? -1) >= left || found.size > MOST_REACHED) return
+        const content = own.get(key) ?? contents.get(key)
+        if (!content) return
+        followed.set(key, left)
+        found.set(key, content)
+        for (const parent of content.parents) visit(parent, 0)
+        if (left > 0) for (const one of content.refs) visit(one, left - 1)
+      }
+      for (const { content } of met) visit(content.uid, hops)
+      for (const ref of [...refs, ...named]) visit(ref, hops)
+      return found.size > MOST_REACHED ? undefined : [...found.values()].map(jsonOf)
+    },
+  }
+}
+
+const jsonOf = ({ uid, attributes, parents }: Content): EntityJson => ({ uid, attrs: attributes, parents: [...parents] })
+
+/** Of a thing of the operator's that nobody describes policies may still speak by its name; of Writ's own things all is told, or it is an error. */
+const isTold = ({ uid, attributes, parents }: Content): boolean =>
+  uid.type.startsWith('Writ::') || parents.length > 0 || Object.keys(attributes).length > 0
+
+/** An identity is in its class by the attribute: nobody has to say it twice. */
+function classOf({ uid, attributes }: Entity): readonly EntityRef[] {
+  const name = attributes['class']
+  return KINDS.has(uid.type) && typeof name === 'string' ? [{ type: 'Writ::Class', id: name }] : []
+}
+
+function contentOf({ uid, attributes, parents }: Entity, types: SchemaTypes): Content {
+  const mapping = startMapping()
+  const mapped = mapMembers(attributes, types.entityTypes.get(uid.type)?.members ?? NO_MEMBERS, `${uid.type}::${uid.id}`, mapping)
+  if (mapping.errors.length > 0) throw new Error(`a checked entity does not fit its schema: ${mapping.errors.join(', ')}`)
+  return { uid, attributes: mapped, parents, refs: mapping.refs }
+}

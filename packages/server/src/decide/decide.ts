@@ -1,0 +1,104 @@
+import { covers, textOf, type Authority, type Permit } from '@writ/domain/authority'
+import { UNTRUSTED, type DecisionCause, type Label, type Mode } from '@writ/domain/decision'
+import type { EventActor } from '@writ/domain/event'
+import type { ExactRecord } from '@writ/domain/exact'
+import type { DecisionId } from '@writ/domain/id'
+import type { Identity } from '@writ/domain/identity'
+import { dueReason, type Task } from '@writ/domain/task'
+import type { EpochMs } from '@writ/domain/time'
+import type { Engine } from '@writ/policy/engine'
+import type { EntityRef, Question, Verdict } from '@writ/policy/question'
+import type { Tx } from '../record/tx.ts'
+import { countDenied } from '../store/decisions.ts'
+import { addLabels, listTreeLabels } from '../store/labels.ts'
+import { findModes } from '../store/modes.ts'
+import { findPolicyFiles, findPolicyHead } from '../store/policies.ts'
+import { touchTask } from '../store/tasks.ts'
+import { questionOf } from './question.ts'
+import { recordDecision, type Decided } from './record-decision.ts'
+
+/** One use that is about to happen: what the task wants to do, and which part of its grant that is. */
+export type Attempted = {
+  readonly id: DecisionId
+  /** Locked by the change. */
+  readonly task: Task
+  readonly identity: Identity
+  readonly action: string
+  readonly resource: EntityRef
+  /** What whoever answers for the resource says of it: of the operator's own types alone. */
+  readonly said?: ExactRecord
+  readonly arguments: ExactRecord
+  readonly claimed: ExactRecord
+  /** What Writ knows of this action alone. */
+  readonly also?: Question['known']
+  /** What bounds it: the task's, or that of the access token with which it is attempted. */
+  readonly authority: Authority
+  readonly permit: Permit
+  /** Whose mode counts besides the identity's: the server or back end that is asked. */
+  readonly server: string
+  /** The running workload that acts, where it is known: what it has seen stays with it. */
+  readonly workload: string | null
+  readonly by: EventActor
+  readonly traceId: string
+  readonly now: EpochMs
+}
+
+/**
+ * Decides on one use inside its own transaction: grant covers and policy permits and budget is left and task and identity are in order. The
+ * answer, what was asked and the labels that it brings are written there too: what can't be recorded does not happen (law 4). An allowed use
+ * has taken its call of the budget.
+ */
+export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
+  const { task, identity, now } = use
+  const [head, labels, modes] = await Promise.all([findPolicyHead(tx.db), listTreeLabels(tx.db, task.root), findModes(tx.db, { identity: identity.id, server: use.server }, now)])
+  const engine = await tx.context.engines.engineOf(head.version, () => findPolicyFiles(tx.db, head.version))
+  const question = questionOf(engine, use, labels)
+  const mode: Mode = modes.length > 0 ? 'observe' : 'enforce'
+  const judged = judge(engine, use, question)
+  const wouldDeny = mode === 'observe' && judged.answer === 'deny' && judged.cause === 'policy'
+  const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: head.version }
+  await recordDecision(tx, {
+    decided, question, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, by: use.by, traceId: use.traceId, now,
+  })
+  if (decided.answer === 'allow') await take(tx, use, labelsOf(engine, use.resource), labels)
+  else await refuseUse(tx, use)
+  return decided
+}
+
+type Judged = Pick<Decided, 'answer' | 'cause' | 'by' | 'errors' | 'approvable'>
+
+const denied = (cause: DecisionCause, ...errors: readonly string[]): Judged => ({ answer: 'deny', cause, by: [], errors, approvable: false })
+
+/** What no policy can lift comes first, so that its denial says so. */
+function judge(engine: Engine, { task, identity, authority, permit, now }: Attempted, question: Question): Judged {
+  const over = task.state === 'open' ? dueReason(task, now) : task.endReason ?? task.state
+  if (over !== undefined) return denied('state', `the task is over: ${over}`)
+  if (identity.state !== 'active') return denied('state', `the identity is ${identity.state}`)
+  if (now >= identity.endsAt) return denied('state', 'the identity has come to its end date')
+  if (!covers(authority, [permit])) return denied('grant', `the task was not granted \`${textOf(permit)}\``)
+  if (task.callsUsed >= task.budgetCalls) return denied('budget', `all ${task.budgetCalls} calls are used`)
+  return judgedBy(engine.decide(question))
+}
+
+export function judgedBy(verdict: Verdict): Judged {
+  return { ...verdict, cause: verdict.errors.length > 0 ? 'error' : 'policy' }
+}
+
+/** The call is counted, and what it may bring is known of the whole tree from the attempt on, whether it arrives or not (POL-8). */
+async function take(tx: Tx, { task, identity, workload, id, resource, now }: Attempted, brought: readonly Label[], had: readonly Label[]): Promise<void> {
+  await touchTask(tx.db, { ...task, callsUsed: task.callsUsed + 1, lastCallAt: now, lastHeardAt: now })
+  const fresh = brought.filter((label) => !had.includes(label))
+  if (brought.length > 0) await addLabels(tx.db, { root: task.root, identity: identity.id, workload, fresh, brought, decision: id, source: resource.id, now })
+}
+
+/** What was tried and may not be takes no call, and is counted (POL-10); the holder has been heard of. */
+async function refuseUse(tx: Tx, { task, now }: Attempted): Promise<void> {
+  await countDenied(tx.db, task.id)
+  if (task.state === 'open') await touchTask(tx.db, { ...task, lastHeardAt: now })
+}
+
+function labelsOf(engine: Engine, resource: EntityRef): readonly Label[] {
+  const { labels, trust } = engine.entity(resource)?.attributes ?? {}
+  const own = Array.isArray(labels) ? labels.filter((label) => typeof label === 'string') : []
+  return [...new Set(trust === UNTRUSTED ? [...own, UNTRUSTED] : own)]
+}

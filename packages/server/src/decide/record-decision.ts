@@ -1,0 +1,62 @@
+import type { DecisionCause, Mode } from '@writ/domain/decision'
+import type { EventActor } from '@writ/domain/event'
+import { exactText, type ExactValue } from '@writ/domain/exact'
+import type { DecisionId, IdentityId, TaskId } from '@writ/domain/id'
+import type { EpochMs } from '@writ/domain/time'
+import { commit } from '@writ/ledger/commitment'
+import type { EntityRef, PolicyPlace, Question } from '@writ/policy/question'
+import { append, sha256 } from '../record/append.ts'
+import type { Tx } from '../record/tx.ts'
+import { insertDecision } from '../store/decisions.ts'
+
+export type Decided = {
+  readonly id: DecisionId
+  readonly answer: 'allow' | 'deny'
+  readonly cause: DecisionCause
+  readonly by: readonly PolicyPlace[]
+  readonly errors: readonly string[]
+  /** A person could allow it. */
+  readonly approvable: boolean
+  /** Allowed only because it is observed. */
+  readonly wouldDeny: boolean
+  readonly policyVersion: number
+}
+
+type Recorded = {
+  readonly decided: Decided
+  readonly question: Question
+  readonly mode: Mode
+  /** Null for advice, which opens nothing. */
+  readonly task: TaskId | null
+  readonly identity: IdentityId | null
+  readonly advisory: boolean
+  readonly resource: EntityRef
+  readonly by: EventActor
+  readonly traceId: string
+  readonly now: EpochMs
+}
+
+/** Where a decision's question is sealed for. */
+export const questionPlace = (id: DecisionId): string => `decision:${id}:question`
+
+/** The decision as a row, with what was asked sealed beside it, and its event, which holds the salted hash of what was asked. */
+export async function recordDecision(tx: Tx, { decided, question, mode, task, identity, advisory, resource, by, traceId, now }: Recorded): Promise<void> {
+  const { questions, entropy } = tx.context
+  const text = exactText(question as ExactValue)
+  const salt = entropy.bytes(32)
+  const event = await append(tx, now, {
+    type: 'decision.made', actor: by, ...(task === null ? {} : { task }), ...(identity === null ? {} : { identity }),
+    facts: {
+      decision: decided.id, answer: decided.answer, cause: decided.cause, action: question.action, resource_type: resource.type, resource: resource.id,
+      policy_version: decided.policyVersion, policies: decided.by.map((place) => place.policy), mode, would_deny: yesNo(decided.wouldDeny),
+      approvable: yesNo(decided.approvable), advisory: yesNo(advisory), evaluated: commit(sha256, salt, text),
+    },
+  })
+  await insertDecision(tx.db, {
+    id: decided.id, at: now, task, identity, principal: question.principal.uid, action: question.action, resource, answer: decided.answer, cause: decided.cause,
+    approvable: decided.approvable, mode, wouldDeny: decided.wouldDeny, advisory, policyVersion: decided.policyVersion, by: decided.by.map((place) => place.policy),
+    errors: decided.errors, evaluated: questions.seal(text, questionPlace(decided.id)), evaluatedSalt: salt, traceId, event: event.id,
+  })
+}
+
+const yesNo = (is: boolean): 'yes' | 'no' => (is ? 'yes' : 'no')

@@ -1,0 +1,64 @@
+import { parseExactJson } from '@writ/contract/strict-json'
+import type { ExactRecord } from '@writ/domain/exact'
+import { IDENTITY_KINDS, type Identity, type IdentityKind } from '@writ/domain/identity'
+import type { IdentityId, LeaseId } from '@writ/domain/id'
+import type { Engine } from '@writ/policy/engine'
+import type { Entity } from '@writ/policy/question'
+import { BACKEND, identityEntity, cedarTypeOf, resourceOf } from '../decide/question.ts'
+import type { Db } from '../record/tx.ts'
+import { findBackend } from '../store/backends.ts'
+import { findIdentity } from '../store/identities.ts'
+
+/** Who asks: a person, or an identity; with the access token that it came with, and the mark of its running workload where its evidence tells. */
+export type Asker =
+  | { readonly kind: 'operator'; readonly id: string }
+  | { readonly kind: 'identity'; readonly id: IdentityId; readonly lease: LeaseId | null; readonly workload: string | null }
+
+/**
+ * JSON as it was sent, every digit kept: on its way into the writer's thread a value would lose which of its numbers are inexact, for no
+ * class comes through a structured clone.
+ */
+export type ExactText = string
+
+export function readExact(text: ExactText): ExactRecord {
+  const read = parseExactJson(text)
+  if (!read.ok) throw new Error(`what was read once can not be read again: ${read.refusal.kind}`)
+  return read.value as ExactRecord
+}
+
+/** A subject or a resource as a caller names it. */
+export type Said = {
+  /** AuthZEN's name of the type; `Engine.typeNamed` knows whose it is. */
+  readonly type: string
+  readonly id: string
+  /** Null where nothing is said of it. */
+  readonly properties: ExactText | null
+}
+
+const KIND_OF: ReadonlyMap<string, IdentityKind> = new Map(IDENTITY_KINDS.map((kind) => [cedarTypeOf(kind), kind]))
+
+/** The kind of identity that a type of the policies is; undefined of any other type. */
+export const kindOf = (type: string): IdentityKind | undefined => KIND_OF.get(type)
+
+/** A type that the schema does not know stays as it is, and is denied for it. */
+export const typeOf = (engine: Engine, said: Pick<Said, 'type'>): string => engine.typeNamed(said.type) ?? said.type
+
+/** Whether this is how the identity is called. */
+export const isNamed = (said: Said, engine: Engine, identity: Pick<Identity, 'id' | 'kind' | 'spiffeId'>): boolean =>
+  typeOf(engine, said) === cedarTypeOf(identity.kind) && (said.id === identity.spiffeId || said.id === identity.id)
+
+/**
+ * A subject or a resource for advice: what the policies' files and the registry know of it, and what the caller supposes of it. Of other
+ * identities than itself an identity is told nothing.
+ */
+export async function supposedIn(db: Db, engine: Engine, said: Said, by: Asker): Promise<Entity> {
+  const type = typeOf(engine, said)
+  const properties = said.properties === null ? {} : readExact(said.properties)
+  const identity = kindOf(type) === undefined ? undefined : await findIdentity(db, said.id)
+  if (identity !== undefined && isNamed(said, engine, identity) && (by.kind === 'operator' || by.id === identity.id)) return withSaid(identityEntity(identity), properties)
+  const uid = { type, id: said.id }
+  if (type === BACKEND) return withSaid(resourceOf(engine, uid, { kind: (await findBackend(db, said.id))?.kind ?? 'unknown' }), properties)
+  return withSaid(engine.entity(uid) ?? { uid, attributes: {}, parents: [] }, properties)
+}
+
+const withSaid = (entity: Entity, properties: ExactRecord): Entity => ({ ...entity, attributes: { ...entity.attributes, ...properties } })

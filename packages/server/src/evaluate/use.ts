@@ -1,0 +1,49 @@
+import type { Permit } from '@writ/domain/authority'
+import type { ExactRecord } from '@writ/domain/exact'
+import type { EntityRef, Question } from '@writ/policy/question'
+import { BACKEND } from '../decide/question.ts'
+
+export type AskedResource = {
+  /** As the policies name it. */
+  readonly uid: EntityRef
+  /** Its type as the caller named it. */
+  readonly type: string
+  /** Of a back end: its kind. */
+  readonly kind: string
+}
+
+/** A use in the words of a grant, and in those of the policies. */
+export type Use = {
+  readonly permit: Permit
+  /** Whose mode counts. */
+  readonly server: string
+  readonly arguments: ExactRecord
+  readonly also: Question['known']
+}
+
+export const TOOL = 'Writ::Tool'
+
+/** Which part of a grant a use is. What no grant can say, such as a tool without its server, no grant covers. */
+export function useOf(resource: AskedResource, action: string, args: ExactRecord): Use {
+  const { uid } = resource
+  const plain = { arguments: args, also: {} }
+  if (uid.type === TOOL) {
+    const at = uid.id.indexOf('/')
+    const [server, tool] = at < 0 ? [uid.id, ''] : [uid.id.slice(0, at), uid.id.slice(at + 1)]
+    return { ...plain, permit: { type: 'mcp', resource: server, action: tool, limits: limitsIn(args) }, server }
+  }
+  if (uid.type === BACKEND) {
+    const { template, ...rest } = args
+    const isConnect = action === 'connect' && typeof template === 'string'
+    const said = isConnect ? { arguments: rest, also: { template } } : plain
+    return { ...said, permit: { type: resource.kind, resource: uid.id, action: isConnect ? template : action, limits: limitsIn(said.arguments) }, server: uid.id }
+  }
+  return { ...plain, permit: { type: resource.type, resource: uid.id, action, limits: limitsIn(args) }, server: resource.type }
+}
+
+const MOST = BigInt(Number.MAX_SAFE_INTEGER)
+
+/** A grant bounds whole numbers from zero on; by any other value it is not covered, as if it were not there. */
+function limitsIn(args: ExactRecord): Permit['limits'] {
+  return Object.fromEntries(Object.entries(args).flatMap(([name, value]) => (typeof value === 'bigint' && value >= 0n && value <= MOST ? [[name, Number(value)]] : [])))
+}
