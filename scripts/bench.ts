@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROJECT_ROOT } from './breach.ts'
+import { decisions } from './bench/decisions.ts'
 import type { Figure, Measure } from './bench/figure.ts'
 import { ledger } from './bench/ledger.ts'
 import { leaseLife } from './bench/lease-life.ts'
@@ -14,7 +15,7 @@ import { startCluster, type Cluster } from './postgres-cluster.ts'
 
 const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--megabytes N] [--json FILE]
   --quick      a tenth of the work: shows that it runs, not how fast it is
-  --only NAME  task-open, token-issue, lease-life, ledger, restart or restore
+  --only NAME  task-open, token-issue, lease-life, ledger, decisions, restart or restore
   --megabytes N  the size of the store that is restored; 5000 for R71 (needs 40 GB of disk)
   --json FILE  writes the machine, the versions and every figure as one JSON object`
 
@@ -22,7 +23,7 @@ const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--megabytes N] [
 const USAGE_EXIT = 2
 
 const measures = (cluster: Cluster): Readonly<Record<string, Measure>> =>
-  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), restart, restore: restore(cluster) })
+  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), decisions: decisions(cluster), restart, restore: restore(cluster) })
 
 /** Measures and tells; nothing here passes or fails, for a number depends on the machine and on what else it does. */
 async function main(): Promise<number> {

@@ -8,7 +8,7 @@ import { stageWithServer, writ } from './run-writ.ts'
 
 const IDENTITY = {
   id: 'nhi_9', spiffe_id: 'spiffe://acme.example/deploy-bot', kind: 'pipeline', class: 'script', purpose: 'rolls out\u001b[2J releases', owners: { technical: 'team:platform', business: 'person:maya@acme.example' },
-  system_scope: ['shop'], environment: 'production', authority: ['postgres:shop:ddl'], ends_at: '2027-06-30T00:00:00.000Z', trigger: { kind: 'unused', days: 30 }, state: 'active', state_reason: 'registered',
+  system_scope: ['shop'], environment: 'production', authority: ['postgres:shop:ddl'], tasks_per_hour: 60, ends_at: '2027-06-30T00:00:00.000Z', trigger: { kind: 'unused', days: 30 }, state: 'active', state_reason: 'registered',
   registered_at: '2026-09-21T00:00:00.000Z', last_used_at: null, credentials: [{ id: 'crd_1', thumbprint: 'tp', alg: 'ES256', state: 'live', registered_at: '2026-09-21T00:00:00.000Z' }],
   bindings: [{ id: 'bnd_1', issuer: 'https://issuer.example', audience: 'writ', claims: { sub: ['a', 'b'] }, state: 'live', registered_at: '2026-09-21T00:00:00.000Z' }],
 }
@@ -139,7 +139,7 @@ test('a file that describes a back end may not hold its secret, and what is miss
 
 const MANIFEST = JSON.stringify({ identities: [{
   spiffe_id: IDENTITY.spiffe_id, admission: { answer: 'identity', reason: 'x' }, kind: 'pipeline', class: 'script', purpose: 'p', owners: IDENTITY.owners, system_scope: ['shop'], environment: 'production',
-  authority: ['postgres:shop:ddl'], ends_at: '2027-06-30', trigger: { kind: 'webhook' },
+  authority: ['postgres:shop:ddl'], tasks_per_hour: 60, ends_at: '2027-06-30', trigger: { kind: 'webhook' },
 }] })
 
 test('apply shows the difference, needs --yes without a terminal, and does it with --yes', async (t) => {

@@ -11,7 +11,7 @@ const ISSUER = {
 }
 const IDENTITY = {
   id: 'nhi_9', spiffe_id: 'spiffe://acme.example/deploy-bot', kind: 'pipeline', class: 'script', purpose: 'rolls out', owners: { technical: 'team:platform', business: 'person:maya@acme.example' },
-  system_scope: ['shop'], environment: 'production', authority: ['postgres:shop:ddl'], ends_at: '2027-06-30T00:00:00.000Z', trigger: { kind: 'unused', days: 30 }, state: 'active', state_reason: 'registered',
+  system_scope: ['shop'], environment: 'production', authority: ['postgres:shop:ddl'], tasks_per_hour: 60, ends_at: '2027-06-30T00:00:00.000Z', trigger: { kind: 'unused', days: 30 }, state: 'active', state_reason: 'registered',
   registered_at: '2026-09-21T00:00:00.000Z', last_used_at: null, credentials: [],
   bindings: [{ id: 'bnd_1', issuer: 'https://issuer.example', audience: 'writ', claims: { sub: ['a', 'b'], ref: 'main\u001b[2J' }, state: 'live', registered_at: '2026-09-21T00:00:00.000Z' }],
 }

@@ -14,7 +14,7 @@ const MOST_POLICY_BYTES = 4_194_304
 
 export const policyVersion = z.object({
   version: z.number(),
-  /** SHA-256 over the files in canonical JSON (RFC 8785), in hexadecimal digits. */
+  /** SHA-256 over the files in canonical JSON, in hexadecimal digits. */
   digest: z.string(),
   /** Whether decisions are made by it. */
   in_force: z.boolean(),
@@ -46,7 +46,7 @@ export const showCurrentPolicies = endpoint({
   method: 'GET', path: '/v1/policies/current', who: 'operator', summary: 'The policies in force, file by file', reply: policyVersionWithFiles, problems: [],
 })
 export const showPolicies = endpoint({
-  method: 'GET', path: '/v1/policies/{version}', who: 'operator', summary: 'One version of the policies, file by file', reply: policyVersionWithFiles, problems: ['not-found'],
+  method: 'GET', path: '/v1/policies/versions/{version}', who: 'operator', summary: 'One version of the policies, file by file', reply: policyVersionWithFiles, problems: ['not-found'],
 })
 
 /** Nothing is applied that does not parse, does not fit the schema or fails its own tests: the version in force stays. */

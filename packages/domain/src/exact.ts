@@ -14,7 +14,8 @@ export class InexactNumber {
   }
 }
 
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
+/** ECMAScript's JSON.rawJSON, which the type checker's library does not know yet. */
+const rawJSON = (text: string): unknown => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text)
 
 /** The value as JSON text, every digit kept. */
 export function exactText(value: ExactValue): string {

@@ -52,10 +52,12 @@ function readFiles(files: BundleFiles): Read {
   if (entries.reduce((sum, [, text]) => sum + text.length, 0) > MOST_CHARACTERS) {
     return { complaints: [complaint(entries[0]![0], `the files have more than ${MOST_CHARACTERS} characters together`)] }
   }
-  const read = entries.filter(([path]) => POLICIES.test(path)).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([path, text]) => readPolicies(path, text))
+  const read = entries.filter(([path]) => POLICIES.test(path)).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([path, text]) => readPolicies(path, text))
   const policies = read.flatMap((one) => one.policies)
   const complaints = [
-    ...entries.filter(([path]) => !POLICIES.test(path) && !OTHER_FILES.test(path)).map(([path]) => complaint(path, 'no such file belongs to policies', WHAT_BELONGS)),
+    ...entries.filter(([path]) => !POLICIES.test(path) && !OTHER_FILES.test(path))
+      .map(([path]) => complaint(path, 'no such file belongs to policies', WHAT_BELONGS)),
     ...read.flatMap((one) => one.complaints), ...duplicatePolicies(policies, (file) => files[file]!),
   ]
   const toolsFile = jsonFile(files, 'tools.json', complaints)
@@ -68,13 +70,18 @@ function readFiles(files: BundleFiles): Read {
   const { entities, complaints: entityComplaints } = entitiesFile ? readEntities(entitiesFile, types) : { entities: [], complaints: [] }
   const own = tools.map(toolEntity)
   const taken = new Set(own.map(({ uid }) => keyOf(uid)))
-  const twice = entities.filter(({ uid }) => taken.has(keyOf(uid))).map(({ uid }) => complaint('entities.json', `the tool \`${uid.id}\` is described in tools.json`))
-  return { bundle: { files, policies, entities: [...entities, ...own], tools, schemaText, types }, complaints: [...complaints, ...entityComplaints, ...twice] }
+  const twice = entities.filter(({ uid }) => taken.has(keyOf(uid)))
+    .map(({ uid }) => complaint('entities.json', `the tool \`${uid.id}\` is described in tools.json`))
+  return {
+    bundle: { files, policies, entities: [...entities, ...own], tools, schemaText, types },
+    complaints: [...complaints, ...entityComplaints, ...twice],
+  }
 }
 
 const WHAT_BELONGS = 'policies are `*.cedar`; beside them stand `schema.cedarschema`, `entities.json`, `tools.json`, `tests/*.json` and `*.md`'
 
-const complaint = (file: string, message: string, hint?: string): Complaint => ({ file, line: 1, column: 1, message, ...(hint === undefined ? {} : { hint }) })
+const complaint = (file: string, message: string, hint?: string): Complaint =>
+  ({ file, line: 1, column: 1, message, ...(hint === undefined ? {} : { hint }) })
 
 const textOf = (files: BundleFiles, file: string): string | undefined => (Object.hasOwn(files, file) ? files[file] : undefined)
 

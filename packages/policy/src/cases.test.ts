@@ -14,7 +14,7 @@ permit (principal, action == Writ::Action::"pay/refund", resource) when { contex
 permit (principal in Writ::Group::"payers", action == Writ::Action::"connect", resource) when { resource has environment && resource.environment == "test" };
 
 @id("purpose")
-permit (principal, action == Writ::Action::"open", resource) when { context.purpose == Writ::Purpose::"refunds" };
+permit (principal, action == Writ::Action::"list", resource) when { context.purpose == Writ::Purpose::"refunds" };
 
 @id("bot")
 permit (principal is Writ::Bot, action == Writ::Action::"list", resource) when { context.class == "script" && principal.class == "script" };
@@ -58,8 +58,8 @@ for (const { when, asked, expect, by } of [
   { when: 'its resource is told apart from the bundle\'s', asked: {
     principal: { type: 'Agent', parents: ['Group payers'] }, action: 'connect', resource: { type: 'Backend', id: 'shop', attributes: { environment: 'production' } },
   }, expect: 'deny' },
-  { when: 'it names a purpose', asked: { action: 'open', resource: 'Purpose refunds', context: { purpose: 'refunds' } }, expect: 'allow', by: ['purpose'] },
-  { when: 'it names no purpose', asked: { action: 'open', resource: 'Purpose none' }, expect: 'deny' },
+  { when: 'it names a purpose', asked: { action: 'list', resource: 'Server pay', context: { purpose: 'refunds' } }, expect: 'allow', by: ['purpose'] },
+  { when: 'it names no purpose', asked: { action: 'list', resource: 'Server pay' }, expect: 'deny' },
   { when: 'its class is another', asked: { principal: 'Bot', action: 'list', resource: 'Server pay', context: { class: 'script' } }, expect: 'allow', by: ['bot'] },
   { when: 'its types are the operator\'s', asked: {
     subject: { type: 'user', id: 'u', properties: { level: 2 } }, action: 'can_read', resource: { type: 'record', id: 'r', properties: { level: 2 } },

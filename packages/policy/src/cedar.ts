@@ -1,4 +1,6 @@
-import { preparsePolicySet, preparseSchema, statefulIsAuthorized, type AuthorizationAnswer, type Context, type Entities } from '@cedar-policy/cedar-wasm/nodejs'
+import {
+  preparsePolicySet, preparseSchema, statefulIsAuthorized, type AuthorizationAnswer, type Context, type Entities,
+} from '@cedar-policy/cedar-wasm/nodejs'
 import { plain } from './cedar-flaw.ts'
 import type { EntityRef } from './question.ts'
 
@@ -26,9 +28,6 @@ type Names = { readonly free: string[]; made: number }
 
 const policyNames: Names = { free: [], made: 0 }
 const schemaNames: Names = { free: [], made: 0 }
-/** A schema takes long to parse, and most versions of policies leave it as it was. */
-const schemas = new Map<string, { readonly kept: Kept; uses: number }>()
-
 function nameFrom(names: Names, prefix: string): string {
   const free = names.free.pop()
   if (free !== undefined) return free
@@ -36,18 +35,12 @@ function nameFrom(names: Names, prefix: string): string {
   return `${prefix}-${names.made}`
 }
 
+/** For as long as the thread lives. */
 export function keepSchema(text: string): Kept {
-  const found = schemas.get(text)
-  if (found) {
-    found.uses += 1
-    return found.kept
-  }
   const name = nameFrom(schemaNames, 'schema')
   const answer = preparseSchema(name, text)
   if (answer.type === 'failure') throw new Error(`a checked schema does not parse: ${answer.errors[0]?.message}`)
-  const kept = { name }
-  schemas.set(text, { kept, uses: 1 })
-  return kept
+  return { name }
 }
 
 /** Parsed as one text, which costs a tenth of one by one; the first is 0, the second 1... */
@@ -63,23 +56,14 @@ export function dropPolicies({ name }: Kept): void {
   policyNames.free.push(name)
 }
 
-export function dropSchema(text: string): void {
-  const found = schemas.get(text)
-  if (!found) return
-  found.uses -= 1
-  if (found.uses > 0) return
-  schemas.delete(text)
-  preparseSchema(found.kept.name, '')
-  schemaNames.free.push(found.kept.name)
-}
-
 const OWN_NAME = /^policy(\d+)$/
 const NAMED = /^error while evaluating policy `[^`]*`: /
 
 const indexOf = (name: string): number => Number(OWN_NAME.exec(name)![1])
 
-export function evaluate(policies: Kept, schema: Kept, request: CedarRequest): Evaluation {
-  const answer = ask(policies, schema, request)
+/** With a schema, Cedar checks the request against it before; what the mapping of values has made fits it anyway. */
+export function evaluate(policies: Kept, request: CedarRequest, schema?: Kept): Evaluation {
+  const answer = ask(policies, request, schema)
   if (answer.type === 'failure') return { answer: 'deny', reasons: [], errors: answer.errors.map(({ message }) => ({ message: plain(message) })) }
   const { decision, diagnostics } = answer.response
   return {
@@ -89,12 +73,12 @@ export function evaluate(policies: Kept, schema: Kept, request: CedarRequest): E
 }
 
 /** Law 5: whatever stops the evaluation is an error of it, one that Cedar throws as well. */
-function ask(policies: Kept, schema: Kept, request: CedarRequest): Pick<AuthorizationAnswer & { type: 'success' }, 'type' | 'response'> | Failure {
+function ask(policies: Kept, request: CedarRequest, schema: Kept | undefined): Pick<AuthorizationAnswer & { type: 'success' }, 'type' | 'response'> | Failure {
   try {
     return statefulIsAuthorized({
       principal: { ...request.principal }, action: { ...request.action }, resource: { ...request.resource },
       context: request.context, entities: request.entities,
-      preparsedPolicySetId: policies.name, preparsedSchemaName: schema.name, validateRequest: true,
+      preparsedPolicySetId: policies.name, ...(schema ? { preparsedSchemaName: schema.name, validateRequest: true } : {}),
     })
   } catch (error) {
     return { type: 'failure', errors: [{ message: `the question can't be evaluated: ${error instanceof Error ? error.message : String(error)}` }] }

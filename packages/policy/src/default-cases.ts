@@ -1,9 +1,5 @@
 /** The cases that stand beside the default policies: each rule both ways. */
 export const PERMIT_CASES = `[
-  { "name": "a task opens on a budget", "action": "open", "resource": "Purpose none", "expect": "allow", "by": ["open-on-a-budget"] },
-  { "name": "a task does not open without a budget", "action": "open", "resource": "Purpose none",
-    "context": { "budget_left": 0 }, "expect": "deny" },
-
   { "name": "work is passed on", "action": "delegate", "resource": "Agent spiffe://example.test/child",
     "expect": "allow", "by": ["delegate-in-grant"] },
   { "name": "work is not passed on without a budget", "action": "delegate", "resource": "Agent spiffe://example.test/child",

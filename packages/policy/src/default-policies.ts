@@ -1,6 +1,6 @@
 import { IDENTITY_CLASSES, PROFILES } from '@writ/domain/profile'
 
-const ACTIONS_WITH_A_BUDGET = ['call', 'connect', 'delegate', 'list', 'open', 'read'].map((action) => `Writ::Action::"${action}"`).join(', ')
+const ACTIONS_WITH_A_BUDGET = ['call', 'connect', 'delegate', 'list', 'read'].map((action) => `Writ::Action::"${action}"`).join(', ')
 
 /** The classes that need a person's answer, as the profiles say and not as somebody copied them. */
 const ANSWERED_FOR = IDENTITY_CLASSES.filter((one) => PROFILES[one].approvalByDefault).map((one) => `"${one}"`).join(', ')
@@ -9,15 +9,6 @@ const ANSWERED_FOR = IDENTITY_CLASSES.filter((one) => PROFILES[one].approvalByDe
 export const DEFAULT_PERMITS = `// What a task may do. Nothing is allowed that no permit here allows, and no permit here allows what
 // the task's grant does not hold: the grant says on what, these say when.
 //
-// A task opens on its budget. Grant, owners and the rate of opening are checked before any policy.
-@id("open-on-a-budget")
-permit (
-  principal,
-  action == Writ::Action::"open",
-  resource
-)
-when { context.budget_left > 0 };
-
 // A task passes work on while it has calls left to share.
 @id("delegate-in-grant")
 permit (

@@ -12,7 +12,7 @@ function defaults(): Bundle {
 }
 
 test('the default policies pass their own check', () => {
-  assert.equal(defaults().policies.length, 13)
+  assert.equal(defaults().policies.length, 12)
 })
 
 test('the default policies pass their own cases', () => {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { readCheckedBundle, type Bundle } from './bundle.ts'
 import { openEngine, type Engine } from './engine.ts'
 import { readPolicies, type Policy } from './policies.ts'
-import type { Question, Verdict } from './question.ts'
+import type { Question, PolicyAnswer } from './question.ts'
 
 /** `npm test -- --long` asks for a million pairs of policies and questions; else as many as these seconds allow. */
 const inFull = process.env['WRIT_TEST_LONG'] === 'yes'
@@ -97,7 +97,8 @@ const action: fc.Arbitrary<Head> = fc.oneof(
   fc.constant({ text: ' == Writ::Action::"call"', fits: (w: World) => w.action === 'call' && !isPinned(w.tool) }),
   fc.constant({ text: ' in Writ::Action::"call"', fits: (w: World) => w.action === 'call' }),
   fc.constant({ text: ' in [Writ::Action::"read", Writ::Action::"list"]', fits: (w: World) => w.action === 'read' }),
-  fc.constantFrom(...TOOLS.filter(isPinned)).map((one) => ({ text: ` == Writ::Action::"${one}"`, fits: (w: World) => w.action === 'call' && w.tool === one })),
+  fc.constantFrom(...TOOLS.filter(isPinned))
+    .map((one) => ({ text: ` == Writ::Action::"${one}"`, fits: (w: World) => w.action === 'call' && w.tool === one })),
 )
 const resource: fc.Arbitrary<Head> = fc.oneof(
   fc.constant(anyone),
@@ -120,7 +121,8 @@ const world: fc.Arbitrary<World> = fc.record({
 })
 
 function textOf({ effect, principal: who, action: how, resource: what, conditions }: Drawn, id: string): string {
-  return `@id("${id}") ${effect}(principal${who.text}, action${how.text}, resource${what.text})${conditions.map(({ text }) => ` when { ${text} }`).join('')};`
+  const when = conditions.map(({ text }) => ` when { ${text} }`).join('')
+  return `@id("${id}") ${effect}(principal${who.text}, action${how.text}, resource${what.text})${when};`
 }
 
 const questionOf = (one: World): Question => ({
@@ -142,34 +144,37 @@ const questionOf = (one: World): Question => ({
   },
 })
 
+type Expected = { readonly answer: 'allow' | 'deny'; readonly by: readonly string[]; readonly errors: number }
+
 /** The whole of what a decision is, written down a second time. */
-function expected(policies: readonly Drawn[], one: World): { readonly answer: 'allow' | 'deny'; readonly by: readonly string[]; readonly errors: number } {
+function expected(policies: readonly Drawn[], one: World): Expected {
   const found = policies.map((policy, i) => {
-    if (![policy.principal, policy.action, policy.resource].every((head) => head.fits(one))) return { id: `p${i}`, effect: policy.effect, holds: false }
-    let holds: boolean | 'error' = true
+    let holds: boolean | 'error' = [policy.principal, policy.action, policy.resource].every((head) => head.fits(one))
     for (const next of policy.conditions) if (holds === true) holds = next.holds(one)
     return { id: `p${i}`, effect: policy.effect, holds }
   })
   const errors = found.filter((policy) => policy.holds === 'error').length
-  const by = (effect: string): readonly string[] => found.filter((policy) => policy.holds === true && policy.effect === effect).map((policy) => policy.id).toSorted()
+  const by = (effect: string): readonly string[] =>
+    found.filter((policy) => policy.holds === true && policy.effect === effect).map((policy) => policy.id).toSorted()
   const forbids = by('forbid')
   const permits = by('permit')
-  return errors > 0 || forbids.length > 0 || permits.length === 0 ? { answer: 'deny', by: forbids, errors } : { answer: 'allow', by: permits, errors: 0 }
+  if (errors > 0 || forbids.length > 0 || permits.length === 0) return { answer: 'deny', by: forbids, errors }
+  return { answer: 'allow', by: permits, errors: 0 }
 }
 
-const seen = ({ answer, by, errors }: Verdict): ReturnType<typeof expected> => ({ answer, by: by.map((one) => one.policy).toSorted(), errors: errors.length })
+const seen = ({ answer, by, errors }: PolicyAnswer): Expected =>
+  ({ answer, by: by.map((one) => one.policy).toSorted(), errors: errors.length })
 
 const TYPED = (name: string): object => ({ type: 'object', properties: { [name]: { type: 'integer' } } })
 const read = readCheckedBundle({
   'tools.json': JSON.stringify([
-    { server: 'mail', name: 'send', effect: 'external', input: TYPED('amount') }, { server: 'docs', name: 'search', effect: 'read', input: TYPED('amount') },
+    { server: 'mail', name: 'send', effect: 'external', input: TYPED('amount') },
+    { server: 'docs', name: 'search', effect: 'read', input: TYPED('amount') },
   ]),
   'entities.json': JSON.stringify([{ uid: { type: 'Writ::Group', id: 'ops' }, attrs: {}, parents: [{ type: 'Writ::Group', id: 'all' }] }]),
 })
 assert.ok(read.ok, read.ok ? '' : JSON.stringify(read.refusal))
 const base: Bundle = read.value
-/** Keeps the schema parsed from one run to the next. */
-openEngine(base)
 
 function policiesOf(drawnPolicies: readonly Drawn[]): readonly Policy[] {
   const parsed = readPolicies('all.cedar', drawnPolicies.map((one, i) => textOf(one, `p${i}`)).join('\n'))

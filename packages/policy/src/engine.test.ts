@@ -11,12 +11,15 @@ function engineOf(files: BundleFiles): Engine {
   return openEngine(read.value)
 }
 
-const agent: Entity = { uid: { type: 'Writ::Agent', id: 'spiffe://example.org/a' }, attributes: { class: 'autonomous', environment: 'production', system_scope: [] }, parents: [] }
+const agent: Entity = {
+  uid: { type: 'Writ::Agent', id: 'spiffe://example.org/a' }, attributes: { class: 'autonomous', environment: 'production', system_scope: [] }, parents: [],
+}
 /** A pinned tool is described by the bundle; of another the question has to tell. */
 const tool = (id: string): Entity =>
   ({ uid: { type: 'Writ::Tool', id }, attributes: id === 'other/tool' ? { effect: 'write', reversible: false, labels: [] } : {}, parents: [] })
 const known: Question['known'] = {
-  task: 'tsk_1', purpose: { entity: { type: 'Writ::Purpose', id: 'refunds' } }, class: 'autonomous', environment: 'production', depth: 0n, budget_left: 5n,
+  task: 'tsk_1', purpose: { entity: { type: 'Writ::Purpose', id: 'refunds' } }, class: 'autonomous', environment: 'production',
+  depth: 0n, budget_left: 5n,
   labels: [], approved: false, at: '2026-11-22T10:00:00Z',
 }
 const call = (id: string, said: ExactRecord, more: Partial<Question> = {}): Question =>
@@ -25,7 +28,10 @@ const call = (id: string, said: ExactRecord, more: Partial<Question> = {}): Ques
 const TOOLS = JSON.stringify([
   {
     server: 'stripe', name: 'refund', effect: 'external', labels: ['money'],
-    input: { type: 'object', properties: { amount: { type: 'integer' }, note: { type: 'string' }, tags: { type: 'array', items: { type: 'string' } }, fast: { type: 'boolean' } } },
+    input: {
+      type: 'object',
+      properties: { amount: { type: 'integer' }, note: { type: 'string' }, tags: { type: 'array', items: { type: 'string' } }, fast: { type: 'boolean' } },
+    },
   },
   { server: 'docs', name: 'search', effect: 'read', input: { type: 'object', properties: { amount: { type: 'integer' } } } },
 ])
@@ -35,7 +41,7 @@ const shop = engineOf({
 @id("calls") permit(principal, action in Writ::Action::"call", resource) when { context.budget_left > 0 };
 @id("no-big") forbid(principal, action == Writ::Action::"stripe/refund", resource)
   when { context.arguments has amount && context.arguments.amount > 9007199254740993 } unless { context.approved };
-@id("purposes") permit(principal, action == Writ::Action::"open", resource in Writ::Purpose::"money") when { context.depth == 0 };
+@id("purposes") permit(principal, action == Writ::Action::"list", resource) when { context.purpose in Writ::Purpose::"money" };
 @id("never-later") forbid(principal, action, resource) when { context.at > datetime("2027-01-01") };`,
   'tools.json': TOOLS,
   'entities.json': JSON.stringify([{ uid: { type: 'Writ::Purpose', id: 'refunds' }, attrs: {}, parents: [{ type: 'Writ::Purpose', id: 'money' }] }]),
@@ -59,7 +65,8 @@ test('what is denied and would be allowed with an approval says so, and names th
 })
 
 test('what no policy permits even with an approval is not approvable', () => {
-  assert.deepEqual(shop.decide(call('docs/search', {}, { known: { ...known, budget_left: 0n } })), { answer: 'deny', by: [], errors: [], approvable: false })
+  const found = shop.decide(call('docs/search', {}, { known: { ...known, budget_left: 0n } }))
+  assert.deepEqual(found, { answer: 'deny', by: [], errors: [], approvable: false })
 })
 
 const unmappable: readonly { readonly said: Readonly<Record<string, ExactValue>>; readonly error: string }[] = [
@@ -90,19 +97,63 @@ for (const { said, error } of unmappable) {
 }
 
 for (const { when, question, error } of [
-  { when: 'a tool that is not pinned is called with arguments', question: call('other/tool', { amount: 1n }), error: 'arguments: the action `call` takes none' },
-  { when: 'arguments stand where the action takes none', question: call('stripe/refund', { amount: 1n }, { action: 'read' }), error: 'arguments: the action `read` takes none' },
-  { when: 'a claim stands where the action takes none', question: call('docs/search', {}, { claimed: { ip: '10.0.0.1' } }), error: 'claimed: the action `docs/search` takes none' },
-  { when: 'the action is unknown', question: call('docs/search', {}, { action: 'erase' }), error: 'no action `erase` applies to `Writ::Agent` and `Writ::Tool`' },
-  { when: 'another tool\'s own action is named', question: call('stripe/refund', {}, { action: 'docs/search' }), error: 'no action `docs/search` applies to `Writ::Agent` and `Writ::Tool`' },
-  { when: 'an action has the name of a prototype\'s', question: call('docs/search', {}, { action: 'constructor' }), error: 'no action `constructor` applies to `Writ::Agent` and `Writ::Tool`' },
-  { when: 'the type of who asks is unknown', question: call('docs/search', {}, { principal: { ...agent, uid: { type: 'Writ::Person', id: 'x' } } }), error: 'no action `call` applies to `Writ::Person` and `Writ::Tool`' },
-  { when: 'what Writ knows is not all there', question: call('docs/search', {}, { known: { ...known, labels: null } }), error: 'labels: null is no list' },
+  {
+    when: 'a tool that is not pinned is called with arguments',
+    question: call('other/tool', { amount: 1n }),
+    error: 'arguments: the action `call` takes none',
+  },
+  {
+    when: 'arguments stand where the action takes none',
+    question: call('stripe/refund', { amount: 1n }, { action: 'read' }),
+    error: 'arguments: the action `read` takes none',
+  },
+  {
+    when: 'a claim stands where the action takes none',
+    question: call('docs/search', {}, { claimed: { ip: '10.0.0.1' } }),
+    error: 'claimed: the action `docs/search` takes none',
+  },
+  {
+    when: 'the action is unknown',
+    question: call('docs/search', {}, { action: 'erase' }),
+    error: 'no action `erase` applies to `Writ::Agent` and `Writ::Tool`',
+  },
+  {
+    when: 'another tool\'s own action is named',
+    question: call('stripe/refund', {}, { action: 'docs/search' }),
+    error: 'no action `docs/search` applies to `Writ::Agent` and `Writ::Tool`',
+  },
+  {
+    when: 'an action has the name of a prototype\'s',
+    question: call('docs/search', {}, { action: 'constructor' }),
+    error: 'no action `constructor` applies to `Writ::Agent` and `Writ::Tool`',
+  },
+  {
+    when: 'the type of who asks is unknown',
+    question: call('docs/search', {}, { principal: { ...agent, uid: { type: 'Writ::Person', id: 'x' } } }),
+    error: 'no action `call` applies to `Writ::Person` and `Writ::Tool`',
+  },
+  {
+    when: 'what Writ knows is not all there',
+    question: call('docs/search', {}, { known: { ...known, labels: null } }),
+    error: 'labels: null is no list',
+  },
   { when: 'the time is none', question: call('docs/search', {}, { known: { ...known, at: 'tomorrow' } }), error: /datetime/ },
-  { when: 'nobody says what a tool does', question: call('some/tool', {}), error: /`Writ::Tool::"some\/tool"` to have attribute/ },
-  { when: 'who asks has no class', question: call('docs/search', {}, { principal: { ...agent, attributes: {} } }), error: /to have attribute `class`|to have attribute/ },
-  { when: 'who asks is in what it can\'t be in', question: call('docs/search', {}, { principal: { ...agent, parents: [{ type: 'Writ::Server', id: 'x' }] } }), error: /is not allowed to have an ancestor|conform/ },
-  { when: 'a class is none of the four', question: call('docs/search', {}, { principal: { ...agent, attributes: { ...agent.attributes, class: 'root' } } }), error: /root/ },
+  { when: 'nobody says what a tool does', question: call('some/tool', {}), error: 'resource.effect: the schema requires it' },
+  {
+    when: 'who asks has no class',
+    question: call('docs/search', {}, { principal: { ...agent, attributes: {} } }),
+    error: 'principal.class: the schema requires it',
+  },
+  {
+    when: 'who asks is in what it can\'t be in',
+    question: call('docs/search', {}, { principal: { ...agent, parents: [{ type: 'Writ::Server', id: 'x' }] } }),
+    error: 'principal: it is in what its type is never in',
+  },
+  {
+    when: 'a class is none of the four',
+    question: call('docs/search', {}, { principal: { ...agent, attributes: { ...agent.attributes, class: 'root' } } }),
+    error: 'principal: no `Writ::Class` has that id',
+  },
 ] as const) {
   test(`a question is denied with its error when ${when}`, () => {
     const found = shop.decide(question)
@@ -122,25 +173,30 @@ test('a forbid that can\'t be evaluated denies what another policy permits', () 
   assert.match(found.errors[0]!, /^policy `broken` \(a\.cedar:2\): integer overflow/)
 })
 
-test('a purpose is in what the bundle says that it is in, as the resource and in the context', () => {
-  const open = (id: string): Question => ({ principal: agent, action: 'open', resource: { uid: { type: 'Writ::Purpose', id }, attributes: {}, parents: [] }, arguments: {}, claimed: {}, known })
-  assert.equal(shop.decide(open('refunds')).answer, 'allow')
-  assert.equal(shop.decide(open('none')).answer, 'deny')
+test('a purpose is in what the bundle says that it is in', () => {
+  const list = (id: string): Question => call('', {}, {
+    action: 'list', resource: { uid: { type: 'Writ::Server', id: 'stripe' }, attributes: {}, parents: [] }, known: { ...known, purpose: { entity: { type: 'Writ::Purpose', id } } },
+  })
+  assert.equal(shop.decide(list('refunds')).answer, 'allow')
+  assert.equal(shop.decide(list('none')).answer, 'deny')
 })
 
 const cases = engineOf({
   'cases.cedar': `
-@id("own") permit(principal, action == Action::"see", resource) when { resource has owner && resource.owner.team has lead && resource.owner.team.lead == principal };
+@id("own") permit(principal, action == Action::"see", resource)
+  when { resource has owner && resource.owner.team has lead && resource.owner.team.lead == principal };
 @id("ops") permit(principal in Team::"all", action == Action::"see", resource) when { principal has role && principal.role == "admin" };
 @id("sealed") forbid(principal, action, resource is record) when { Team::"red" has lead && Team::"red".lead == principal };
-@id("soft") permit(principal, action == Action::"delete", resource) when { context has arguments && context.arguments has soft && context.arguments.soft };
+@id("soft") permit(principal, action == Action::"delete", resource)
+  when { context has arguments && context.arguments has soft && context.arguments.soft };
 @id("asked") permit(principal, action == Action::"delete", resource is record) when { context has approved && context.approved };`,
   'schema.cedarschema': `entity user in [Team] = { role?: String, team?: Team };
 entity Team in [Team] = { lead?: user };
 entity record = { owner?: Person, status?: String };
 entity Person = { team: Team };
 action see appliesTo { principal: [user], resource: [record] };
-action delete appliesTo { principal: [user], resource: [record], context: { arguments?: { soft?: Bool }, claimed?: { ip?: String }, approved?: Bool } };`,
+action delete appliesTo { principal: [user], resource: [record],
+  context: { arguments?: { soft?: Bool }, claimed?: { ip?: String }, approved?: Bool } };`,
   'entities.json': JSON.stringify([
     { uid: { type: 'record', id: 'r1' }, attrs: { owner: { type: 'Person', id: 'p' }, status: 'archived' } },
     { uid: { type: 'Person', id: 'p' }, attrs: { team: { __entity: { type: 'Team', id: 'blue' } } } },
@@ -151,7 +207,8 @@ action delete appliesTo { principal: [user], resource: [record], context: { argu
   ]),
 })
 const see = (user: string, record: string, more: Partial<Question> = {}): Question => ({
-  principal: { uid: { type: 'user', id: user }, attributes: {}, parents: [] }, action: 'see', resource: { uid: { type: 'record', id: record }, attributes: {}, parents: [] },
+  principal: { uid: { type: 'user', id: user }, attributes: {}, parents: [] }, action: 'see',
+  resource: { uid: { type: 'record', id: record }, attributes: {}, parents: [] },
   arguments: {}, claimed: {}, known: { task: 'tsk_1' }, ...more,
 })
 
@@ -160,7 +217,10 @@ for (const { who, question, by } of [
   { who: 'an admin of a team within a team', question: see('ann', 'r1'), by: ['ops'] },
   { who: 'an admin at a record that nobody has described', question: see('ann', 'r2'), by: ['ops'] },
   { who: 'someone who deletes softly', question: see('bob', 'r1', { action: 'delete', arguments: { soft: true } }), by: ['soft'] },
-  { who: 'someone who deletes softly and claims an address', question: see('bob', 'r1', { action: 'delete', arguments: { soft: true }, claimed: { ip: '::1' } }), by: ['soft'] },
+  {
+    who: 'someone who deletes softly and claims an address',
+    question: see('bob', 'r1', { action: 'delete', arguments: { soft: true }, claimed: { ip: '::1' } }), by: ['soft'],
+  },
 ] as const) {
   test(`the operator's own types and actions decide for ${who}`, () => {
     const found = cases.decide(question)
@@ -184,7 +244,8 @@ test('what an operator\'s action does not declare as optional approval is not ap
 })
 
 test('the names of AuthZEN find their types, and a search its actions', () => {
-  assert.deepEqual(['user', 'agent', 'service_account', 'Tool', 'Writ::Backend', 'nobody', 'constructor', '__proto__'].map((one) => cases.typeNamed(one)),
+  const names = ['user', 'agent', 'service_account', 'Tool', 'Writ::Backend', 'nobody', 'constructor', '__proto__']
+  assert.deepEqual(names.map((one) => cases.typeNamed(one)),
     ['user', 'Writ::Agent', 'Writ::ServiceAccount', 'Writ::Tool', 'Writ::Backend', undefined, undefined, undefined])
   assert.deepEqual(cases.actionsFor('user', 'record').toSorted(), ['delete', 'see'])
   assert.deepEqual(shop.actionsFor('Writ::Agent', 'Writ::Tool').toSorted(), ['call', 'read'])
@@ -196,7 +257,8 @@ test('the names of AuthZEN find their types, and a search its actions', () => {
 
 test('ever new callers with policies of their own get right answers, however many parsed policies are kept', () => {
   const engine = engineOf({
-    'a.cedar': Array.from({ length: 300 }, (_, i) => `@id("p${i}") permit(principal == Writ::Agent::"spiffe://example.org/${i}", action, resource) when { context.budget_left > ${i % 7} };`).join('\n'),
+    'a.cedar': Array.from({ length: 300 }, (_, i) => `@id("p${i}") permit(principal == Writ::Agent::"spiffe://example.org/${i}", action, resource)
+      when { context.budget_left > ${i % 7} };`).join('\n'),
   })
   for (let i = 0; i < 300; i++) {
     const found = engine.decide(call('other/tool', {}, { principal: { ...agent, uid: { type: 'Writ::Agent', id: `spiffe://example.org/${i}` } } }))
@@ -215,7 +277,8 @@ test('more policies for everybody than are parsed together decide with the calle
     ].join('\n'),
   })
   assert.deepEqual(engine.decide(call('other/tool', {})).by.map((one) => one.policy).toSorted(), ['all0', 'mine'])
-  assert.deepEqual(engine.decide(call('other/tool', {}, { known: { ...known, depth: 1n } })), { answer: 'deny', by: [{ policy: 'own', file: 'a.cedar', line: 101 }], errors: [], approvable: false })
+  const deeper = engine.decide(call('other/tool', {}, { known: { ...known, depth: 1n } }))
+  assert.deepEqual(deeper, { answer: 'deny', by: [{ policy: 'own', file: 'a.cedar', line: 101 }], errors: [], approvable: false })
   engine.close()
 })
 

@@ -1,9 +1,9 @@
 import type { Bundle } from './bundle.ts'
-import { dropSchema, evaluate, keepSchema, type CedarRequest, type Kept } from './cedar.ts'
+import { evaluate, type CedarRequest } from './cedar.ts'
 import { keyOf } from './entity-key.ts'
 import { openEntities, type KnownEntities } from './known-entities.ts'
 import type { Policy } from './policies.ts'
-import type { Entity, EntityRef, PolicyPlace, Question, Verdict } from './question.ts'
+import type { Entity, EntityRef, PolicyPlace, Question, PolicyAnswer } from './question.ts'
 import type { ActionOf, SchemaTypes } from './schema-types.ts'
 import { pascalCase } from './schema.ts'
 import { openSlices, type Slice, type Slices } from './slices.ts'
@@ -11,7 +11,7 @@ import { mapRecord, startMapping, type CedarMembers, type Known, type Mapping } 
 
 export type Engine = {
   readonly bundle: Bundle
-  decide(question: Question): Verdict
+  decide(question: Question): PolicyAnswer
   /** The names of the actions that these types have, as a question says them. */
   actionsFor(principalType: string | undefined, resourceType: string): readonly string[]
   /** The schema's name for a type of AuthZEN: `agent` is `Writ::Agent`. */
@@ -27,7 +27,6 @@ type Inside = {
   readonly types: SchemaTypes
   readonly entities: KnownEntities
   readonly slices: Slices
-  readonly schema: Kept
   /** The ids of tools that have an action of their own. */
   readonly tools: ReadonlySet<string>
 }
@@ -36,8 +35,8 @@ type Inside = {
 export function openEngine(bundle: Bundle): Engine {
   const entities = openEntities(bundle.entities, bundle.types)
   const inside: Inside = {
-    types: bundle.types, entities, slices: openSlices(bundle.policies, (ref) => entities.get(ref) !== undefined),
-    schema: keepSchema(bundle.schemaText), tools: new Set(bundle.tools.map((tool) => tool.id)),
+    types: bundle.types, entities, slices: openSlices(bundle.policies, (ref) => entities.isKnown(ref)),
+    tools: new Set(bundle.tools.map((tool) => tool.id)),
   }
   let isOpen = true
   return {
@@ -47,14 +46,14 @@ export function openEngine(bundle: Bundle): Engine {
       return decideWith(inside, question)
     },
     actionsFor: (principalType, resourceType) => actionsOf(inside, principalType, resourceType).map(({ uid }) => uid.id),
-    typeNamed: (authzenType) => [authzenType, `Writ::${authzenType}`, `Writ::${pascalCase(authzenType)}`].find((name) => bundle.types.entityTypes.has(name)),
+    typeNamed: (authzenType) =>
+      [authzenType, `Writ::${authzenType}`, `Writ::${pascalCase(authzenType)}`].find((name) => bundle.types.entityTypes.has(name)),
     entity: (ref) => inside.entities.get(ref),
     entitiesOf: (type) => inside.entities.ofType(type),
     close: () => {
       if (!isOpen) return
       isOpen = false
       inside.slices.close()
-      dropSchema(bundle.schemaText)
     },
   }
 }
@@ -80,7 +79,7 @@ function actionNamed(inside: Inside, { action, principal, resource }: Question):
 /** Writ's own first, then those without a namespace. */
 const rank = ({ uid }: ActionOf): number => (uid.type === 'Writ::Action' ? 0 : uid.type === 'Action' ? 1 : 2)
 
-function decideWith(inside: Inside, question: Question): Verdict {
+function decideWith(inside: Inside, question: Question): PolicyAnswer {
   const mapping = startMapping()
   const action = actionNamed(inside, question)
   if (typeof action === 'string') return denied([action])
@@ -92,16 +91,16 @@ function decideWith(inside: Inside, question: Question): Verdict {
     principalType: question.principal.uid.type, principalGroups: principal.groups, actionGroups: action.groups,
     resourceType: question.resource.uid.type, resourceGroups: resource.groups,
   })
-  const ask = (known: CedarMembers): Verdict => combine(slices.map((slice) => {
-    const entities = inside.entities.reach([principal, resource], mapping.refs, slice)
-    if (!entities) return { decided: [], answer: 'deny', errors: ['the policies reach more entities than one decision may take'] }
-    return answerOf(inside.schema, slice, {
-      principal: question.principal.uid, action: action.uid, resource: question.resource.uid, context: known, entities,
+  const ask = (known: CedarMembers): PolicyAnswer => combine(slices.map((slice) => {
+    const entities = inside.entities.reach([principal, resource], [...mapping.refs, action.uid], slice)
+    if (typeof entities === 'string') return { decided: [], answer: 'deny', errors: [entities] }
+    return answerOf(slice, {
+      principal: question.principal.uid, action: action.uid, resource: question.resource.uid, context: seenBy(slice, known), entities,
     })
   }))
   const answer = ask(context)
   if (answer.answer === 'allow' || answer.errors.length > 0 || context['approved'] !== false) return answer
-  if (!slices.some((slice) => slice.seesApproved)) return answer
+  if (!slices.some(({ context: seen }) => seen === 'all' || seen.has('approved'))) return answer
   const approved = ask({ ...context, approved: true })
   return { ...answer, approvable: approved.answer === 'allow' }
 }
@@ -123,10 +122,15 @@ function contextOf({ arguments: args, claimed, known }: Question, action: Action
   return mapRecord(found, action.context, '', mapping)
 }
 
+/** What no policy of the slice looks at is not worth its way to Cedar. */
+function seenBy({ context: seen }: Slice, context: CedarMembers): CedarMembers {
+  return seen === 'all' ? context : Object.fromEntries(Object.entries(context).filter(([name]) => seen.has(name)))
+}
+
 type Answer = { readonly answer: 'allow' | 'deny'; readonly decided: readonly Policy[]; readonly errors: readonly string[] }
 
-function answerOf(schema: Kept, slice: Slice, request: CedarRequest): Answer {
-  const { answer, reasons, errors } = evaluate(slice.kept, schema, request)
+function answerOf(slice: Slice, request: CedarRequest): Answer {
+  const { answer, reasons, errors } = evaluate(slice.kept, request)
   return {
     answer, decided: reasons.map((index) => slice.policies[index]!),
     errors: errors.map(({ policy, message }) => (policy === undefined ? message : `policy ${nameOf(slice.policies[policy]!)}: ${message}`)),
@@ -136,7 +140,7 @@ function answerOf(schema: Kept, slice: Slice, request: CedarRequest): Answer {
 const nameOf = ({ id, file, line }: Policy): string => `\`${id}\` (${file}:${line})`
 
 /** What all the policies say, from what each slice of them says: a forbid wins, and an error denies (law 5). */
-export function combine(answers: readonly Answer[]): Verdict {
+export function combine(answers: readonly Answer[]): PolicyAnswer {
   const errors = answers.flatMap((one) => one.errors)
   const forbids = answers.flatMap((one) => one.decided).filter((policy) => policy.effect === 'forbid')
   const permits = answers.flatMap((one) => (one.answer === 'allow' ? one.decided : []))
@@ -146,7 +150,7 @@ export function combine(answers: readonly Answer[]): Verdict {
 
 const placeOf = ({ id, file, line }: Policy): PolicyPlace => ({ policy: id, file, line })
 
-const denied = (errors: readonly string[]): Verdict => ({ answer: 'deny', by: [], errors, approvable: false })
+const denied = (errors: readonly string[]): PolicyAnswer => ({ answer: 'deny', by: [], errors, approvable: false })
 
 const MOST_SHOWN = 100
 

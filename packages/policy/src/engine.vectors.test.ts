@@ -56,11 +56,12 @@ test('every request of Cedar\'s own tests gets the answer that Cedar\'s project 
     for (const request of vector.requests) {
       const action = types.actions.get(keyOf(request.action))!
       const mapping = startMapping()
-      const said = fromCedar(exact(JSON.stringify(request.context)), { kind: 'Record', members: action.context }) as Readonly<Record<string, ExactValue>>
+      const members = action.context
+      const said = fromCedar(exact(JSON.stringify(request.context)), { kind: 'Record', members }) as Readonly<Record<string, ExactValue>>
       const context = mapRecord(said, action.context, '', mapping)
       assert.deepEqual(mapping.errors, [])
       const asked: CedarRequest = { principal: request.principal, action: request.action, resource: request.resource, context, entities }
-      const found = evaluate(kept.policies, kept.schema, asked)
+      const found = evaluate(kept.policies, asked, kept.schema)
       assert.deepEqual(
         { decision: found.answer, reason: found.reasons.map((i) => `policy${i}`).toSorted(), errors: found.errors },
         { decision: request.decision, reason: request.reason.toSorted(), errors: request.errors }, `${vector._file}: ${request.description}`,
@@ -82,7 +83,8 @@ test('a bundle of the same policies, sliced, gives each request the same answer 
     assert.ok(read.ok, read.ok ? '' : JSON.stringify(read.refusal))
     const engine = openEngine(read.value)
     for (const request of vector.requests) {
-      const known = fromCedar(exact(JSON.stringify(request.context)), { kind: 'Record', members: read.value.types.actions.get(keyOf(request.action))!.context })
+      const { context: members } = read.value.types.actions.get(keyOf(request.action))!
+      const known = fromCedar(exact(JSON.stringify(request.context)), { kind: 'Record', members })
       const question: Question = {
         principal: { uid: request.principal, attributes: {}, parents: [] }, action: request.action.id,
         resource: { uid: request.resource, attributes: {}, parents: [] }, arguments: {}, claimed: {}, known: known as Question['known'],

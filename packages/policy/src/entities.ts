@@ -16,7 +16,9 @@ const KINDS: ReadonlySet<string> = new Set(KIND_TYPES.map((kind) => `Writ::${kin
 type Complain = (at: number, message: string, hint?: string) => undefined
 
 /** Reads `entities.json`: Cedar's own form, a list of `{ "uid": { "type", "id" }, "attrs": {}, "parents": [] }`. */
-export function readEntities(file: JsonFile, types: SchemaTypes): { readonly entities: readonly Entity[]; readonly complaints: readonly Complaint[] } {
+export function readEntities(
+  file: JsonFile, types: SchemaTypes,
+): { readonly entities: readonly Entity[]; readonly complaints: readonly Complaint[] } {
   const complaints: Complaint[] = []
   const complain: Complain = (at, message, hint) => void complaints.push(complainAt(file, at, message, hint))
   const entities = new Map<string, Entity>()

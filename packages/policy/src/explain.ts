@@ -4,7 +4,7 @@ import {
   actualOf, answerOf, grantGap, inert, placeOf, withApproval, type Answer, type AppliedForbid, type Cause, type Explanation, type NearestPermit,
 } from './explanation.ts'
 import { actualValues } from './actual-values.ts'
-import type { EntityRef, PolicyPlace, Question, Verdict } from './question.ts'
+import type { EntityRef, PolicyPlace, Question, PolicyAnswer } from './question.ts'
 import type { Term } from './terms.ts'
 import { partsOfPolicy, tryPermits, type TriedPermit } from './tried-permits.ts'
 
@@ -21,7 +21,7 @@ export type Occasion = {
 const MOST_ERRORS = 5
 
 /** Says why the verdict is what it is. It costs more than the verdict did, and belongs off the hot path. */
-export function explain(engine: Engine, question: Question, verdict: Verdict, occasion: Occasion = {}): Explanation {
+export function explain(engine: Engine, question: Question, verdict: PolicyAnswer, occasion: Occasion = {}): Explanation {
   const cause = occasion.cause ?? (verdict.errors.length > 0 ? { kind: 'error', errors: verdict.errors } : { kind: 'policy' })
   const answer: Answer = cause.kind === 'policy' ? answerOf(verdict) : 'deny'
   const found = cause.kind === 'policy' ? findingsOf(engine, question, verdict) : NOTHING_FOUND
@@ -56,7 +56,7 @@ type Found = Pick<Explanation, 'rule' | 'nearest' | 'forbidden_by' | 'with_appro
 
 const NOTHING_FOUND: Found = { rule: null, nearest: null, forbidden_by: null, with_approval: null, permitted: false }
 
-function findingsOf(engine: Engine, question: Question, verdict: Verdict): Found {
+function findingsOf(engine: Engine, question: Question, verdict: PolicyAnswer): Found {
   const [rule = null] = verdict.by
   if (verdict.answer === 'allow') return { ...NOTHING_FOUND, rule, permitted: true }
   const [approval = null] = verdict.approvable ? engine.decide(withApproval(question)).by : []

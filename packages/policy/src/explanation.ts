@@ -1,11 +1,11 @@
 import { textOf, type Authority, type Permit } from '@writ/domain/authority'
-import type { PolicyPlace, Question, Verdict } from './question.ts'
+import type { PolicyPlace, Question, PolicyAnswer } from './question.ts'
 
 /** What a question comes to for the one who asked: approval is derived from two evaluations, never a third effect. */
 export const ANSWERS = ['allow', 'approval_required', 'deny'] as const
 export type Answer = (typeof ANSWERS)[number]
 
-export const answerOf = ({ answer, approvable }: Verdict): Answer => (answer === 'deny' && approvable ? 'approval_required' : answer)
+export const answerOf = ({ answer, approvable }: PolicyAnswer): Answer => (answer === 'deny' && approvable ? 'approval_required' : answer)
 
 /** The same question as if a person had approved it. */
 export const withApproval = (question: Question): Question => ({ ...question, known: { ...question.known, approved: true } })

@@ -26,25 +26,37 @@ export type Sight = {
   readonly hops: number
   /** The entities that it names itself. */
   readonly named: readonly EntityRef[]
-  /** Whether its answer can change with `context.approved`. */
-  readonly seesApproved: boolean
+  /** The members of the context that it can see; every one when it looks at the context as a whole. */
+  readonly context: ReadonlySet<string> | 'all'
 }
 
 export function sightOf(policy: PolicyJson): Sight {
   const named = new Map<string, EntityRef>()
   let hops = 0
-  let wholeContext = false
+  const context = new Set<string>()
+  let seesAll = false
   const visit = (expression: Expr, behind: number, parent: string): void => {
     const operator = operatorOf(expression)
     const parts = partsOf(expression)
-    const steps = behind + (operator === '.' || operator === 'getTag' ? 1 : operator === 'has' && Array.isArray(parts['attr']) ? parts['attr'].length : 0)
+    const path = operator === 'has' && Array.isArray(parts['attr']) ? parts['attr'].length : 0
+    const steps = behind + (operator === '.' || operator === 'getTag' ? 1 : path)
     hops = Math.max(hops, steps)
     if (operator === 'Value') collectRefs(parts, named)
-    if ('Var' in expression && expression.Var === 'context' && parent !== '.' && parent !== 'has') wholeContext = true
+    if ('Var' in expression && expression.Var === 'context' && parent !== '.' && parent !== 'has') seesAll = true
+    const name = seenOfContext(operator, parts)
+    if (name !== undefined) context.add(name)
     for (const operand of operandsOf(expression)) visit(operand, steps, operator)
   }
   for (const { body } of policy.conditions) visit(body, 0, '')
-  return { hops, named: [...named.values()], seesApproved: wholeContext || JSON.stringify(policy.conditions).includes('"approved"') }
+  return { hops, named: [...named.values()], context: seesAll ? 'all' : context }
+}
+
+/** The member of the context that this expression reads or tests for. */
+function seenOfContext(operator: string, parts: Parts): string | undefined {
+  if (operator !== '.' && operator !== 'has') return undefined
+  const { left, attr } = parts as { readonly left: Expr; readonly attr: string | readonly string[] }
+  if (!('Var' in left) || left.Var !== 'context') return undefined
+  return typeof attr === 'string' ? attr : attr[0]
 }
 
 /** The entities in a literal: one alone, or within a set or a record. */

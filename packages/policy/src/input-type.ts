@@ -26,8 +26,8 @@ function typeOf(node: JsonNode, root: JsonNode, steps: number): InputType {
     return target ? typeOf(target, root, steps + 1) : noType(ref, '`$ref` leads out of it')
   }
   const type = get('type')
-  const names = type === undefined ? [] : namesOf(type).filter((name) => name !== 'null')
-  if (names.length > 1) return new Set(names.map((name) => PLAIN.get(name) ?? name)).size === 1 ? typed(PLAIN.get(names[0]!)!) : noType(type!, 'it lets several types through')
+  const names = type === undefined ? [] : namesOf(type).filter((one) => one !== 'null')
+  if (new Set(names.map((one) => PLAIN.get(one) ?? one)).size > 1) return noType(type!, 'it lets several types through')
   const [name] = names
   if (name === 'object') return recordType(node, root, steps)
   if (name === 'array') return setType(node, root, steps)
@@ -68,8 +68,8 @@ function setType(node: JsonNode & { readonly kind: 'object' }, root: JsonNode, s
 function oneTypeOf(node: JsonNode, found: readonly InputType[]): InputType {
   const [first] = found
   if (!first) return noType(node, 'it does not say its type')
-  return found.find((one) => one.kind === 'no_type') ?? (found.every((one) => one.kind === 'type' && first.kind === 'type' && one.text === first.text) ?
-    first : noType(node, 'it lets several types through'))
+  const isOne = found.every((one) => one.kind === 'type' && first.kind === 'type' && one.text === first.text)
+  return found.find((one) => one.kind === 'no_type') ?? (isOne ? first : noType(node, 'it lets several types through'))
 }
 
 function valueType(node: JsonNode): InputType {

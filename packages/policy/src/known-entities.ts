@@ -6,18 +6,30 @@ import { KIND_TYPES } from './schema.ts'
 import { mapMembers, startMapping, type CedarMembers, type Mapping } from './values.ts'
 
 /** An entity as Cedar takes it, and the entities that its attributes refer to. */
-type Content = { readonly uid: EntityRef; readonly attributes: CedarMembers; readonly parents: readonly EntityRef[]; readonly refs: readonly EntityRef[] }
+type Content = {
+  readonly uid: EntityRef
+  readonly attributes: CedarMembers
+  readonly parents: readonly EntityRef[]
+  readonly refs: readonly EntityRef[]
+  /** Whether it has everything that the schema requires of it. */
+  readonly isWhole: boolean
+}
 
 /** The one who asks, or the resource: what the question says of it and what the bundle does, together. */
 export type Met = { readonly content: Content; /** The keys of itself and of all that it is in. */ readonly groups: ReadonlySet<string> }
 
 export type KnownEntities = {
   get(ref: EntityRef): Entity | undefined
+  /** Whether there is anything to say of it, be it an action. */
+  isKnown(ref: EntityRef): boolean
   ofType(type: string): readonly Entity[]
   meet(entity: Entity, path: string, mapping: Mapping): Met
-  /** Those that policies can see which follow this many references; undefined when they are more than one decision may take. */
-  reach(met: readonly Met[], refs: readonly EntityRef[], sight: { readonly hops: number; readonly named: readonly EntityRef[] }): EntityJson[] | undefined
+  /** Those that policies can see which follow this many references, or why that can't be told. */
+  reach(met: readonly Met[], refs: readonly EntityRef[], sight: Reach): EntityJson[] | string
 }
+
+/** How far policies can see: over so many references, and what they name themselves. */
+type Reach = { readonly hops: number; readonly named: readonly EntityRef[] }
 
 const NO_MEMBERS: Members = new Map()
 const KINDS: ReadonlySet<string> = new Set(KIND_TYPES.map((kind) => `Writ::${kind}`))
@@ -27,6 +39,9 @@ const MOST_REACHED = 500
 export function openEntities(entities: readonly Entity[], types: SchemaTypes): KnownEntities {
   const known = new Map(entities.map((entity) => [keyOf(entity.uid), entity]))
   const contents = new Map(entities.map((entity) => [keyOf(entity.uid), contentOf(entity, types)]))
+  for (const { uid, memberOf } of types.actions.values()) {
+    if (memberOf.length > 0) contents.set(keyOf(uid), { uid, attributes: {}, parents: memberOf, refs: [], isWhole: true })
+  }
   const byType = Map.groupBy(entities, ({ uid }) => uid.type)
 
   const groupsFrom = (key: string, parents: readonly EntityRef[]): ReadonlySet<string> => {
@@ -45,15 +60,25 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
     const key = keyOf(entity.uid)
     const stored = contents.get(key)
     const before = mapping.refs.length
-    const own = mapMembers(entity.attributes, types.entityTypes.get(entity.uid.type)?.members ?? NO_MEMBERS, path, mapping)
+    const type = types.entityTypes.get(entity.uid.type)
+    const own = mapMembers(entity.attributes, type?.members ?? NO_MEMBERS, path, mapping)
     // What Writ knows of its own things is newer than the bundle; of the operator's things the caller knows less than the bundle.
     const attributes = entity.uid.type.startsWith('Writ::') ? { ...stored?.attributes, ...own } : { ...own, ...stored?.attributes }
     const parents = [...entity.parents, ...stored?.parents ?? [], ...classOf(entity)]
-    return { content: { uid: entity.uid, attributes, parents, refs: [...mapping.refs.slice(before), ...stored?.refs ?? []] }, groups: groupsFrom(key, parents) }
+    const refs = [...mapping.refs.slice(before), ...stored?.refs ?? []]
+    const content = { uid: entity.uid, attributes, parents, refs, isWhole: true }
+    const missing = isTold(content) ? missingOf(attributes, type?.members ?? NO_MEMBERS) : undefined
+    if (missing !== undefined) mapping.errors.push(`${path}.${missing}: the schema requires it`)
+    const stranger = [entity.uid, ...parents].find(({ type: name, id }) => types.entityTypes.get(name)?.ids?.includes(id) === false)
+    if (stranger) mapping.errors.push(`${path}: no \`${stranger.type}\` has that id`)
+    const above = entity.parents.find((parent) => !type?.memberOf.includes(parent.type))
+    if (above) mapping.errors.push(`${path}: it is in what its type is never in`)
+    return { content, groups: groupsFrom(key, parents) }
   }
 
   return {
     get: (ref) => known.get(keyOf(ref)),
+    isKnown: (ref) => contents.has(keyOf(ref)),
     ofType: (type) => byType.get(type) ?? [],
     meet,
     reach: (met, refs, { hops, named }) => {
@@ -61,6 +86,7 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
       const found = new Map<string, Content>()
       /** How far the references of each have been followed; a parent's need not be, for no expression gets to it that way. */
       const followed = new Map<string, number>()
+      let isPartial = false
       const visit = (ref: EntityRef, left: number): void => {
         const key = keyOf(ref)
         if ((followed.get(key) ?? -1) >= left || found.size > MOST_REACHED) return
@@ -70,13 +96,18 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
         found.set(key, content)
         for (const parent of content.parents) visit(parent, 0)
         if (left > 0) for (const one of content.refs) visit(one, left - 1)
+        isPartial ||= !content.isWhole
       }
       for (const { content } of met) visit(content.uid, hops)
       for (const ref of [...refs, ...named]) visit(ref, hops)
-      return found.size > MOST_REACHED ? undefined : [...found.values()].map(jsonOf)
+      if (isPartial) return 'the policies reach an entity of which not all is told'
+      return found.size > MOST_REACHED ? 'the policies reach more entities than one decision may take' : [...found.values()].map(jsonOf)
     },
   }
 }
+
+const missingOf = (attributes: CedarMembers, members: Members): string | undefined =>
+  [...members].find(([name, { required }]) => required && !Object.hasOwn(attributes, name))?.[0]
 
 const jsonOf = ({ uid, attributes, parents }: Content): EntityJson => ({ uid, attrs: attributes, parents: [...parents] })
 
@@ -92,7 +123,8 @@ function classOf({ uid, attributes }: Entity): readonly EntityRef[] {
 
 function contentOf({ uid, attributes, parents }: Entity, types: SchemaTypes): Content {
   const mapping = startMapping()
-  const mapped = mapMembers(attributes, types.entityTypes.get(uid.type)?.members ?? NO_MEMBERS, `${uid.type}::${uid.id}`, mapping)
+  const members = types.entityTypes.get(uid.type)?.members ?? NO_MEMBERS
+  const mapped = mapMembers(attributes, members, `${uid.type}::${uid.id}`, mapping)
   if (mapping.errors.length > 0) throw new Error(`a checked entity does not fit its schema: ${mapping.errors.join(', ')}`)
-  return { uid, attributes: mapped, parents, refs: mapping.refs }
+  return { uid, attributes: mapped, parents, refs: mapping.refs, isWhole: missingOf(mapped, members) === undefined }
 }

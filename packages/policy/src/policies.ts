@@ -21,6 +21,8 @@ export type Policy = {
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$/
 
+const ID_HINT = 'begin it with a line such as `@id("refunds-small")`: letters, digits, `_`, `.`, `:`, `/` and `-`'
+
 /** Reads one file of policies; a syntax error takes the whole file with it. */
 export function readPolicies(file: string, text: string): { readonly policies: readonly Policy[]; readonly complaints: readonly Complaint[] } {
   const whole = { file, text, from: 0 }
@@ -42,7 +44,7 @@ export function readPolicies(file: string, text: string): { readonly policies: r
     const id = read.json.annotations?.['id']
     if (typeof id !== 'string' || !ID.test(id)) {
       const message = typeof id === 'string' && id !== '' ? `\`@id\` says \`${id}\`, which is no id` : 'this policy has no `@id`'
-      complaints.push({ file, line, column, message, hint: 'begin it with a line such as `@id("refunds-small")`: letters, digits, `_`, `.`, `:`, `/` and `-`' })
+      complaints.push({ file, line, column, message, hint: ID_HINT })
       continue
     }
     policies.push({ id, effect: read.json.effect, file, line, text: policyText, at: start, json: read.json })

@@ -27,7 +27,7 @@ export type Question = {
 /** Where a policy stands, for a person. */
 export type PolicyPlace = { readonly policy: string; readonly file: string; readonly line: number }
 
-export type Verdict = {
+export type PolicyAnswer = {
   readonly answer: 'allow' | 'deny'
   /** The policies that decided: the permits of an allow, the forbids of a denial; none when nothing permits. */
   readonly by: readonly PolicyPlace[]

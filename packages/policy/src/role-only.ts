@@ -89,7 +89,8 @@ function judgeIn(refs: readonly EntityRef[] | undefined): Judged | undefined {
 
 /** The texts of a literal, or of a set of them. */
 function textsOf(expression: Expr): readonly string[] | undefined {
-  const found = (operatorOf(expression) === 'Set' ? operandsOf(expression) : [expression]).map((one): unknown => ('Value' in one ? one.Value : undefined)).flat()
+  const operands = operatorOf(expression) === 'Set' ? operandsOf(expression) : [expression]
+  const found = operands.map((one): unknown => ('Value' in one ? one.Value : undefined)).flat()
   return found.every((one): one is string => typeof one === 'string') ? found : undefined
 }
 

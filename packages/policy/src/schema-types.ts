@@ -16,6 +16,7 @@ export type Members = ReadonlyMap<string, Member>
 export type EntityTypeOf = { readonly members: Members; readonly memberOf: readonly string[]; readonly ids: readonly string[] | undefined }
 export type ActionOf = {
   readonly uid: EntityRef
+  readonly memberOf: readonly EntityRef[]
   /** The keys of the action and of the actions that it is in. */
   readonly groups: ReadonlySet<string>
   readonly principalTypes: ReadonlySet<string>
@@ -33,7 +34,9 @@ type TypeJson = {
   readonly required?: boolean
 }
 
-const EXTENSIONS: ReadonlyMap<string, string> = new Map([['ipaddr', 'ip'], ['decimal', 'decimal'], ['datetime', 'datetime'], ['duration', 'duration']])
+const EXTENSIONS: ReadonlyMap<string, string> = new Map([
+  ['ipaddr', 'ip'], ['decimal', 'decimal'], ['datetime', 'datetime'], ['duration', 'duration'],
+])
 const NO_MEMBERS: Members = new Map()
 
 const qualified = (namespace: string, name: string): string => (namespace === '' ? name : `${namespace}::${name}`)

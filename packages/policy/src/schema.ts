@@ -53,8 +53,7 @@ export function writSchema(kinds: readonly string[], tools: readonly Tool[]): st
   action connect appliesTo { ${who}, resource: [Backend], context: {${TASK_MEMBERS}
     template: String,
   } };
-  action delegate appliesTo { ${who}, resource: [${kinds.join(', ')}], context: TaskContext };
-  action open appliesTo { ${who}, resource: [Purpose], context: TaskContext };${actions.join('')}
+  action delegate appliesTo { ${who}, resource: [${kinds.join(', ')}], context: TaskContext };${actions.join('')}
 }
 `
 }
@@ -73,7 +72,8 @@ export function readSchema(operators: string, tools: readonly Tool[]): Outcome<S
   const taken = /\bnamespace\s+Writ\b/.exec(codeOf(operators))
   if (taken) {
     return refuse([{
-      file: SCHEMA_FILE, ...placeAt(operators, taken.index), message: 'the namespace `Writ` is Writ\'s own', hint: 'declare your types in a namespace of yours, or in none',
+      file: SCHEMA_FILE, ...placeAt(operators, taken.index), message: 'the namespace `Writ` is Writ\'s own',
+      hint: 'declare your types in a namespace of yours, or in none',
     }])
   }
   const alone = schemaToJson(operators)
@@ -85,7 +85,9 @@ export function readSchema(operators: string, tools: readonly Tool[]): Outcome<S
   const { commonTypes = {}, entityTypes = {} } = read.json[''] ?? {}
   const shadowed = [...Object.keys(commonTypes), ...Object.keys(entityTypes)].filter((name) => CEDARS_TYPES.includes(name))
   if (shadowed.length === 0) return ok({ text, types: readTypes(read.json) })
-  return refuse(shadowed.map((name) => ({ file: SCHEMA_FILE, ...placeOfName(name, operators), message: `\`${name}\` is a type of Cedar's, and Writ's own schema uses it` })))
+  return refuse(shadowed.map((name) => ({
+    file: SCHEMA_FILE, ...placeOfName(name, operators), message: `\`${name}\` is a type of Cedar's, and Writ's own schema uses it`,
+  })))
 }
 
 /** A name that an operator gave another meaning would have it in Writ's part as well. */
@@ -104,6 +106,7 @@ function complaintOfWhole({ message, help, sourceLocations }: DetailedError, ope
 
 function placeOfName(name: string, operators: string): Place {
   const code = codeOf(operators)
-  const found = [name, name.split('::').at(-1)!].map((one) => code.search(new RegExp(`(?<![\\w:])${RegExp.escape(one)}(?!\\w)`))).find((at) => at !== -1)
+  const found = [name, name.split('::').at(-1)!].map((one) => code.search(new RegExp(`(?<![\\w:])${RegExp.escape(one)}(?!\\w)`)))
+    .find((at) => at !== -1)
   return placeAt(operators, found ?? 0)
 }

@@ -20,10 +20,14 @@ for (const { who, question, ids } of [
   { who: 'nobody in particular', question: asked({}), ids: ['loose'] },
   { who: 'a reader', question: asked({ action: ['Action::"read', 'Action::"all'] }), ids: ['loose', 'read'] },
   { who: 'one who is named', question: asked({ principal: ['user::"ann'] }), ids: ['loose', 'ann'] },
-  { who: 'a member of a team', question: asked({ principal: ['user::"joe', 'Team::"red'], action: ['Action::"write', 'Action::"all'] }), ids: ['loose', 'team'] },
+  {
+    who: 'a member of a team', question: asked({ principal: ['user::"joe', 'Team::"red'], action: ['Action::"write', 'Action::"all'] }),
+    ids: ['loose', 'team'],
+  },
   { who: 'a resource in a folder', question: asked({ resource: ['record::"r', 'Folder::"x'] }), ids: ['loose', 'folder'] },
   {
-    who: 'both', question: asked({ principal: ['user::"joe', 'Team::"red'], resource: ['record::"r', 'Folder::"x'] }), ids: ['loose', 'folder', 'both'],
+    who: 'both', question: asked({ principal: ['user::"joe', 'Team::"red'], resource: ['record::"r', 'Folder::"x'] }),
+    ids: ['loose', 'folder', 'both'],
   },
 ]) {
   test(`only what can apply is evaluated for ${who}`, () => {

@@ -11,7 +11,7 @@ export type Slice = {
   readonly policies: readonly Policy[]
   readonly hops: number
   readonly named: readonly EntityRef[]
-  readonly seesApproved: boolean
+  readonly context: ReadonlySet<string> | 'all'
 }
 
 /** What of a question the heads of policies look at; entities by their keys, each with all that it is in. */
@@ -106,7 +106,7 @@ export function sliceFrom(policies: readonly Policy[], isKnown: (ref: EntityRef)
     kept: keepPolicies(policies.map((policy) => policy.text)), policies,
     hops: Math.max(0, ...sights.map((one) => one.hops)),
     named: [...new Map(sights.flatMap((one) => one.named).filter(isKnown).map((ref) => [keyOf(ref), ref] as const)).values()],
-    seesApproved: sights.some((one) => one.seesApproved),
+    context: sights.reduce<Slice['context']>((all, { context }) => (all === 'all' || context === 'all' ? 'all' : all.union(context)), new Set()),
   }
 }
 

@@ -56,7 +56,9 @@ function readTool(node: JsonNode, complain: Complain): Tool | undefined {
   const get = (name: string): JsonNode | undefined => node.members.get(name)?.value
   const text = (name: string): string | undefined => textOf(get(name))
   const server = text('server')
-  if (server === undefined || !SERVER.test(server)) complain(get('server')?.at ?? node.at, 'a tool names its `server`: letters, digits, `_`, `.` and `-`')
+  if (server === undefined || !SERVER.test(server)) {
+    complain(get('server')?.at ?? node.at, 'a tool names its `server`: letters, digits, `_`, `.` and `-`')
+  }
   const name = text('name')
   if (name === undefined || !NAME.test(name)) complain(get('name')?.at ?? node.at, 'a tool has a `name` without blanks and quotation marks')
   const effect = EFFECTS.find((one) => one === text('effect'))

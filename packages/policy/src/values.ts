@@ -49,11 +49,12 @@ export function mapValue(value: Known, type: CedarType, path: string, mapping: M
   switch (type.kind) {
     case 'String': return mapText(value, path, mapping)
     case 'Bool': return typeof value === 'boolean' ? value : flaw(mapping, path, `${shown(value)} is neither true nor false`)
-    case 'Long': return typeof value === 'bigint' && value >= -LONG && value < LONG ? longOf(value) : flaw(mapping, path, `${shown(value)} is no 64-bit integer`)
+    case 'Long':
+      return typeof value === 'bigint' && value >= -LONG && value < LONG ? longOf(value) : flaw(mapping, path, `${shown(value)} is no 64-bit integer`)
     case 'Extension':
       return typeof value === 'string' ? { __extn: { fn: type.make, arg: value } } : flaw(mapping, path, `${shown(value)} is no ${type.make}`)
     case 'Entity': return mapRef(value, type.type, path, mapping)
-    case 'Set': return isList(value) ? value.map((one, i) => mapValue(one, type.element, `${path}[${i}]`, mapping)) : flaw(mapping, path, `${shown(value)} is no list`)
+    case 'Set': return isList(value) ? mapSet(value, type.element, path, mapping) : flaw(mapping, path, `${shown(value)} is no list`)
     case 'Record':
       return isRecord(value) ? mapRecord(value, type.members, path, mapping) : flaw(mapping, path, `${shown(value)} is no object`)
   }
@@ -65,6 +66,15 @@ function mapText(value: Known, path: string, mapping: Mapping): CedarValue {
   return mapping.charactersLeft < 0 ? flaw(mapping, path, `the question has more than ${MOST_CHARACTERS} characters`) : value
 }
 
+function mapSet(list: readonly ExactValue[], element: CedarType, path: string, mapping: Mapping): CedarValue[] {
+  const found: CedarValue[] = []
+  for (const [i, one] of list.entries()) {
+    found.push(mapValue(one, element, `${path}[${i}]`, mapping))
+    if (mapping.errors.length >= MOST_ERRORS) break
+  }
+  return found
+}
+
 function mapRef(value: Known, type: string, path: string, mapping: Mapping): CedarValue {
   const ref = isRecord(value) && Object.keys(value).length === 1 ? value['entity'] : undefined
   if (!isRef(ref) || ref.type !== type) return flaw(mapping, path, `${shown(value)} is no \`${type}\``)
@@ -73,7 +83,8 @@ function mapRef(value: Known, type: string, path: string, mapping: Mapping): Ced
 }
 
 function isRef(value: unknown): value is EntityRef {
-  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string' && 'id' in value && typeof value.id === 'string'
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
+    && 'id' in value && typeof value.id === 'string'
 }
 
 const isList = (value: Known): value is readonly ExactValue[] => Array.isArray(value)

@@ -5,7 +5,6 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId } from '@writ/domain/id'
-import { ok, refuse } from '@writ/domain/outcome'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs, milliseconds, plus, type EpochMs } from '@writ/domain/time'
@@ -26,6 +25,7 @@ import { directoryFault } from './config/data-directory.ts'
 import { BackendFault } from './connectors/connector.ts'
 import { postgresConnector } from './connectors/postgres/connector.ts'
 import { makeApp } from './http/app.ts'
+import { atDoorOf, refusalTeller } from './http/at-door.ts'
 import { openEntrance, type Entrance, type EntranceNeeds } from './http/entrance.ts'
 import { metrics } from './http/metrics.ts'
 import type { ServedAddress } from './http/methods.ts'
@@ -46,7 +46,6 @@ import { signingKeyRoutes } from './http/routes/signing-keys.ts'
 import { surfaceRoutes } from './http/routes/surface.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
-import type { ServeNeeds } from './http/serve.ts'
 import { startJobs, type Jobs } from './jobs/jobs.ts'
 import type { Loop } from './jobs/loop.ts'
 import { watchRoom } from './jobs/room.ts'
@@ -164,7 +163,8 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const whyNotReady = readiness({ check, store, clock, jobs: jobsNow, stopping: stopping.signal, canSign: () => canSign(tokenKeys) })
     const surfaceNeeds = { version: VERSION, origin: () => issuer ?? '', metrics: measured, metricsOpen: config.metricsOpen }
     const about = { ...entrance, stopping: stopping.signal, observed: { metrics: measured, isProxy: entrance.isProxy } }
-    const { app, served } = makeApp({ ...about, authenticate: atDoorOf(known, log, measured.refused), useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy }, [
+    const tellRefused = refusalTeller(log, measured.refused)
+    const { app, served } = makeApp({ ...about, authenticate: atDoorOf(known, tellRefused), useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy }, [
       ...surfaceRoutes(surfaceNeeds),
       ...doorRoutes({ ...shared, version: VERSION, whyNotReady }),
       ...registryRoutes(shared),
@@ -176,7 +176,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...backupRoutes({ ...shared, release: RELEASE, version: VERSION, snapshot: () => snapshotOf(config), backupKey: (check) => keyOrFault(keys.backupKey(check)) }),
       ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed, stopping: stopping.signal }),
       ...policyRoutes({ ...shared, aside }),
-      ...authzenRoutes({ ...shared, engines: engines(), origin: () => issuer ?? '' }),
+      ...authzenRoutes({ ...shared, engines: engines(), origin: () => issuer ?? '', tellRefused }),
       ...decisionRoutes({ ...shared, aside, questions: sealerOf(keys.forChanges.question, entropy) }),
       ...signingKeyRoutes({ store, secrets: keys.secrets, keys: tokenKeys, clock, issuer: () => issuer ?? '' }),
     ], log, oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }))
@@ -336,19 +336,6 @@ function authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired, 
 
 async function registeredKeysOf(db: Db, spiffeId: SpiffeId): Promise<readonly RegisteredKey[]> {
   return (await listLiveKeys(db, spiffeId)).map(({ id, alg, jwk, ...key }) => ({ ...key, credential: id, alg: alg as RegisteredKey['alg'], jwk: jwk as RegisteredKey['jwk'] }))
-}
-
-const withoutUses = (found: Awaited<ReturnType<Authentication['atDoor']>>): Awaited<ReturnType<Authentication['atDoorUnused']>> =>
-  (found.ok ? ok({ caller: found.value, uses: [] }) : found)
-
-/** Outside there is one kind of no; why it was one is in the log, by the number that the caller was given. */
-const atDoorOf = (known: Authentication, log: Logger, onRefused: (kind: string) => void): ServeNeeds['authenticate'] => async (presented, { traceId, uses }) => {
-  const found = uses === 'left' ? await known.atDoorUnused(presented) : withoutUses(await known.atDoor(presented))
-  if (found.ok) return found
-  const { nonce, ...refusal } = { nonce: undefined, ...found.refusal }
-  onRefused(found.refusal.kind)
-  log.info({ trace_id: traceId, refusal }, 'evidence was refused')
-  return refuse({ nonce })
 }
 
 /**

@@ -28,4 +28,23 @@ export const TOOLS_FILE = JSON.stringify([
   tool('mail', 'send', { effect: 'external' }, { to: { type: 'string' } }),
 ])
 
-export const TOOL_GRANTS = ['mcp:crm:search', 'mcp:crm:inbox', 'mcp:crm:refund?amount=5000', 'mcp:mail:send', 'record:record-1:write', 'record:record-2:write'] as const
+export const TOOL_GRANTS = ['mcp:crm:search', 'mcp:crm:inbox', 'mcp:crm:refund?amount=5000', 'mcp:mail:send', 'order:7:approve?amount=100', 'order:8:approve'] as const
+
+/** Things of the operator's own, which agents use: an order that is not in the files, and one that is. */
+export const ORDER_FILES: Readonly<Record<string, string>> = {
+  'schema.cedarschema': `${CERTIFICATION_FILES['schema.cedarschema']}
+entity order = { status: String };
+namespace Shop {
+  action approve appliesTo { principal: [Writ::Agent], resource: [order], context: { task: String, budget_left: Long, arguments?: { amount?: Long } } };
+}
+`,
+  'orders.cedar': `@id("paid-orders")
+permit (
+  principal,
+  action == Shop::Action::"approve",
+  resource is order
+)
+when { resource.status == "paid" && context.budget_left > 0 };
+`,
+  'entities.json': JSON.stringify([...JSON.parse(CERTIFICATION_FILES['entities.json']!) as object[], { uid: { type: 'order', id: '8' }, attrs: { status: 'open' }, parents: [] }]),
+}

@@ -1,8 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { listEvaluated, type EvaluatedDecisionReply } from '@writ/contract/decisions'
 import { inert } from '@writ/ledger/inert'
 import { ANSWERS, type Answer } from '@writ/policy/explanation'
-import { openReplay, type ChangedDecision, type Replay, type ReplayState } from '@writ/policy/replay'
+import type { ChangedDecision, ReplayState } from '@writ/policy/replay'
 import { call, type Connection } from '../client.ts'
 import { operatorConnection, type Start } from '../connections.ts'
 import { inertJson } from '../inert.ts'
@@ -10,7 +9,7 @@ import { painterOf, printLine, say, tableOf } from '../output.ts'
 import { testedEngine } from '../policy/check.ts'
 import { count, digits } from '../policy/count.ts'
 import { openProgress } from '../policy/progress.ts'
-import { recordOf } from '../policy/recorded.ts'
+import { openThreads, type ReplayThreads } from '../policy/replay-threads.ts'
 import type { Settings } from '../settings.ts'
 
 type Span = { readonly since: string; readonly until: string | undefined }
@@ -18,42 +17,46 @@ type SimulateOrder = Span & { readonly isWhole: boolean }
 
 /** How many a person looks at without having asked for all of them. */
 const SHOWN = 20
+/** And a script. */
+const LISTED = 1000
 const PAGE = 1000
-/** Between two of them the next page may come in and the bar may be drawn. */
-const SLICE = 100
 
 type Simulated = ReplayState & { readonly advisory: number; readonly ms: number }
 
 export async function simulate(start: Start, folder: string, order: SimulateOrder): Promise<void> {
   const { settings } = start
   const engine = await testedEngine(folder)
-  const mostListed = order.isWhole ? Number.POSITIVE_INFINITY : settings.format === 'human' ? SHOWN : undefined
-  const simulated = await replayAll(start, openReplay(engine, mostListed), order)
-  if (settings.format === 'human') return printSimulated(settings, simulated, { ...order, folder })
-  printScripted(settings, simulated, order)
+  const { files } = engine.bundle
+  engine.close()
+  const mostListed = order.isWhole ? Number.POSITIVE_INFINITY : settings.format === 'human' ? SHOWN : LISTED
+  const threads = openThreads({ files, mostListed })
+  try {
+    const simulated = await replayAll(start, threads, order)
+    if (settings.format === 'human') await printSimulated(settings, simulated, { ...order, folder })
+    else printScripted(settings, simulated, order)
+  } finally {
+    await threads.close()
+  }
 }
 
-async function replayAll(start: Start, replay: Replay, span: Span): Promise<Simulated> {
+async function replayAll(start: Start, threads: ReplayThreads, span: Span): Promise<Simulated> {
   const began = performance.now()
   const [from, to] = [Date.parse(span.since), span.until === undefined ? Date.now() : Date.parse(span.until)]
   const progress = openProgress(start.settings)
-  let advisory = 0
-  let fed = 0
+  let [advisory, replayed, changed] = [0, 0, 0]
   try {
     for await (const decisions of pagesOf(operatorConnection(start), span)) {
-      for (let i = 0; i < decisions.length; i += SLICE) {
-        const slice = decisions.slice(i, i + SLICE)
-        for (const one of slice) replay.feed(recordOf(one))
-        fed += slice.length
-        advisory += slice.filter((one) => one.advisory).length
-        progress.show((Date.parse(slice.at(-1)!.at) - from) / Math.max(1, to - from), () => `${count(fed, 'decision')}, ${digits(replay.state().changed)} changed`)
-        await nextTurn()
-      }
+      advisory += decisions.filter((one) => one.advisory).length
+      await threads.feed(decisions, (more) => {
+        replayed += decisions.length
+        changed += more
+        progress.show((Date.parse(decisions.at(-1)?.at ?? span.since) - from) / Math.max(1, to - from), `${count(replayed, 'decision')}, ${digits(changed)} changed`)
+      })
     }
+    return { ...await threads.state(), advisory, ms: performance.now() - began }
   } finally {
     progress.end()
   }
-  return { ...replay.state(), advisory, ms: performance.now() - began }
 }
 
 /** Each page is asked for before the one before it is worked on. */

@@ -100,13 +100,13 @@ export async function applyFolder(start: Start, folder: string, flags: ApplyFlag
   }
   const { files } = engine.bundle
   if (sameFiles(shown.files, files)) return printApplied(start, { ...shown, changed: false }, shown.version)
+  const reason = flags.dryRun ? '' : await textFor(settings, '--reason', flags.reason, 'why?')
   const { differencesOf } = await import('@writ/policy/differences')
   const { showDifferences, summaryOf } = await import('../policy/show-differences.ts')
   const differences = differencesOf(await bundleOf(start, shown), engine.bundle)
   if (settings.format === 'human') await showDifferences(settings, differences, false)
   const summary = summaryOf(differences) ?? 'nothing differs but how it is written'
   if (flags.dryRun) return say(settings, `to do against version ${shown.version}: ${summary}; nothing was done`)
-  const reason = await textFor(settings, '--reason', flags.reason, 'why?')
   if (settings.mayAsk) await confirm(settings, `apply this in place of version ${shown.version}, on every server of ${start.server}?`)
   const applied = await call(operatorConnection(start), applyPolicies, { body: { files: { ...files }, reason, expected_version: shown.version } })
   await printApplied(start, applied, shown.version, summary)

@@ -1,7 +1,7 @@
 import type { Settings } from '../settings.ts'
 
 /** A line that is drawn over itself on a person's terminal, and nowhere else. */
-export type Progress = { readonly show: (fraction: number, what: () => string) => void; readonly end: () => void }
+export type Progress = { readonly show: (fraction: number, what: string) => void; readonly end: () => void }
 
 const WIDTH = 24
 const REDRAWN_MS = 100
@@ -13,7 +13,7 @@ export function openProgress(settings: Settings): Progress {
     show: (fraction, what) => {
       if (performance.now() - drawn < REDRAWN_MS) return
       drawn = performance.now()
-      process.stderr.write(`\r${barOf(fraction)}  ${what()}\u001b[K`)
+      process.stderr.write(`\r${barOf(fraction)}  ${what}\u001b[K`)
     },
     end: () => void (drawn > 0 && process.stderr.write('\r\u001b[K')),
   }

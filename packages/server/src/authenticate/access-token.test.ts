@@ -21,7 +21,7 @@ for (const typ of ['at+jwt', 'application/at+jwt']) {
       ok: true,
       value: {
         caller: {
-          kind: 'identity', identity: HOLDER, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: desk.task,
+          kind: 'identity', identity: HOLDER, spiffeId: DEPLOY_BOT, class: 'autonomous', thumbprint, task: desk.task, lease: desk.jti,
           evidence: { kind: 'access_token', issuer: null, subject: DEPLOY_BOT, credential: null, binding: null, expiresAt: desk.clock.now() + 300_000 },
         },
         uses: [],

@@ -174,6 +174,20 @@ test('at the token endpoint nothing is used up yet, and the key to bind to is th
   assert.equal(at.used.size, 0)
 })
 
+test('where the uses are left to what is asked, the door uses up nothing, and lets in nobody else', async () => {
+  const at = server()
+  const token = at.tokens.token()
+  const presented = { scheme: 'DPoP', token, proof: at.proofFor(token), method: 'POST', path: '/v1/tasks' } as const
+  for (let i = 0; i < 2; i++) {
+    const found = await at.known.atDoorUnused(presented)
+    assert.deepEqual(found.ok ? found.value.uses.map(({ of }) => of) : found.refusal, ['proof'])
+  }
+  assert.equal(at.used.size, 0)
+  const operator = await at.known.atDoorUnused({ scheme: 'Bearer', token: KEY, proof: undefined, method: 'POST', path: '/v1/tasks' })
+  assert.deepEqual(operator.ok ? [operator.value.caller.kind, operator.value.uses] : operator.refusal, ['operator', []])
+  assert.deepEqual(await at.known.atDoorUnused({ ...presented, scheme: 'Bearer' }), { ok: false, refusal: { kind: 'scheme_and_proof_differ' } })
+})
+
 test('each parameter of a token request takes its own kind of evidence', async () => {
   const at = server()
   const token = at.tokens.token()

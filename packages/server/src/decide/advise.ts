@@ -30,7 +30,7 @@ export type Advised = AskedForAdvice & {
 export async function adviseIn(tx: Tx, { id, policies, by, traceId, now, ...asked }: Advised): Promise<Decided> {
   const question = adviceQuestion(asked, now)
   const decided: Decided = { ...judgedBy(policies.engine.decide(question)), id, wouldDeny: false, policyVersion: policies.version }
-  await recordDecision(tx, { decided, question, mode: 'enforce', task: null, identity: null, advisory: true, resource: asked.resource.uid, by, traceId, now })
+  await recordDecision(tx, { decided, question, mode: 'enforce', task: null, identity: null, advisory: true, resource: asked.resource.uid, permit: null, by, traceId, now })
   return decided
 }
 

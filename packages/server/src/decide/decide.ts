@@ -7,7 +7,7 @@ import type { Identity } from '@writ/domain/identity'
 import { dueReason, type Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
 import type { Engine } from '@writ/policy/engine'
-import type { EntityRef, Question, Verdict } from '@writ/policy/question'
+import type { Entity, EntityRef, Question, PolicyAnswer } from '@writ/policy/question'
 import type { Tx } from '../record/tx.ts'
 import { countDenied } from '../store/decisions.ts'
 import { addLabels, listTreeLabels } from '../store/labels.ts'
@@ -25,6 +25,8 @@ export type Attempted = {
   readonly identity: Identity
   readonly action: string
   readonly resource: EntityRef
+  /** What Writ itself knows of the resource: of an identity. */
+  readonly known?: Entity
   /** What whoever answers for the resource says of it: of the operator's own types alone. */
   readonly said?: ExactRecord
   readonly arguments: ExactRecord
@@ -33,7 +35,10 @@ export type Attempted = {
   readonly also?: Question['known']
   /** What bounds it: the task's, or that of the access token with which it is attempted. */
   readonly authority: Authority
-  readonly permit: Permit
+  /** Null where the change looks itself whether the grant covers it. */
+  readonly permit: Permit | null
+  /** How many calls of the budget it takes. */
+  readonly calls: 0 | 1
   /** Whose mode counts besides the identity's: the server or back end that is asked. */
   readonly server: string
   /** The running workload that acts, where it is known: what it has seen stays with it. */
@@ -58,7 +63,7 @@ export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
   const wouldDeny = mode === 'observe' && judged.answer === 'deny' && judged.cause === 'policy'
   const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: head.version }
   await recordDecision(tx, {
-    decided, question, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, by: use.by, traceId: use.traceId, now,
+    decided, question, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, permit: use.permit, by: use.by, traceId: use.traceId, now,
   })
   if (decided.answer === 'allow') await take(tx, use, labelsOf(engine, use.resource), labels)
   else await refuseUse(tx, use)
@@ -70,23 +75,23 @@ type Judged = Pick<Decided, 'answer' | 'cause' | 'by' | 'errors' | 'approvable'>
 const denied = (cause: DecisionCause, ...errors: readonly string[]): Judged => ({ answer: 'deny', cause, by: [], errors, approvable: false })
 
 /** What no policy can lift comes first, so that its denial says so. */
-function judge(engine: Engine, { task, identity, authority, permit, now }: Attempted, question: Question): Judged {
+function judge(engine: Engine, { task, identity, authority, permit, calls, now }: Attempted, question: Question): Judged {
   const over = task.state === 'open' ? dueReason(task, now) : task.endReason ?? task.state
   if (over !== undefined) return denied('state', `the task is over: ${over}`)
   if (identity.state !== 'active') return denied('state', `the identity is ${identity.state}`)
   if (now >= identity.endsAt) return denied('state', 'the identity has come to its end date')
-  if (!covers(authority, [permit])) return denied('grant', `the task was not granted \`${textOf(permit)}\``)
-  if (task.callsUsed >= task.budgetCalls) return denied('budget', `all ${task.budgetCalls} calls are used`)
+  if (permit !== null && !covers(authority, [permit])) return denied('grant', `the task was not granted \`${textOf(permit)}\``)
+  if (task.callsUsed + calls > task.budgetCalls) return denied('budget', `all ${task.budgetCalls} calls are used`)
   return judgedBy(engine.decide(question))
 }
 
-export function judgedBy(verdict: Verdict): Judged {
+export function judgedBy(verdict: PolicyAnswer): Judged {
   return { ...verdict, cause: verdict.errors.length > 0 ? 'error' : 'policy' }
 }
 
 /** The call is counted, and what it may bring is known of the whole tree from the attempt on, whether it arrives or not (POL-8). */
-async function take(tx: Tx, { task, identity, workload, id, resource, now }: Attempted, brought: readonly Label[], had: readonly Label[]): Promise<void> {
-  await touchTask(tx.db, { ...task, callsUsed: task.callsUsed + 1, lastCallAt: now, lastHeardAt: now })
+async function take(tx: Tx, { task, identity, workload, id, resource, calls, now }: Attempted, brought: readonly Label[], had: readonly Label[]): Promise<void> {
+  await touchTask(tx.db, { ...task, callsUsed: task.callsUsed + calls, lastCallAt: calls > 0 ? now : task.lastCallAt, lastHeardAt: now })
   const fresh = brought.filter((label) => !had.includes(label))
   if (brought.length > 0) await addLabels(tx.db, { root: task.root, identity: identity.id, workload, fresh, brought, decision: id, source: resource.id, now })
 }

@@ -1,4 +1,4 @@
-import { readBundle, type BundleFiles } from '@writ/policy/bundle'
+import { readCheckedBundle, type BundleFiles } from '@writ/policy/bundle'
 import { openEngine, type Engine } from '@writ/policy/engine'
 import type { Engines } from '../record/tx.ts'
 
@@ -16,7 +16,7 @@ export function engines(): Engines {
       kept.set(version, opening)
       // A version that could not be read just now may be readable in a moment.
       opening.catch(() => kept.delete(version))
-      for (const old of [...kept.keys()].toSorted((a, b) => a - b).slice(0, -KEPT)) {
+      for (const old of [...kept.keys()].slice(0, -KEPT)) {
         void kept.get(old)!.then((engine) => engine.close(), () => {})
         kept.delete(old)
       }
@@ -27,7 +27,7 @@ export function engines(): Engines {
 
 /** Law 5: a version that does not read any more, as after a damage to its row, lets nothing through. */
 function open(files: BundleFiles): Engine {
-  const bundle = readBundle(files)
+  const bundle = readCheckedBundle(files)
   if (!bundle.ok) throw new Error(`the policies in force can not be read: ${bundle.refusal.map((one) => `${one.file}:${one.line} ${one.message}`).join('; ')}`)
   return openEngine(bundle.value)
 }

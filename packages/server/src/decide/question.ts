@@ -10,7 +10,7 @@ export function questionOf(engine: Engine, use: Attempted, labels: readonly Labe
   return {
     principal: identityEntity(use.identity),
     action: use.action,
-    resource: resourceOf(engine, use.resource, { kind: use.permit.type, ...(use.said === undefined ? {} : { said: use.said }) }),
+    resource: use.known ?? resourceOf(engine, use.resource, { kind: use.permit?.type ?? '', ...(use.said === undefined ? {} : { said: use.said }) }),
     arguments: use.arguments,
     claimed: use.claimed,
     known: { ...knownOf(use, labels), ...use.also },

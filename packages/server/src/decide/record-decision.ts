@@ -1,3 +1,4 @@
+import { textOf, type Permit } from '@writ/domain/authority'
 import type { DecisionCause, Mode } from '@writ/domain/decision'
 import type { EventActor } from '@writ/domain/event'
 import { exactText, type ExactValue } from '@writ/domain/exact'
@@ -31,6 +32,8 @@ type Recorded = {
   readonly identity: IdentityId | null
   readonly advisory: boolean
   readonly resource: EntityRef
+  /** Null of advice. */
+  readonly permit: Permit | null
   readonly by: EventActor
   readonly traceId: string
   readonly now: EpochMs
@@ -40,7 +43,7 @@ type Recorded = {
 export const questionPlace = (id: DecisionId): string => `decision:${id}:question`
 
 /** The decision as a row, with what was asked sealed beside it, and its event, which holds the salted hash of what was asked. */
-export async function recordDecision(tx: Tx, { decided, question, mode, task, identity, advisory, resource, by, traceId, now }: Recorded): Promise<void> {
+export async function recordDecision(tx: Tx, { decided, question, mode, task, identity, advisory, resource, permit, by, traceId, now }: Recorded): Promise<void> {
   const { questions, entropy } = tx.context
   const text = exactText(question as ExactValue)
   const salt = entropy.bytes(32)
@@ -53,7 +56,7 @@ export async function recordDecision(tx: Tx, { decided, question, mode, task, id
     },
   })
   await insertDecision(tx.db, {
-    id: decided.id, at: now, task, identity, principal: question.principal.uid, action: question.action, resource, answer: decided.answer, cause: decided.cause,
+    id: decided.id, at: now, task, identity, principal: question.principal.uid, action: question.action, resource, permit: permit === null ? null : textOf(permit), answer: decided.answer, cause: decided.cause,
     approvable: decided.approvable, mode, wouldDeny: decided.wouldDeny, advisory, policyVersion: decided.policyVersion, by: decided.by.map((place) => place.policy),
     errors: decided.errors, evaluated: questions.seal(text, questionPlace(decided.id)), evaluatedSalt: salt, traceId, event: event.id,
   })

@@ -106,7 +106,7 @@ async function attempt(tx: Tx, asked: AskedInTask, asking: Asking): Promise<Outc
   const use = useOf({ uid, type: asked.resource.type, kind }, asked.action, readExact(asked.arguments))
   const said = asked.resource.properties
   const decided = await decideIn(tx, {
-    ...use, id: asked.id, task, identity, action: asked.action, resource: uid, claimed: readExact(asked.claimed), ...(said === null ? {} : { said: readExact(said) }),
+    ...use, id: asked.id, task, identity, action: asked.action, resource: uid, calls: 1, claimed: readExact(asked.claimed), ...(said === null ? {} : { said: readExact(said) }),
     authority: token?.token?.authority ?? task.authority, workload, by: actorOf(by), traceId, now,
   })
   await endIfDue(tx, task, decided, now)

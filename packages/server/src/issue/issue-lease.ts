@@ -40,7 +40,7 @@ export type IssueRefusal =
   | { readonly kind: 'task_not_open'; readonly reason: EndReason }
   | { readonly kind: 'identity_not_active' }
   | { readonly kind: 'grant_not_covered'; readonly by: 'task' }
-  | { readonly kind: 'denied'; readonly decision: DecisionId; readonly errors: readonly string[]; readonly approvable: boolean }
+  | { readonly kind: 'denied'; readonly decided: Decided }
   | { readonly kind: 'no_such_backend'; readonly name: string }
   | { readonly kind: 'no_such_template'; readonly backend: string; readonly template: string }
   | { readonly kind: 'too_many_leases'; readonly most: number }
@@ -85,7 +85,7 @@ export const intendLease = change('lease.intend', async (tx: Tx, input: IntendIn
   if (task === undefined || task.identity !== input.identity) return refuse<IssueRefusal>({ kind: 'no_such_task' })
   const identity = (await findIdentity(tx.db, task.identity))!
   const decided = await decideIn(tx, {
-    id: input.decision, task, identity, authority: task.authority, permit: input.permit, action: 'connect', resource: { type: BACKEND, id: input.permit.resource },
+    id: input.decision, task, identity, authority: task.authority, permit: input.permit, calls: 1, action: 'connect', resource: { type: BACKEND, id: input.permit.resource },
     server: input.permit.resource, arguments: {}, claimed: {}, also: { template: input.template }, workload: input.workload, by: { kind: 'identity', id: identity.id },
     traceId: input.traceId, now: input.now,
   })
@@ -206,11 +206,12 @@ function overBecause(task: Task, { cause }: Decided, now: EpochMs): EndReason | 
   return cause === 'state' ? task.endReason ?? dueReason(task, now) ?? null : null
 }
 
-function refusalOf({ id, cause, errors, approvable }: Decided, because: EndReason | null): IssueRefusal {
+function refusalOf(decided: Decided, because: EndReason | null): IssueRefusal {
+  const { cause } = decided
   if (because !== null) return { kind: 'task_not_open', reason: because }
   if (cause === 'state') return { kind: 'identity_not_active' }
   if (cause === 'grant') return { kind: 'grant_not_covered', by: 'task' }
-  return { kind: 'denied', decision: id, errors, approvable }
+  return { kind: 'denied', decided }
 }
 
 /** An attempt beyond the budget or the deadline ends the task, as its own clock would have. One that is over already stays as it ended. */

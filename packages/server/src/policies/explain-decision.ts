@@ -43,14 +43,14 @@ export function engineFor({ files, version }: Unexplained): Engine {
   return openEngine(bundle.value)
 }
 
-async function causeOf(db: Db, { cause, errors, task: id }: Decision): Promise<Cause> {
+async function causeOf(db: Db, { cause, errors, task: id, permit }: Decision): Promise<Cause> {
   switch (cause) {
     case 'policy':
     case 'budget': return { kind: cause }
     case 'error': return { kind: cause, errors }
     case 'state': return { kind: cause, what: errors.join('; ') }
     case 'grant': {
-      const asked = permitIn(errors[0] ?? '')
+      const asked = permitIn(permit ?? '')
       const task = id === null ? undefined : await findTask(db, id)
       // A grant only widens: what it holds now may be more than it held then, never less.
       return asked === undefined || task === undefined ? { kind: 'state', what: errors.join('; ') } : { kind: cause, asked, authority: task.authority }
@@ -58,9 +58,8 @@ async function causeOf(db: Db, { cause, errors, task: id }: Decision): Promise<C
   }
 }
 
-/** The permit that was missing, as its denial names it: in backticks. */
-function permitIn(error: string): Permit | undefined {
-  const detail = parseGrantText(/`([^`]+)`/.exec(error)?.[1] ?? '')
+function permitIn(text: string): Permit | undefined {
+  const detail = parseGrantText(text)
   const authority = detail.ok ? fromAuthorizationDetails([detail.value]) : detail
   return authority.ok ? authority.value[0] : undefined
 }

@@ -21,6 +21,8 @@ export type Decision = {
   readonly principal: EntityRef
   readonly action: string
   readonly resource: EntityRef
+  /** Which part of the grant it needed, as grants are written; null of an advisory one. */
+  readonly permit: string | null
   readonly answer: Answer
   readonly cause: DecisionCause
   readonly approvable: boolean
@@ -52,6 +54,7 @@ function parseDecisionRow(row: DecisionRow): Decision {
     principal: { type: row.principal_type, id: row.principal_id },
     action: row.action,
     resource: { type: row.resource_type, id: row.resource_id },
+    permit: row.permit,
     answer: row.answer as Answer,
     cause: row.cause as DecisionCause,
     approvable: row.approvable === 'yes',
@@ -85,6 +88,7 @@ export async function insertDecision(db: Db, decision: Decision): Promise<void> 
     action: decision.action,
     resource_type: decision.resource.type,
     resource_id: decision.resource.id,
+    permit: decision.permit,
     answer: decision.answer,
     cause: decision.cause,
     approvable: yes(decision.approvable),

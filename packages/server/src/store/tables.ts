@@ -305,6 +305,8 @@ export type DecisionRow = {
   action: string
   resource_type: string
   resource_id: string
+  /** Which part of the grant it needed, as grants are written; null of an advisory one. */
+  permit: string | null
   answer: string
   cause: string
   approvable: string

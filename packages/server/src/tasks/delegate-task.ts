@@ -1,13 +1,16 @@
 import { textOf } from '@writ/domain/authority'
-import type { IdentityId, TaskId } from '@writ/domain/id'
+import type { DecisionId, IdentityId, TaskId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import type { AskedTerms, Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
+import { decideIn } from '../decide/decide.ts'
+import { identityEntity } from '../decide/question.ts'
+import type { Decided } from '../decide/record-decision.ts'
 import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { MOST_BENEATH } from '../revoke/close-task.ts'
-import { lockIdentity } from '../store/identities.ts'
+import { findIdentity, lockIdentity } from '../store/identities.ts'
 import { countBeneath, lockTask } from '../store/tasks.ts'
 import { takeCalls } from './keep-task.ts'
 import { openTaskIn, type OpenTaskRefusal } from './open-task.ts'
@@ -21,6 +24,10 @@ export type DelegateTaskInput = {
   readonly to: string
   readonly purpose: string
   readonly asked: AskedTerms
+  readonly decision: DecisionId
+  /** The running workload that delegates, where it is known. */
+  readonly workload: string | null
+  readonly traceId: string
   readonly now: EpochMs
 }
 
@@ -29,8 +36,11 @@ export type DelegateTaskRefusal =
   | { readonly kind: 'no_such_task' }
   | { readonly kind: 'too_many_leases'; readonly most: number }
 
-/** The new task, or the one above it, which was over. */
-export type Delegated = { readonly kind: 'open'; readonly task: Task } | { readonly kind: 'over'; readonly task: Task }
+/** The new task, or the one above it, which was over, or the recorded denial. */
+export type Delegated =
+  | { readonly kind: 'open'; readonly task: Task }
+  | { readonly kind: 'over'; readonly task: Task }
+  | { readonly kind: 'denied'; readonly decided: Decided }
 
 /**
  * Opens a task for another identity below one of the caller's own, within what both may (DEL-4): the holder of the one above is heard of, as
@@ -45,6 +55,13 @@ export const delegateTask = change('task.delegate', async (tx: Tx, { id, by, to,
   if (heard.kind === 'over') return ok<Delegated>(heard)
   if (identity === undefined) return refuse<DelegateTaskRefusal>({ kind: 'no_such_identity' })
   if ((await countBeneath(tx.db, parent.id)) >= MOST_BENEATH) return refuse<DelegateTaskRefusal>({ kind: 'too_many_leases', most: MOST_BENEATH })
+  const holder = (await findIdentity(tx.db, by))!
+  const known = identityEntity(identity)
+  const decided = await decideIn(tx, {
+    id: input.decision, task: heard.task, identity: holder, authority: parent.authority, permit: null, calls: 0, action: 'delegate', resource: known.uid, known,
+    server: '', arguments: {}, claimed: {}, workload: input.workload, by: { kind: 'identity', id: by }, traceId: input.traceId, now,
+  })
+  if (decided.answer === 'deny') return ok<Delegated>({ kind: 'denied', decided })
   const opened = await openTaskIn(tx, { id, identity: identity.id, parent: parent.id, purpose, asked, delegatedBy: by, now }, identity)
   if (!opened.ok) return refuse<DelegateTaskRefusal>(opened.refusal)
   const { task } = opened.value

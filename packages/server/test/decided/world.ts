@@ -76,7 +76,7 @@ export const newId = <K extends IdKind>(of: K, at: EpochMs = epochMs(1000)): Id<
 export const decisionOf = (more: Partial<Decision> & Pick<Decision, 'task' | 'identity'>): Decision => {
   const at = more.at ?? epochMs(1000)
   return {
-    id: newId('decision', at), at, principal: { type: 'Writ::Agent', id: 'spiffe://a/b' }, action: 'call', resource: { type: 'Writ::Tool', id: 'shop/refund' },
+    id: newId('decision', at), at, principal: { type: 'Writ::Agent', id: 'spiffe://a/b' }, action: 'call', permit: null, resource: { type: 'Writ::Tool', id: 'shop/refund' },
     answer: 'allow', cause: 'policy', approvable: false, mode: 'enforce', wouldDeny: false, advisory: false, policyVersion: 1, by: ['refunds-small'], errors: [],
     evaluated: 'w1.sealed', evaluatedSalt: new Uint8Array(32).fill(7), traceId: 'trace', event: newId('event'), ...more,
   }

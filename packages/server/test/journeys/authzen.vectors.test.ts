@@ -117,7 +117,7 @@ function assertShape(answer: Answer, shape: string): void {
   const wanted = [...shape.matchAll(/"decision": (<boolean>|true|false)(, "context": <context>)?/g)]
   assert.equal(answer.evaluations?.length, wanted.length)
   for (const [i, [, decision, context]] of wanted.entries()) {
-    const one = answer.evaluations![i]!
+    const one: Answer = answer.evaluations![i]!
     if (decision === '<boolean>') assert.equal(typeof one.decision, 'boolean')
     else assert.equal(one.decision, decision === 'true')
     if (context !== undefined) assert.equal(typeof one.context, 'object')

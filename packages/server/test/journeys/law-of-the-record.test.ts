@@ -9,6 +9,7 @@ import { CHANGES, issueToken } from '../../src/changes.ts'
 import { parseRegisteredKey } from '../../src/authenticate/registered-key.ts'
 import { showEvidence } from '../../src/authenticate/evidence-key.ts'
 import { useOnce } from '../../src/authenticate/one-time.ts'
+import { evaluate } from '../../src/evaluate/evaluate.ts'
 import { abandonLease, activateLease, intendLease } from '../../src/issue/issue-lease.ts'
 import { revokeToken } from '../../src/issue/revoke-token.ts'
 import { makeFirstKey, publishKey, replaceKeys, turnKeys } from '../../src/issue/signing-keys.ts'
@@ -218,9 +219,9 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(widenTask, () => widening(), refuses('empty_grant'))
   yield step(widenTask, () => ({ ...widening('write'), task: newId('task') }), refuses('no_such_task'))
 
-  const delegating = (more: object = {}) => ({ id: newId('task'), parent: task.id, by: agent.identity, to: agent.identity, purpose: 'a part of it', asked: { ...asked, budgetCalls: 1 }, now: now(), ...more })
+  const delegating = (more: object = {}) => ({ id: newId('task'), parent: task.id, by: agent.identity, to: agent.identity, purpose: 'a part of it', asked: { ...asked, budgetCalls: 1 }, decision: newId('decision'), workload: null, traceId: 'a test', now: now(), ...more })
   const handedOn = delegating()
-  yield step(delegateTask, () => handedOn, tells('task.opened', 'task.delegated'))
+  yield step(delegateTask, () => handedOn, tells('decision.made', 'task.opened', 'task.delegated'))
   yield step(delegateTask, () => delegating({ by: newId('identity') }), refuses('no_such_task'))
   yield step(delegateTask, () => delegating({ to: newId('identity') }), refuses('no_such_identity'))
   yield step(endTask, () => ({ task: handedOn.id, because: 'completed', by: OPERATOR, now: now() }), tells('task.ended', 'task.closed'))
@@ -296,6 +297,13 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(setModeOf, observing(itself), tells('mode.changed'))
   yield step(setModeOf, observing({ kind: 'server', reference: 'shop' }), tells('mode.changed'))
   for (const expected of [tells('mode.changed'), tells()]) yield step(setModeOf, observing(itself, { mode: 'enforce', until: null }), expected)
+  const question = (more: object = {}) => ({
+    id: newId('decision'), task: null, action: 'list', arguments: '{}', claimed: '{}', subject: { type: 'agent', id: agent.identity, properties: null },
+    resource: { type: 'server', id: 'mail', properties: null }, ...more,
+  })
+  const questioning = (...asked: readonly object[]) => () => ({ asked, stopAt: 'never', by: { kind: 'operator', id: 'opr_of_the_test' }, uses: [], traceId: 'a test', now: now() })
+  yield step(evaluate, questioning(question(), question()), tells('decision.made', 'decision.made'))
+  yield step(evaluate, questioning(question(), question({ task: newId('task') })), refuses('no_such_task'))
   yield step(eraseDecision, () => ({ decision: 'dec_none', now: now(), ...said }), refuses('no_such_decision'))
   for (const expected of [tells('decision.erased'), tells()]) yield step(eraseDecision, () => ({ decision: denied.decision, now: now(), ...said }), expected)
 

@@ -3,8 +3,10 @@ import { exactText, type ExactRecord } from '@writ/domain/exact'
 import { mintId, parseId, type TaskId } from '@writ/domain/id'
 import { ok, refuse, unreachable, type Outcome } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
-import { useOnce } from '../../authenticate/one-time.ts'
+import { shownBefore } from '../../authenticate/authenticate.ts'
+import type { AuthenticateRefusal } from '../../authenticate/authenticator.ts'
 import { holderOf } from '../../authenticate/holder.ts'
+import { useOnce } from '../../authenticate/one-time.ts'
 import type { Decided } from '../../decide/record-decision.ts'
 import { evaluate, type Asked, type EvaluateRefusal, type StopAt } from '../../evaluate/evaluate.ts'
 import { search, type Search } from '../../evaluate/search.ts'
@@ -27,6 +29,8 @@ export type AuthzenRoutesNeeds = {
   readonly origin: () => string
   /** Wakes whoever ends what is due. */
   readonly wake: () => void
+  /** Evidence was found wanting after the door had let it in. */
+  readonly tellRefused: (refusal: AuthenticateRefusal, traceId: string) => void
 }
 
 /** OpenID AuthZEN Authorization API 1.0, in our own words inside: an attempt in a task, or advice. */
@@ -108,7 +112,7 @@ type Order = { readonly asked: readonly Asked[]; readonly stopAt: StopAt; readon
 async function ask(needs: AuthzenRoutesNeeds, call: AskedCall, order: Order): Promise<Outcome<readonly Decided[], ProblemAnswer>> {
   const { caller, uses, traceId } = call
   const answered = await needs.store.change(evaluate, { ...order, by: askerOf(caller), uses, traceId })
-  if (!answered.ok) return refuse(await refused(needs, answered.refusal.kind === 'replayed' ? { ...call, uses: [] } : call, problemOf(answered.refusal, call)))
+  if (!answered.ok) return refuse(await refused(needs, answered.refusal.kind === 'replayed' ? { ...call, uses: [] } : call, problemOf(answered.refusal, call, needs)))
   if (answered.value.some(({ cause }) => cause === 'budget' || cause === 'state')) needs.wake()
   return answered
 }
@@ -119,11 +123,14 @@ async function refused({ store }: AuthzenRoutesNeeds, { uses }: Pick<AskedCall, 
   return answer
 }
 
-function problemOf(refusal: EvaluateRefusal, { headers }: AskedCall): ProblemAnswer {
+function problemOf(refusal: EvaluateRefusal, { headers, traceId }: AskedCall, { tellRefused }: AuthzenRoutesNeeds): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
     case 'replayed':
-    case 'token_not_live': return unauthenticated(/^dpop /i.test(headers.authorization ?? '') ? 'DPoP' : 'Bearer')
+    case 'token_not_live': {
+      tellRefused(refusal.kind === 'replayed' ? shownBefore(refusal.of) : { kind: 'token_not_live', why: 'stopped' }, traceId)
+      return unauthenticated(/^dpop /i.test(headers.authorization ?? '') ? 'DPoP' : 'Bearer')
+    }
     case 'no_such_task': return NO_TASK
     case 'not_the_holder': return badQuestion(code, 'subject', 'must be the identity that holds the task')
     case 'properties_not_yours': return badQuestion(code, 'properties', 'in a task, what is known of subject and resource counts, not what is said of them')

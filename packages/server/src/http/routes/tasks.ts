@@ -1,12 +1,13 @@
 import * as contract from '@writ/contract/tasks'
 import { fromAuthorizationDetails, parseGrantText, type Authority, type Permit } from '@writ/domain/authority'
-import { parseId, type IdentityId, type TaskId } from '@writ/domain/id'
+import { mintId, parseId, type IdentityId, type TaskId } from '@writ/domain/id'
 import { unreachable } from '@writ/domain/outcome'
 import type { AskedTerms, Task } from '@writ/domain/task'
 import { seconds } from '@writ/domain/time'
 import type { z } from 'zod'
 import type { Caller } from '../../authenticate/authenticator.ts'
 import { holderOf } from '../../authenticate/holder.ts'
+import type { Decided } from '../../decide/record-decision.ts'
 import { issueLease, type IssueNeeds, type IssueRefusal } from '../../issue/issue-lease.ts'
 import { revokeToken } from '../../issue/revoke-token.ts'
 import type { Bell } from '../../platform/bell.ts'
@@ -48,7 +49,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       const reply = repeated ? await store.read((db) => describeTask(db, task.id)) : taskReply(task, caller.spiffeId, [])
       return { reply, headers: { location: `/v1/tasks/${task.id}` } }
     }),
-    route(contract.delegateTask, async ({ caller, parameters, body, once }) => {
+    route(contract.delegateTask, async ({ caller, parameters, body, once, traceId }) => {
       const parent = parseId('task', parameters.id!)
       if (parent === undefined) return NO_TASK
       const authority = fromAuthorizationDetails(body.authorization_details)
@@ -56,12 +57,14 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       const now = clock.now()
       const delegated = await store.changeOnce(delegateTask, {
         id: newTaskId(now, entropy.bytes(10)), parent, by: caller.identity, to: body.identity, purpose: body.purpose, asked: termsOf(body, authority.value), now,
+        decision: mintId('decision', now, entropy.bytes(10)), workload: runningWorkload(caller), traceId,
       }, once)
       if (!delegated.ok) return delegated.refusal.kind === 'key_reused' ? KEY_REUSED : delegateProblem(delegated.refusal)
-      const { kind, task } = delegated.value.value
-      if (kind === 'open') return { reply: await store.read((db) => describeTask(db, task.id)), headers: { location: `/v1/tasks/${task.id}` } }
+      const { value } = delegated.value
+      if (value.kind === 'denied') return deniedProblem(value.decided)
+      if (value.kind === 'open') return { reply: await store.read((db) => describeTask(db, value.task.id)), headers: { location: `/v1/tasks/${value.task.id}` } }
       needs.wake()
-      return overProblem(task)
+      return overProblem(value.task)
     }),
     route(contract.listTasks, async ({ caller, query }) => {
       const page = {
@@ -183,6 +186,15 @@ function termsOf(body: AskedTask, authority: Authority): AskedTerms {
   }
 }
 
+/** What the policies said no to; why, its explanation tells. */
+function deniedProblem({ id, errors, approvable }: Decided): ProblemAnswer {
+  const isError = errors.length > 0
+  return problem('denied', {
+    code: isError ? 'not_evaluated' : approvable ? 'needs_approval' : 'denied', decision: id, hint: `writ explain ${id}`,
+    detail: isError ? `the policies could not be asked: ${errors.join('; ')}` : 'no policy permits it, or one forbids it',
+  })
+}
+
 /** Whoever comes with an access token of ours does not say where it runs. */
 const runningWorkload = ({ evidence }: Caller): string | null => (evidence.kind === 'access_token' ? null : holderOf(evidence).workload)
 
@@ -285,10 +297,7 @@ function issueProblem(refusal: IssueRefusal): ProblemAnswer {
     case 'no_such_task': return NO_TASK
     case 'task_not_open': return problem('conflict', { code, detail: `the task is over: ${refusal.reason}`, hint: 'stop, and open a new task', endReason: refusal.reason })
     case 'identity_not_active': return problem('conflict', { code, detail: 'the identity is not active' })
-    case 'denied': return problem('denied', {
-      code: refusal.approvable ? 'needs_approval' : refusal.errors.length > 0 ? 'not_evaluated' : 'denied', decision: refusal.decision,
-      detail: refusal.errors.length > 0 ? `the policies could not be asked: ${refusal.errors.join('; ')}` : 'no policy permits it, or one forbids it', hint: `writ explain ${refusal.decision}`,
-    })
+    case 'denied': return deniedProblem(refusal.decided)
     // A back end that the task's grant does not name is nobody's business here: the same answer as for one that does not exist.
     case 'no_such_backend':
     case 'no_such_template':

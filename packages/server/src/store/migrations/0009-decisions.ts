@@ -46,6 +46,7 @@ export const decisions: Migration = {
        action text not null,
        resource_type text not null,
        resource_id text not null,
+       permit text,
        answer text not null constraint decision_answer_known ${oneOf('answer', ANSWERS)},
        cause text not null constraint decision_cause_known ${oneOf('cause', DECISION_CAUSES)},
        approvable text not null constraint decision_approvable_known ${yesOrNo('approvable')},
@@ -68,7 +69,7 @@ export const decisions: Migration = {
      )${d.strict}`,
     'create index decision_task on decision (task_id, id) where task_id is not null',
     ...d.freeze('decision', [
-      'id', 'at', 'task_id', 'identity_id', 'principal_type', 'principal_id', 'action', 'resource_type', 'resource_id', 'answer', 'cause', 'approvable', 'mode', 'would_deny', 'advisory',
+      'id', 'at', 'task_id', 'identity_id', 'principal_type', 'principal_id', 'action', 'resource_type', 'resource_id', 'permit', 'answer', 'cause', 'approvable', 'mode', 'would_deny', 'advisory',
       'policy_version', 'by_policies', 'errors', 'trace_id', 'event_id',
     ], 'decision_is_frozen'),
     ...d.onlyErased('decision', ['evaluated', 'evaluated_salt'], 'decision_evaluated_is_only_erased'),

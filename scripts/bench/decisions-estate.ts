@@ -1,0 +1,66 @@
+import { IDENTITY_CLASSES, PROFILES } from '@writ/domain/profile'
+import type { BundleFiles } from '@writ/policy/bundle'
+import { DEFAULT_BUNDLE } from '@writ/policy/defaults'
+import type { Entity, Question } from '@writ/policy/question'
+
+/** An estate with so many policies beside the set that ships: half for a tool, a quarter each for a group's members and for a back end. */
+export function estateFiles(policies: number): BundleFiles {
+  const tools = Array.from({ length: Math.ceil(policies / 2) }, (_, i) => toolNamed(serverOf(i), 'refund', 'write', { amount: { type: 'integer' } }))
+  const written = Array.from({ length: policies }, (_, i) => (i % 2 === 0 ? refundPermit(i / 2) : i % 4 === 1 ? groupPermit(i) : backendForbid(i)))
+  return { ...DEFAULT_BUNDLE, 'estate.cedar': written.join('\n'), 'tools.json': JSON.stringify([...COMMON_TOOLS, ...tools]) }
+}
+
+export const serverOf = (index: number): string => `shop-${index}`
+export const MOST_REFUNDED = 100
+export const GROUP = 'team-1'
+
+const refundPermit = (tool: number): string => `@id("refunds-${tool}")
+permit (principal, action == Writ::Action::"${serverOf(tool)}/refund", resource)
+when { context.arguments has amount && context.arguments.amount <= ${MOST_REFUNDED} };
+`
+const groupPermit = (group: number): string => `@id("notes-of-team-${group}")
+permit (principal in Writ::Group::"team-${group}", action in Writ::Action::"call", resource is Writ::Tool)
+when { resource.effect == "external" && context.depth == 0 };
+`
+const backendForbid = (backend: number): string => `@id("no-ddl-on-${backend}")
+forbid (principal, action == Writ::Action::"connect", resource == Writ::Backend::"database-${backend}")
+when { context.template == "ddl" && context.environment == "production" };
+`
+
+const toolNamed = (server: string, name: string, effect: string, input: object): object =>
+  ({ server, name, effect, reversible: false, labels: [], input: { type: 'object', properties: input, additionalProperties: false } })
+
+/** The same in every size. */
+const COMMON_TOOLS: readonly object[] = [
+  toolNamed('crm', 'search', 'read', { query: { type: 'string' }, limit: { type: 'integer' } }), toolNamed('mail', 'send', 'external', { to: { type: 'string' } }),
+]
+
+export const TOOL_FILES: BundleFiles = { ...DEFAULT_BUNDLE, 'tools.json': JSON.stringify(COMMON_TOOLS) }
+
+/** One question of each sort: two that a policy of the set that ships or of the tool allows, one that a group's does, one that a person would have to. */
+export type Asked = { readonly question: Question; readonly answer: 'allow' | 'deny' }
+
+export function askedOf(entity: (ref: { readonly type: string; readonly id: string }) => Entity | undefined): readonly Asked[] {
+  const question = (tool: string, args: Question['arguments']): Question => ({
+    principal: {
+      uid: { type: 'Writ::Agent', id: 'spiffe://acme.example/answers-customers' },
+      attributes: { class: 'autonomous', environment: 'test', system_scope: ['crm', 'shop'] },
+      parents: [{ type: 'Writ::Class', id: 'autonomous' }, { type: 'Writ::Group', id: GROUP }],
+    },
+    action: 'call', resource: entity({ type: 'Writ::Tool', id: tool })!, arguments: args, claimed: {},
+    known: {
+      task: 'tsk_01jgq3v9ty0000000000000000', purpose: { entity: { type: 'Writ::Purpose', id: 'none' } }, class: 'autonomous', environment: 'test',
+      on_behalf_of: { issuer: 'https://id.acme.example', subject: 'maya' }, change: 'CHG-1', depth: 0n, budget_left: 99n, labels: ['confidential'], approved: false,
+      at: '2026-11-22T12:00:00.000Z',
+    },
+  })
+  return [
+    { question: question('crm/search', { query: 'unpaid orders of last week', limit: 50n }), answer: 'allow' },
+    { question: question(`${serverOf(0)}/refund`, { amount: 40n }), answer: 'allow' },
+    { question: question('mail/send', { to: 'maya@acme.example' }), answer: 'allow' },
+    { question: question(`${serverOf(0)}/refund`, { amount: 4000n }), answer: 'deny' },
+  ]
+}
+
+/** What needs a person's answer before it may do what can't be taken back. */
+export const ANSWERED_FOR: readonly string[] = IDENTITY_CLASSES.filter((one) => PROFILES[one].approvalByDefault)
