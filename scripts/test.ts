@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { constants } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROJECT_ROOT } from './breach.ts'
 import type { Cluster } from './postgres-cluster.ts'
@@ -42,9 +44,11 @@ async function main(): Promise<number> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(signal))
   const started = slow ? await startClusters() : []
+  const compiled = mkdtempSync(join(tmpdir(), 'writ-compiled-'))
   try {
-    return await runTests(files.map((file) => file.path), { started, inFull: selection.inFull, stop: stop.signal })
+    return await runTests(files.map((file) => file.path), { started, compiled, inFull: selection.inFull, stop: stop.signal })
   } finally {
+    rmSync(compiled, { recursive: true, force: true })
     await Promise.all(started.map(({ cluster }) => cluster.stop('immediate')))
   }
 }
@@ -76,12 +80,18 @@ async function startClusters(): Promise<readonly Started[]> {
   throw new Error('no PostgreSQL to test against', { cause: failed.reason })
 }
 
-type Run = { readonly started: readonly Started[]; readonly inFull: boolean; readonly stop: AbortSignal }
+type Run = {
+  readonly started: readonly Started[]
+  /** Where Node keeps what one process of the run has compiled, for all that come after it. */
+  readonly compiled: string
+  readonly inFull: boolean
+  readonly stop: AbortSignal
+}
 
-async function runTests(files: readonly string[], { started, inFull, stop }: Run): Promise<number> {
+async function runTests(files: readonly string[], { started, compiled, inFull, stop }: Run): Promise<number> {
   if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
   const concurrency = inFull ? CONCURRENCY_OF_LONG : CONCURRENCY
-  const env = { ...cleanEnv(), ...(inFull ? { WRIT_TEST_LONG: 'yes' } : {}), ...Object.fromEntries(started.map(urlVariable)) }
+  const env = { ...cleanEnv(), NODE_COMPILE_CACHE: compiled, ...(inFull ? { WRIT_TEST_LONG: 'yes' } : {}), ...Object.fromEntries(started.map(urlVariable)) }
   const child = spawn(process.execPath, [
     '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec', ...files,
   ], { cwd: PROJECT_ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] })

@@ -107,8 +107,14 @@ const CERBOS_POLICY = {
 /** The question that `decisions-over-http.ts` asks Writ. What Writ knows of a task, Cerbos is told. */
 export const CERBOS_QUESTION = JSON.stringify({
   requestId: 'measures',
-  principal: { id: 'spiffe://acme.example/asker', roles: ['agent'], attr: { class: 'autonomous', environment: 'test', budget_left: 99, labels: [], approved: false, depth: 0 } },
-  resources: [{ resource: { kind: 'tool', id: 'crm/search', attr: { effect: 'read', reversible: false, labels: [], query: 'unpaid orders of last week', limit: 50 } }, actions: ['call'] }],
+  principal: {
+    id: 'spiffe://acme.example/asker', roles: ['agent'],
+    attr: { class: 'autonomous', environment: 'test', budget_left: 99, labels: [], approved: false, depth: 0 },
+  },
+  resources: [{
+    resource: { kind: 'tool', id: 'crm/search', attr: { effect: 'read', reversible: false, labels: [], query: 'unpaid orders of last week', limit: 50 } },
+    actions: ['call'],
+  }],
 })
 
 export type RunningCerbos = { readonly url: string; readonly pid: number; stop(): Promise<void> }
@@ -121,10 +127,13 @@ export async function startCerbos({ folder }: Peers): Promise<RunningCerbos> {
   writeFileSync(join(policies, 'tool.json'), JSON.stringify(CERBOS_POLICY))
   const port = await freePort()
   writeFileSync(join(at, 'config.json'), JSON.stringify({
-    server: { httpListenAddr: `127.0.0.1:${port}`, grpcListenAddr: `unix:${join(at, 'grpc.sock')}` }, storage: { driver: 'disk', disk: { directory: policies, watchForChanges: false } },
-    audit: { enabled: true, accessLogsEnabled: false, decisionLogsEnabled: true, backend: 'file', file: { path: join(at, 'decisions.log') } }, telemetry: { disabled: true },
+    server: { httpListenAddr: `127.0.0.1:${port}`, grpcListenAddr: `unix:${join(at, 'grpc.sock')}` },
+    storage: { driver: 'disk', disk: { directory: policies, watchForChanges: false } },
+    audit: { enabled: true, accessLogsEnabled: false, decisionLogsEnabled: true, backend: 'file', file: { path: join(at, 'decisions.log') } },
+    telemetry: { disabled: true },
   }))
-  const child = spawn(join(folder, 'node_modules', CERBOS, 'cerbos-linux-x64'), ['server', `--config=${join(at, 'config.json')}`, '--log-level=error'], { stdio: 'ignore' })
+  const program = join(folder, 'node_modules', CERBOS, 'cerbos-linux-x64')
+  const child = spawn(program, ['server', `--config=${join(at, 'config.json')}`, '--log-level=error'], { stdio: 'ignore' })
   const ended = new Promise<void>((resolve) => { child.once('close', () => resolve()).once('error', () => resolve()) })
   const stop = async (): Promise<void> => {
     child.kill('SIGKILL')

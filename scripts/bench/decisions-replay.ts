@@ -1,5 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -43,8 +43,8 @@ function inProcess({ tell }: Order, ops: number): Figure {
   for (let i = 0; i < ops; i++) {
     const { answer, text } = kept[i % kept.length]!
     replay.feed(recordOf({
-      id: `dec_${i}`, at: '2026-11-22T12:00:00.000Z', answer, cause: 'policy', approvable: answer === 'deny', would_deny: false, advisory: false, policy_version: 1, policies: [], errors: [],
-      question: text,
+      id: `dec_${i}`, at: '2026-11-22T12:00:00.000Z', answer, cause: 'policy', approvable: answer === 'deny', question: text,
+      would_deny: false, advisory: false, policy_version: 1, policies: [], errors: [],
     }))
   }
   const seconds = (performance.now() - began) / 1000
@@ -66,10 +66,11 @@ async function simulated({ tell }: Order, ops: number): Promise<Figure> {
     await recordAdvice(writ, ops)
     writeFolder(join(folder, 'policies'), files)
     const environment = { PATH: process.env['PATH'], HOME: folder, XDG_CONFIG_HOME: join(folder, 'config'), XDG_CACHE_HOME: join(folder, 'cache') }
-    await writeConfig(environment, { url: writ.url, operator: { id: 'bench', key: writ.operatorKey } })
+    await writeConfig(environment, { url: writ.url, operator: { id: 'bench', key: writ.operatorKey }, identities: {} })
     tell(`writ policy simulate, ${ops} decisions`)
     const began = performance.now()
-    const { stdout } = await promisify(execFile)(process.execPath, [WRIT, 'policy', 'simulate', join(folder, 'policies'), '--since', '1d', '--json'], { env: environment, maxBuffer: 2 ** 26 })
+    const asked = [WRIT, 'policy', 'simulate', join(folder, 'policies'), '--since', '1d', '--json']
+    const { stdout } = await promisify(execFile)(process.execPath, asked, { env: environment, maxBuffer: 2 ** 26 })
     const seconds = (performance.now() - began) / 1000
     const said = JSON.parse(stdout) as { readonly replayed: number; readonly changed: number }
     if (said.replayed !== ops || said.changed !== 0) throw new Error(`writ policy simulate replayed ${said.replayed} and changed ${said.changed}`)

@@ -8,6 +8,7 @@ import { calculateJwkThumbprint, type JWK } from 'jose'
 import { makeKey } from '../src/key-file.ts'
 import { writeConfig } from '../src/config.ts'
 import { Double, OPERATOR_KEY, SPIFFE_ID } from './double.ts'
+import { CHILD_ENVIRONMENT } from '../../server/test/child-environment.ts'
 
 export const BIN = fileURLToPath(new URL('../bin/writ.mjs', import.meta.url))
 
@@ -20,7 +21,7 @@ export type Stage = { readonly folder: string; readonly environment: NodeJS.Proc
 export async function emptyStage(t: Pick<TestContext, 'after'>): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'writ-cli-test-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
-  return { folder, environment: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder, XDG_CONFIG_HOME: join(folder, 'config'), XDG_CACHE_HOME: join(tmpdir(), 'writ-cli-test-cache') } }
+  return { folder, environment: { ...CHILD_ENVIRONMENT, HOME: folder, TMPDIR: folder, XDG_CONFIG_HOME: join(folder, 'config'), XDG_CACHE_HOME: join(tmpdir(), 'writ-cli-test-cache') } }
 }
 
 /** A double of the server, and a configuration that knows its operator key and one identity. */

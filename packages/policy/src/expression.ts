@@ -28,13 +28,21 @@ export type Sight = {
   readonly named: readonly EntityRef[]
   /** The members of the context that it can see; every one when it looks at the context as a whole. */
   readonly context: ReadonlySet<string> | 'all'
+  /** The attributes that it reads or tests for, of whatever entity: only by their names can a policy see them. */
+  readonly attributes: ReadonlySet<string>
+  /** Whether it asks what an entity is in. */
+  readonly climbs: boolean
+  /** Whether it asks that of the action, if of nothing else. */
+  readonly climbsActions: boolean
 }
 
 export function sightOf(policy: PolicyJson): Sight {
   const named = new Map<string, EntityRef>()
   let hops = 0
   const context = new Set<string>()
+  const attributes = new Set<string>()
   let seesAll = false
+  let climbs = isInHead(policy.principal) || isInHead(policy.resource)
   const visit = (expression: Expr, behind: number, parent: string): void => {
     const operator = operatorOf(expression)
     const parts = partsOf(expression)
@@ -43,20 +51,27 @@ export function sightOf(policy: PolicyJson): Sight {
     hops = Math.max(hops, steps)
     if (operator === 'Value') collectRefs(parts, named)
     if ('Var' in expression && expression.Var === 'context' && parent !== '.' && parent !== 'has') seesAll = true
-    const name = seenOfContext(operator, parts)
-    if (name !== undefined) context.add(name)
+    if (operator === 'in' || (operator === 'is' && Object.hasOwn(parts, 'in'))) climbs = true
+    const names = namesIn(operator, parts)
+    const ofContext = names.length > 0 && isContext(parts['left'] as Expr)
+    if (ofContext) context.add(names[0]!)
+    for (const name of ofContext ? names.slice(1) : names) attributes.add(name)
     for (const operand of operandsOf(expression)) visit(operand, steps, operator)
   }
   for (const { body } of policy.conditions) visit(body, 0, '')
-  return { hops, named: [...named.values()], context: seesAll ? 'all' : context }
+  return {
+    hops, named: [...named.values()], context: seesAll ? 'all' : context, attributes, climbs, climbsActions: climbs || policy.action.op === 'in',
+  }
 }
 
-/** The member of the context that this expression reads or tests for. */
-function seenOfContext(operator: string, parts: Parts): string | undefined {
-  if (operator !== '.' && operator !== 'has') return undefined
-  const { left, attr } = parts as { readonly left: Expr; readonly attr: string | readonly string[] }
-  if (!('Var' in left) || left.Var !== 'context') return undefined
-  return typeof attr === 'string' ? attr : attr[0]
+const isInHead = (said: PolicyJson['principal']): boolean => said.op === 'in' || (said.op === 'is' && said.in !== undefined)
+
+const isContext = (expression: Expr): boolean => 'Var' in expression && expression.Var === 'context'
+
+/** What this expression reads or tests for of its left side, one behind the other. */
+function namesIn(operator: string, { attr }: Parts): readonly string[] {
+  if (operator !== '.' && operator !== 'has') return []
+  return typeof attr === 'string' ? [attr] : attr as readonly string[]
 }
 
 /** The entities in a literal: one alone, or within a set or a record. */

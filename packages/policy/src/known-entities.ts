@@ -1,5 +1,6 @@
 import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { keyOf } from './entity-key.ts'
+import type { Sight } from './expression.ts'
 import type { Entity, EntityRef } from './question.ts'
 import type { Members, SchemaTypes } from './schema-types.ts'
 import { KIND_TYPES } from './schema.ts'
@@ -28,8 +29,8 @@ export type KnownEntities = {
   reach(met: readonly Met[], refs: readonly EntityRef[], sight: Reach): EntityJson[] | string
 }
 
-/** How far policies can see: over so many references, and what they name themselves. */
-type Reach = { readonly hops: number; readonly named: readonly EntityRef[] }
+/** How far policies can see, and what of it. */
+type Reach = Omit<Sight, 'context'>
 
 const NO_MEMBERS: Members = new Map()
 const KINDS: ReadonlySet<string> = new Set(KIND_TYPES.map((kind) => `Writ::${kind}`))
@@ -81,7 +82,8 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
     isKnown: (ref) => contents.has(keyOf(ref)),
     ofType: (type) => byType.get(type) ?? [],
     meet,
-    reach: (met, refs, { hops, named }) => {
+    reach: (met, refs, sight) => {
+      const { hops, named } = sight
       const own = new Map(met.filter(({ content }) => isTold(content)).map(({ content }) => [keyOf(content.uid), content]))
       const found = new Map<string, Content>()
       /** How far the references of each have been followed; a parent's need not be, for no expression gets to it that way. */
@@ -101,7 +103,8 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
       for (const { content } of met) visit(content.uid, hops)
       for (const ref of [...refs, ...named]) visit(ref, hops)
       if (isPartial) return 'the policies reach an entity of which not all is told'
-      return found.size > MOST_REACHED ? 'the policies reach more entities than one decision may take' : [...found.values()].map(jsonOf)
+      return found.size > MOST_REACHED ? 'the policies reach more entities than one decision may take' :
+        [...found.values()].flatMap((content) => jsonOf(content, sight))
     },
   }
 }
@@ -109,7 +112,15 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
 const missingOf = (attributes: CedarMembers, members: Members): string | undefined =>
   [...members].find(([name, { required }]) => required && !Object.hasOwn(attributes, name))?.[0]
 
-const jsonOf = ({ uid, attributes, parents }: Content): EntityJson => ({ uid, attrs: attributes, parents: [...parents] })
+/** Only what the policies can see, for all of it costs its way to Cedar, which takes an entity without anything as it does none. */
+function jsonOf({ uid, attributes, parents }: Content, { attributes: seen, climbs, climbsActions }: Reach): EntityJson[] {
+  const attrs = Object.fromEntries(Object.entries(attributes).filter(([name]) => seen.has(name)))
+  const above = climbs || (climbsActions && ACTION.test(uid.type)) ? [...new Map(parents.map((ref) => [keyOf(ref), ref])).values()] : []
+  return Object.keys(attrs).length === 0 && above.length === 0 ? [] : [{ uid, attrs, parents: above }]
+}
+
+/** Cedar gives this name to the type of actions alone, in whatever namespace. */
+const ACTION = /(?:^|::)Action$/
 
 /** Of a thing of the operator's that nobody describes policies may still speak by its name; of Writ's own things all is told, or it is an error. */
 const isTold = ({ uid, attributes, parents }: Content): boolean =>

@@ -1,18 +1,12 @@
 import { dropPolicies, keepPolicies, type Kept } from './cedar.ts'
 import { keyOf } from './entity-key.ts'
-import { sightOf } from './expression.ts'
+import { sightOf, type Sight } from './expression.ts'
 import type { Policy } from './policies.ts'
 import type { EntityRef } from './question.ts'
 import { scopeOf, type Place, type Scope } from './scope.ts'
 
 /** Some of a bundle's policies, parsed together. */
-export type Slice = {
-  readonly kept: Kept
-  readonly policies: readonly Policy[]
-  readonly hops: number
-  readonly named: readonly EntityRef[]
-  readonly context: ReadonlySet<string> | 'all'
-}
+export type Slice = Sight & { readonly kept: Kept; readonly policies: readonly Policy[] }
 
 /** What of a question the heads of policies look at; entities by their keys, each with all that it is in. */
 export type Asked = {
@@ -107,6 +101,8 @@ export function sliceFrom(policies: readonly Policy[], isKnown: (ref: EntityRef)
     hops: Math.max(0, ...sights.map((one) => one.hops)),
     named: [...new Map(sights.flatMap((one) => one.named).filter(isKnown).map((ref) => [keyOf(ref), ref] as const)).values()],
     context: sights.reduce<Slice['context']>((all, { context }) => (all === 'all' || context === 'all' ? 'all' : all.union(context)), new Set()),
+    attributes: new Set(sights.flatMap((one) => [...one.attributes])),
+    climbs: sights.some((one) => one.climbs), climbsActions: sights.some((one) => one.climbsActions),
   }
 }
 

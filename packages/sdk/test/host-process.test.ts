@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as tasks from '@writ/contract/tasks'
+import { CHILD_ENVIRONMENT } from '../../server/test/child-environment.ts'
 import { eventually } from '../../server/test/eventually.ts'
 import { startWrit } from '../../server/test/running-writ.ts'
 import { smallServer } from './small-server.ts'
@@ -17,7 +18,7 @@ type Holder = { readonly child: ChildProcess; readonly said: () => string; reado
 
 /** The careless program, in a process of its own. */
 function hold(environment: NodeJS.ProcessEnv, ...words: readonly number[]): Holder {
-  const child = spawn(process.execPath, [HOLDER, ...words.map(String)], { env: { PATH: process.env['PATH'], ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [HOLDER, ...words.map(String)], { env: { ...CHILD_ENVIRONMENT, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   let saidAt = 0
   for (const stream of [child.stdout, child.stderr]) {

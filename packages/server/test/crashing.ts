@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { evaluateAccess } from '@writ/contract/authzen'
 import * as backends from '@writ/contract/backends'
 import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
@@ -89,6 +90,7 @@ export const WAYS = {
     if (kept !== undefined) {
       known.tasks.add(kept.reply.id)
       const lease = await answered(ask(worker, kept.reply.id))
+      if (lease !== undefined) assert.equal(lease.status, 201, lease.text)
       if (lease !== undefined) known.leases.set(lease.reply.id, kept.reply.id)
     }
     let dead = false
@@ -181,6 +183,25 @@ export const WAYS = {
       const closure = await closureOf(writ, writ.operator, task)
       assert.deepEqual([closure.outcome, closure.leases.map((lease) => lease.lease)], ['proved', [claimsIn(token)['jti']]])
       assert.equal((await allEvents(writ, { task })).filter((event) => event.type === 'lease.ended').length, 1)
+    }
+  },
+
+  /** An attempt is decided on, and the answer does not come: neither the decision nor its call is there. */
+  async decide({ writ, worker, known }) {
+    const task = await opened(worker)
+    known.tasks.add(task)
+    const body = { subject: { type: 'agent', id: worker.spiffeId }, action: { name: 'connect', properties: { template: 'ddl' } }, resource: { type: 'backend', id: 'shop' }, context: { task } }
+    const attempt = () => worker.api(evaluateAccess, { body })
+    assert.equal(await answered(attempt()), undefined)
+    await died({ writ })
+    const written = async () => ({
+      made: (await allEvents(writ, { task })).filter((event) => event.type === 'decision.made').length, used: (await show(worker, task)).reply.budget.used,
+    })
+    return async () => {
+      assert.deepEqual(await written(), { made: 0, used: 0 })
+      const got = await attempt()
+      assert.deepEqual([got.status, got.reply.decision], [200, true], got.text)
+      assert.deepEqual(await written(), { made: 1, used: 1 })
     }
   },
 

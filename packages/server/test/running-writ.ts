@@ -10,12 +10,11 @@ import { pathOf, type Endpoint } from '@writ/contract/endpoint'
 import type { Problem } from '@writ/contract/problem'
 import * as registry from '@writ/contract/registry'
 import type { z } from 'zod'
+import { CHILD_ENVIRONMENT } from './child-environment.ts'
 import { postgres, type TestDatabase } from './postgres.ts'
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const START_MS = 30_000
-/** Halves the time of every start but the first. */
-const COMPILED = fileURLToPath(new URL('../../../node_modules/.cache/compiled-for-tests', import.meta.url))
 
 /** What a caller got: the reply of the contract, or the problem. */
 export type Got<Reply> = { readonly status: number; readonly headers: Headers; readonly reply: Reply; readonly problem: Problem; readonly text: string }
@@ -77,7 +76,7 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
   const folder = mkdtempSync(join(tmpdir(), 'writ-test-'))
   const database: TestDatabase | undefined = order.store === 'postgres' ? await (await postgres(18)).createDatabase() : undefined
   const base: NodeJS.ProcessEnv = {
-    PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'info', WRIT_RETRY_BASE: '100ms',
+    ...CHILD_ENVIRONMENT, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'info', WRIT_RETRY_BASE: '100ms',
     ...(database === undefined ? {} : { WRIT_DATABASE_URL: database.url }), ...order.env,
   }
   await order.prepare?.(base)

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { CHILD_ENVIRONMENT } from './child-environment.ts'
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const START_MS = 30_000
@@ -18,7 +19,7 @@ export type Started = {
 
 /** The server in a process of its own, where nobody has signed in and a test speaks to its sockets itself. */
 export async function started(env: NodeJS.ProcessEnv): Promise<Started> {
-  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env['PATH'], WRIT_LOG: 'debug', WRIT_PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+  const child = spawn(process.execPath, [MAIN], { env: { ...CHILD_ENVIRONMENT, WRIT_LOG: 'debug', WRIT_PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
   let [out, err] = ['', '']
   child.stdout!.on('data', (chunk: Buffer) => { out += chunk.toString() })
   child.stderr!.on('data', (chunk: Buffer) => { err += chunk.toString() })

@@ -90,7 +90,10 @@ async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after
     onFault: (error) => { throw error },
   })
   t.after(() => store.close())
-  return { store, at: { kind: 'sqlite', directory }, sql: async (statement, values) => askFile(join(directory, 'writ.db'), statement, values) }
+  // To open the file and read its schema takes much longer than most statements do.
+  const beside = openFile(join(directory, 'writ.db'))
+  t.after(() => { beside.close() })
+  return { store, at: { kind: 'sqlite', directory }, sql: async (statement, values) => askOpen(beside, statement, values) }
 }
 
 async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
@@ -110,16 +113,22 @@ async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Op
 
 /** One statement on a file that a server may have open; without values it may be several. */
 export function askFile(file: string, statement: string, values: readonly unknown[] = []): readonly Row[] {
-  const db = new DatabaseSync(file, { timeout: 5000 })
+  const db = openFile(file)
   try {
-    if (values.length === 0 && !/^\s*(select|with|pragma)\b/i.test(statement)) {
-      db.exec(statement)
-      return []
-    }
-    return db.prepare(statement.replaceAll(/\$(\d+)/g, '?$1')).all(...(values as readonly SQLInputValue[]))
+    return askOpen(db, statement, values)
   } finally {
     db.close()
   }
+}
+
+const openFile = (file: string): DatabaseSync => new DatabaseSync(file, { timeout: 5000 })
+
+function askOpen(db: DatabaseSync, statement: string, values: readonly unknown[] = []): readonly Row[] {
+  if (values.length === 0 && !/^\s*(select|with|pragma)\b/i.test(statement)) {
+    db.exec(statement)
+    return []
+  }
+  return db.prepare(statement.replaceAll(/\$(\d+)/g, '?$1')).all(...(values as readonly SQLInputValue[]))
 }
 
 /** Every row of every table, by table; bytes as text. */

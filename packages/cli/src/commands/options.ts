@@ -21,7 +21,7 @@ export function lengthInSeconds(text: string): number {
   return Math.floor(length / 1000)
 }
 
-/** An instant as the wire has it, from a date, an RFC 3339 instant or a length of time before now. */
+/** An instant as the wire has it, from a date, a full instant or a length of time before now. */
 export function instantOrLength(text: string): string {
   const length = parseDuration(text)
   if (length !== undefined) return new Date(Math.max(0, Date.now() - length)).toISOString()

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
+import { CHILD_ENVIRONMENT } from '../../../server/test/child-environment.ts'
 import { eventually } from '../../../server/test/eventually.ts'
 
 // Slow: it runs scripts/demo.ts, which starts packages/server/src/main.ts and a PostgreSQL.
@@ -22,7 +23,7 @@ function placeFor(t: TestContext): Place {
   chmodSync(folder, 0o755)
   chmodSync(temporary, 0o755)
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  return { folder, temporary, environment: { PATH: process.env.PATH, HOME: folder, TMPDIR: temporary } }
+  return { folder, temporary, environment: { ...CHILD_ENVIRONMENT, HOME: folder, TMPDIR: temporary } }
 }
 
 type Demo = { readonly child: ChildProcess; readonly said: () => string; readonly err: () => string; readonly ended: Promise<readonly [number | null, NodeJS.Signals | null]> }

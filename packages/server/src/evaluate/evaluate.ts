@@ -102,7 +102,9 @@ async function attempt(tx: Tx, asked: AskedInTask, asking: Asking): Promise<Outc
 
   const uid = { type: typeOf(engine, asked.resource), id: asked.resource.id }
   const workload = (by.kind === 'identity' ? by.workload : null) ?? await findWorkload(tx.db, task.id)
-  const kind = uid.type === BACKEND ? (await findBackend(tx.db, uid.id))?.kind ?? 'unknown' : 'none'
+  const backend = uid.type === BACKEND ? await findBackend(tx.db, uid.id) : undefined
+  // One that is gone is of no kind that a grant could name.
+  const kind = backend?.state === 'active' ? backend.kind : ''
   const use = useOf({ uid, type: asked.resource.type, kind }, asked.action, readExact(asked.arguments))
   const said = asked.resource.properties
   const decided = await decideIn(tx, {

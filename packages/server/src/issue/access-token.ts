@@ -18,7 +18,7 @@ import { findIdentity, lockIdentity } from '../store/identities.ts'
 import { runOnce } from '../store/once.ts'
 import { findActiveKid } from '../store/signing-keys.ts'
 import type { KeyReused, Once } from '../store/store.ts'
-import { countBeneath, findTask, lockTask, touchTask } from '../store/tasks.ts'
+import { countBeneath, findTask, lockTask, takeUpTask, touchTask } from '../store/tasks.ts'
 import { findToken, findTokenStanding, insertToken, type StoredToken, type Token } from '../store/tokens.ts'
 import { MOST_BENEATH } from '../revoke/close-task.ts'
 
@@ -139,6 +139,8 @@ async function findOpen(tx: Tx, input: Prepared, id: TaskId): Promise<Outcome<Fo
   if (input.now >= identity.endsAt) return refuse({ kind: 'identity_not_active', state: 'ended', reason: 'its end date has passed' })
   if ((await countBeneath(tx.db, task.id)) >= MOST_BENEATH) return refuse({ kind: 'too_many_leases', most: MOST_BENEATH })
   await touchTask(tx.db, { ...task, lastHeardAt: input.now })
+  // What is read with its tokens, the instance that holds it has read.
+  if (task.parent !== null && input.evidence.kind !== 'access_token') await takeUpTask(tx.db, task.id, holderOf(input.evidence).workload)
   return ok({ task, identity })
 }
 

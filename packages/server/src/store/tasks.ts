@@ -208,6 +208,11 @@ export async function touchTask(db: Db, task: Task): Promise<void> {
     .where('id', '=', task.id).where('state', '=', 'open').execute()
 }
 
+/** Who holds a task that was delegated: the first running workload that comes for it. */
+export async function takeUpTask(db: Db, task: TaskId, workload: string): Promise<void> {
+  await db.updateTable('task').set({ workload }).where('id', '=', task).where('workload', 'is', null).execute()
+}
+
 export async function setCallsUsed(db: Db, task: TaskId, callsUsed: number): Promise<void> {
   await db.updateTable('task').set({ calls_used: callsUsed }).where('id', '=', task).execute()
 }

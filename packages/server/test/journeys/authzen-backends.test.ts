@@ -73,5 +73,12 @@ for (const name of STORES) {
       assert.deepEqual(byStranger.ok ? byStranger.value : byStranger.refusal, { kind: 'no_such_task' })
       assert.deepEqual(await rows(), held)
     })
+
+    test('one that has been removed is in nobody\'s grant any more', async () => {
+      const of = opened()
+      assert.deepEqual(await answersTo([connect(of, { template: 'read' })]), ['allow policy connect-in-grant'])
+      await of.sql('update backend set state = \'removed\', removed_at = 1')
+      assert.deepEqual(await answersTo([connect(of, { template: 'read' })]), ['deny grant'])
+    })
   })
 }

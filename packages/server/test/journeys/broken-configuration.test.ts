@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as registry from '@writ/contract/registry'
+import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { postgres, type TestDatabase } from '../postgres.ts'
 import { startWrit, type RunningWrit } from '../running-writ.ts'
 
@@ -20,7 +21,7 @@ type Ended = { readonly code: number | null; readonly err: string; readonly out:
 /** Starts the server as it should not start. */
 async function start(env: NodeJS.ProcessEnv): Promise<Ended> {
   const began = Date.now()
-  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 })
+  const child = spawn(process.execPath, [MAIN], { env: { ...CHILD_ENVIRONMENT, ...env }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })
   child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })

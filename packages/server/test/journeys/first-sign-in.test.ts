@@ -10,6 +10,7 @@ import * as registry from '@writ/contract/registry'
 import { pathOf } from '@writ/contract/endpoint'
 import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { hostEntropy } from '../../src/platform/entropy.ts'
+import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { eventually } from '../eventually.ts'
 import { keptIn } from '../kept.ts'
 import type { Registered } from '@writ/contract/registry'
@@ -21,7 +22,7 @@ type Started = { readonly url: string; readonly out: () => string; readonly err:
 /** As an operator's terminal sees it: nobody has signed in yet. */
 async function start(folder: string): Promise<Started> {
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env['PATH'], WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'trace' }, stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...CHILD_ENVIRONMENT, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'trace' }, stdio: ['ignore', 'pipe', 'pipe'],
   })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })

@@ -70,13 +70,13 @@ async function refuseEvents(writ: StoreOfWrit): Promise<void> {
 
 const takeEvents = (writ: StoreOfWrit) => writ.sql(writ.name === 'sqlite' ? 'drop trigger no_event' : 'drop trigger no_event on event')
 
-async function take(writ: StoreOfWrit, step: Step): Promise<void> {
-  const before = await everyRow(writ)
+/** Takes it on a store that holds `before`; answers what it holds after. */
+async function take(writ: StoreOfWrit, step: Step, before: Everything): Promise<Everything> {
   if ('refuses' in step) {
     const outcome = await step.run()
     assert.equal((outcome.refusal as { kind?: string } | undefined)?.kind, step.refuses, step.change)
     assert.deepEqual(await everyRow(writ), before, `${step.change} was refused and wrote something`)
-    return
+    return before
   }
   if (step.tells.length > 0) {
     await refuseEvents(writ)
@@ -89,6 +89,7 @@ async function take(writ: StoreOfWrit, step: Step): Promise<void> {
   const after = await everyRow(writ)
   assert.deepEqual(typesIn(after).slice(typesIn(before).length), step.tells, step.change)
   if (step.tells.length === 0) assert.deepEqual(stateIn(after), stateIn(before), `${step.change} changed a state and told nobody`)
+  return after
 }
 
 const newKey = () => {
@@ -380,8 +381,9 @@ for (const name of STORES) {
     test('each change tells its events or does not happen, and each refusal leaves nothing behind', async () => {
       const writ = opened()
       const seen = new Set<string>()
+      let held = await everyRow(writ)
       for (const step of journey(writ)) {
-        await take(writ, step)
+        held = await take(writ, step, held)
         seen.add(step.change)
       }
       assert.deepEqual(CHANGES.map((one) => one.name).filter((one) => !seen.has(one) && !OF_THE_LOG.includes(one)), [], 'the journey leaves out a change')

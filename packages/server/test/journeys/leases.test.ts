@@ -124,7 +124,7 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
       assert.deepEqual(await shop.rolesNamed(prefix), [])
     })
 
-    test('a permit that the task lacks, a back end that is not there and a template that is not there get the same answer', async () => {
+    test('a permit that the task lacks, a back end that is not there and a template that is not there get the same answer, and no more than a denial is recorded', async () => {
       const narrow = await opened(migrator, { authorization_details: [{ type: 'postgres', locations: ['shop'], actions: ['read'] }] })
       const wide = await writ.register('wide', { authority: ['postgres:shop:ddl', 'postgres:nowhere:ddl', 'postgres:shop:nothing'] })
       const task = await opened(wide, { authorization_details: [{ type: 'postgres', locations: ['shop', 'nowhere'], actions: ['ddl'] }] })
@@ -140,8 +140,13 @@ for (const { version, store } of [{ version: 15, store: 'postgres' }, { version:
       for (const { status, problem } of answers) {
         assert.deepEqual([status, problem.code, problem.detail, problem.hint], [422, 'grant_not_covered', first.detail, first.hint])
       }
-      assert.deepEqual(await counts(), before)
-      assert.equal((await show(migrator, narrow)).reply.budget.used, 0)
+      const told = (await allEvents(writ)).slice(before.events)
+      assert.deepEqual(told.map(({ type, task: of, facts }) => [type, of, facts['answer'], facts['cause']]), [narrow, task].map((of) => ['decision.made', of, 'deny', 'grant']))
+      assert.deepEqual((await counts()).roles, before.roles)
+      for (const { by, id } of [{ by: migrator, id: narrow }, { by: wide, id: task }, { by: wide, id: other }]) {
+        const { leases, budget } = (await show(by, id)).reply
+        assert.deepEqual([leases, budget.used], [[], 0])
+      }
     })
 
     test('a repeated request for a lease gets the same login, five at once or one after the other, and there is one role', async () => {

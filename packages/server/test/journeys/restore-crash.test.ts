@@ -5,6 +5,7 @@ import { before, describe, test } from 'node:test'
 import * as registry from '@writ/contract/registry'
 import { MIGRATIONS } from '../../src/store/migrations/all.ts'
 import { emptyPlace, folderForSuite, openRestored, restored, restoreTo, runRestore, sqlAt, temporaryFolder, writeBackup, type Place } from '../backups.ts'
+import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { fakeShop } from '../fake-shop.ts'
 import { recordStarts } from '../recorded.ts'
 import { refusedStart } from '../refused-start.ts'
@@ -37,7 +38,7 @@ for (const name of STORES) {
       await writeBackup(of(), file)
     })
     const envOf = (place: Place, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
-      PATH: process.env.PATH, WRIT_KEYS: of().place.keyDirectory, WRIT_PORT: '0',
+      ...CHILD_ENVIRONMENT, WRIT_KEYS: of().place.keyDirectory, WRIT_PORT: '0',
       ...(place.kind === 'sqlite' ? { WRIT_DATA: place.directory } : { WRIT_DATA: join(folder(), 'data'), WRIT_DATABASE_URL: place.url }), ...more,
     })
     for (const { at, tables } of POINTS.filter((one) => (one.on as readonly StoreName[]).includes(name))) {
@@ -83,7 +84,7 @@ test('a restore on sqlite that dies when rows are on the disk already is done by
   const file = join(temporaryFolder(t), 'writ.backup')
   await writeBackup(of, file)
   const place = await emptyPlace('sqlite', t)
-  const env = { PATH: process.env.PATH, WRIT_KEYS: of.place.keyDirectory, WRIT_DATA: place.kind === 'sqlite' ? place.directory : '' }
+  const env = { ...CHILD_ENVIRONMENT, WRIT_KEYS: of.place.keyDirectory, WRIT_DATA: place.kind === 'sqlite' ? place.directory : '' }
   const died = await runRestore({ ...env, WRIT_FAILPOINT: 'restore.loaded' }, [file])
   assert.equal(died.code, 'SIGKILL', died.err)
   assert.ok(statSync(join(env.WRIT_DATA, 'writ.db')).size > 1_000_000)

@@ -6,6 +6,7 @@ import { verifyCertificate } from '@writ/ledger/certificate'
 import { nodePrimitives } from '../../../ledger/offline/primitives.ts'
 import { MIGRATIONS } from '../../src/store/migrations/all.ts'
 import { ask as askDatabase } from '../../../../scripts/postgres-cluster.ts'
+import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { eventually } from '../eventually.ts'
 import { governedPostgres, type GovernedPostgres } from '../governed-postgres.ts'
 import { addShop, ask, complete, handlePrefixOf, leased, login, open, opened, refusalOf, show } from '../governed-writ.ts'
@@ -156,7 +157,7 @@ describe(`a server of release ${RELEASE} and one of today on one database`, { sk
   test(`a server of release ${RELEASE} does not start on what today's has brought forward: it says why, and changes nothing`, async () => {
     const before = [await keptIn(newer), (await allEvents(newer)).length]
     const { code, said } = await refusedStart({
-      ...env, PATH: process.env.PATH, WRIT_PORT: '0', WRIT_DATA: `${older.folder}/data`, WRIT_KEYS: keysOf(older), WRIT_DATABASE_URL: newer.databaseUrl,
+      ...env, ...CHILD_ENVIRONMENT, WRIT_PORT: '0', WRIT_DATA: `${older.folder}/data`, WRIT_KEYS: keysOf(older), WRIT_DATABASE_URL: newer.databaseUrl,
     }, past.program)
     assert.equal(code, 78)
     const newest = MIGRATIONS.at(-1)!.release

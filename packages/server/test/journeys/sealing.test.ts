@@ -26,14 +26,16 @@ for (const name of STORES) {
 
     test('places 1,000 events in one batch, and the rest in the next', async () => {
       const writ = opened()
+      await writ.sealAll()
+      const had = await sizeOf(writ, 'human')
       await recordNos(writ, 1000)
       await recordNos(writ, 300)
       assert.equal(await writ.seal('human'), 1000)
       assert.equal(await writ.seal('human'), 300)
       assert.equal(await writ.seal('human'), 0)
-      assert.equal(await assertOneChain(writ, 'human'), 1300)
+      assert.equal(await assertOneChain(writ, 'human'), had + 1300)
       const notes = await writ.sql('select size from checkpoint where stream = \'human\' order by size')
-      assert.deepEqual(notes.map((row) => Number(row['size'])), [0, 1000, 1300])
+      assert.deepEqual(notes.map((row) => Number(row['size'])).slice(-3), [had, had + 1000, had + 1300])
     })
 
     test('eight sealers at once while events arrive make one chain, with no number twice and none left out', async () => {

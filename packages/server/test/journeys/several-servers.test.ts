@@ -8,6 +8,7 @@ import { eventually } from '../eventually.ts'
 import { governedPostgres, type GovernedPostgres } from '../governed-postgres.ts'
 import { addShop, ask, complete, handlePrefixOf, leased, open, opened, show } from '../governed-writ.ts'
 import { allEvents, assertLogsHold, closureOf } from '../proofs.ts'
+import { retrying } from '../retrying.ts'
 import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 import { startSeveral, type SeveralWrits } from '../several-writs.ts'
 
@@ -47,11 +48,11 @@ describe('three servers on one PostgreSQL', () => {
     await shop.remove()
   })
 
-  /** The request goes to whichever server is next. */
+  /** The request goes to whichever server is next, and to another where that one is too busy. */
   const anywhere = (identity: TestIdentity): TestIdentity => {
-    let turn = workers.indexOf(identity)
-    const api: TestIdentity['api'] = (of, asked) => several.writs[turn++ % several.writs.length]!.as(() => identity.assertion())(of, asked)
-    return { ...identity, api }
+    const from = workers.indexOf(identity)
+    const order = several.writs.map((_, i) => several.writs[(from + i) % several.writs.length]!)
+    return { ...identity, api: retrying(order.map((writ) => writ.as(() => identity.assertion()))) }
   }
 
   test('are one Writ: what one is told the others know, each thing ends once, and there is one log', async () => {

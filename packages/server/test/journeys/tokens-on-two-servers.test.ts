@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { after, before, describe, test } from 'node:test'
 import * as oauthContract from '@writ/contract/oauth'
 import * as tasks from '@writ/contract/tasks'
+import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { introspect, JWT_BEARER_CLIENT, NEW_TASK, postForm, proofKey } from '../oauth-client.ts'
 import { startWrit, type RunningWrit, type TestIdentity } from '../running-writ.ts'
 
@@ -17,7 +18,7 @@ const REFUSED_WITHIN_MS = 2000
 /** Another server on the same database, with the same keys. */
 async function startBeside(writ: RunningWrit): Promise<{ readonly url: string; stop(): Promise<unknown> }> {
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env.PATH, WRIT_DATA: join(writ.folder, 'beside'), WRIT_KEYS: join(writ.folder, 'data-keys'), WRIT_DATABASE_URL: writ.databaseUrl, WRIT_PORT: '0', WRIT_ISSUER: ISSUER },
+    env: { ...CHILD_ENVIRONMENT, WRIT_DATA: join(writ.folder, 'beside'), WRIT_KEYS: join(writ.folder, 'data-keys'), WRIT_DATABASE_URL: writ.databaseUrl, WRIT_PORT: '0', WRIT_ISSUER: ISSUER },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const [message] = await once(child, 'message') as [{ readonly url: string }]

@@ -79,8 +79,11 @@ for (const { version, store } of [{ version: 18, store: 'sqlite' }, { version: 1
         assert.deepEqual([refused.status, refused.problem.code], [422, 'grant_not_covered'], JSON.stringify(asked))
         assert.match(refused.problem.detail!, /beyond what the identity may/)
       }
-      assert.equal((await ask(bounded, task)).status, 422)
       assert.deepEqual({ events: (await allEvents(writ)).length, task: (await show(bounded, task)).reply }, before)
+      assert.equal((await ask(bounded, task)).status, 422)
+      const told = (await allEvents(writ)).slice(before.events)
+      assert.deepEqual(told.map(({ type, facts }) => [type, facts['answer'], facts['cause']]), [['decision.made', 'deny', 'grant']])
+      assert.deepEqual((await show(bounded, task)).reply, before.task)
       assert.equal((await widen(bounded, task, refunds(5000))).reply.widenings, 1)
     })
 

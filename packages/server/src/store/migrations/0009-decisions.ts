@@ -6,7 +6,7 @@ const yesOrNo = (column: string): string => oneOf(column, ['yes', 'no'])
 
 const TASK_TERMS = [
   'id', 'identity_id', 'parent_id', 'root_id', 'depth', 'depth_left', 'purpose', 'on_behalf_of', 'opened_at', 'deadline', 'budget_calls', 'idle_timeout', 'heartbeat',
-  'workload', 'opened_by', 'purpose_id', 'change_reference',
+  'opened_by', 'purpose_id', 'change_reference',
 ]
 
 /** A server of release 1 goes on as before: it opens tasks without a purpose id, asks no policy and counts no openings. */
@@ -120,6 +120,8 @@ export const decisions: Migration = {
     ...d.onlyGrows('task', 'denied_calls', 'task_denied_only_grows'),
     ...d.dropGuard('task', 'task_terms_are_frozen'),
     ...d.freeze('task', TASK_TERMS, 'task_terms_are_frozen'),
+    // A task that was delegated has no holder before somebody comes for it.
+    ...d.setOnce('task', ['workload'], 'task_workload_is_set_once'),
     // How many tasks an identity opened in the hour that began at `opens_window`, and how many it may; null where nothing was said (R26).
     `alter table identity add column opens_window ${d.types.bigint} not null default 0`,
     `alter table identity add column opens_count ${d.types.bigint} not null default 0 constraint identity_opens_hold check (opens_count >= 0)`,
