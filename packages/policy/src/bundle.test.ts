@@ -92,6 +92,15 @@ for (const { when, files, first } of [
     first: /^schema\.cedarschema:1:6: `datetime` is a type of Cedar's/,
   },
   {
+    when: 'the schema has an action without a namespace that is called like one of Writ\'s',
+    files: { 'schema.cedarschema': 'entity user, record;\naction read appliesTo { principal: [user], resource: [record] };' },
+    first: /^schema\.cedarschema:2:8: Writ has an action `read` of its own/,
+  },
+  {
+    when: 'the schema has a type without a namespace that is called like one of Writ\'s',
+    files: { 'schema.cedarschema': 'entity Tool;' }, first: /^schema\.cedarschema:1:8: Writ has an entity type `Tool` of its own/,
+  },
+  {
     when: 'an entity has a type that there is not',
     files: { 'entities.json': '[\n{"uid":{"type":"x","id":"y"}}]' },
     first: /^entities\.json:2:8: the schema has no entity type `x`/,

@@ -1,4 +1,4 @@
-import { schemaToJson, schemaToJsonWithResolvedTypes, type DetailedError } from '@cedar-policy/cedar-wasm/nodejs'
+import { checkParseSchema, schemaToJson, schemaToJsonWithResolvedTypes, type DetailedError } from '@cedar-policy/cedar-wasm/nodejs'
 import { IDENTITY_KINDS } from '@writ/domain/identity'
 import { IDENTITY_CLASSES } from '@writ/domain/profile'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
@@ -84,10 +84,15 @@ export function readSchema(operators: string, tools: readonly Tool[]): Outcome<S
   if (read.type === 'failure') return refuse(allFlaws(read.errors).map((flaw) => complaintOfWhole(flaw, operators)))
   const { commonTypes = {}, entityTypes = {} } = read.json[''] ?? {}
   const shadowed = [...Object.keys(commonTypes), ...Object.keys(entityTypes)].filter((name) => CEDARS_TYPES.includes(name))
-  if (shadowed.length === 0) return ok({ text, types: readTypes(read.json) })
-  return refuse(shadowed.map((name) => ({
-    file: SCHEMA_FILE, ...placeOfName(name, operators), message: `\`${name}\` is a type of Cedar's, and Writ's own schema uses it`,
-  })))
+  if (shadowed.length > 0) {
+    return refuse(shadowed.map((name) => ({
+      file: SCHEMA_FILE, ...placeOfName(name, operators), message: `\`${name}\` is a type of Cedar's, and Writ's own schema uses it`,
+    })))
+  }
+  // What is without a namespace stands in every namespace: Cedar takes no name there that Writ uses in its own.
+  const whole = checkParseSchema(text)
+  if (whole.type === 'failure') return refuse(allFlaws(whole.errors).map((flaw) => complaintOfShadow(flaw, operators)))
+  return ok({ text, types: readTypes(read.json) })
 }
 
 /** A name that an operator gave another meaning would have it in Writ's part as well. */
@@ -102,6 +107,18 @@ function complaintOfWhole({ message, help, sourceLocations }: DetailedError, ope
   const unresolved = UNRESOLVED.exec(plain(message))?.[1]
   const place = unresolved !== undefined ? placeOfName(unresolved, operators) : placeAt(operators, inside ? unitAtByte(operators, inside.start) : 0)
   return { file: SCHEMA_FILE, ...place, message: plain(message), ...(help === null ? {} : { hint: help }) }
+}
+
+const SHADOWS = /illegally shadows the existing definition of `(?:Action::"([^"]+)"|([^`]+))`/
+
+function complaintOfShadow(flaw: DetailedError, operators: string): Complaint {
+  const [, action, type] = SHADOWS.exec(flaw.message) ?? []
+  const name = action ?? type
+  if (name === undefined) return complaintOfWhole(flaw, operators)
+  return {
+    file: SCHEMA_FILE, ...placeOfName(name, operators), message: `Writ has an ${action === undefined ? 'entity type' : 'action'} \`${name}\` of its own`,
+    hint: 'call it otherwise, or declare it in a namespace of yours',
+  }
 }
 
 function placeOfName(name: string, operators: string): Place {

@@ -49,6 +49,12 @@ test('a no is said once, with its fields, and not tried again', async (t) => {
   assert.equal(heard.length, 1)
 })
 
+test('a denial by policy names the decision, so that it can be explained', async (t) => {
+  const problem = { title: 'The policies do not allow this', status: 403, code: 'denied', decision: 'dec_01', hint: 'writ explain dec_01' }
+  const { url } = await listening(t, (_, response) => sendJson(response, 403, problem))
+  await assert.rejects(ask(await serverAt(url), change), (fault) => fault instanceof Denied && fault.decision === 'dec_01' && /writ explain dec_01/.test(fault.explain()))
+})
+
 test('a proof is made again with the nonce that the server asks for, and only once for each', async (t) => {
   const { url, heard } = await listening(t, ({ headers }, response) => {
     if (claimsOf(headers.dpop).nonce === 'n-1') sendJson(response, 200, {})

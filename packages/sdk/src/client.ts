@@ -40,7 +40,7 @@ export type Request = {
 export class Refusal extends Denied {
   readonly status: number
   readonly endReason: string | undefined
-  constructor(message: string, told: { readonly status: number; readonly endReason?: string | undefined } & ConstructorParameters<typeof WritError>[1]) {
+  constructor(message: string, told: { readonly status: number; readonly endReason?: string | undefined } & ConstructorParameters<typeof Denied>[1]) {
     super(message, told)
     this.name = 'Denied'
     this.status = told.status
@@ -149,7 +149,7 @@ function tell({ status, headers }: Got, value: unknown): WritError {
   const message = [plain(told.error_description), plain(told.title), plain(told.detail), fields.join('; ')].filter((part) => part !== undefined && part !== '').join(': ')
   const more = { code, retryable: told.retryable === true, hint: plain(told.hint), traceId }
   if (status >= 500) return new Unreachable(message || code, more)
-  return new Refusal(message || code, { ...more, status, endReason: plain(told.end_reason) })
+  return new Refusal(message || code, { ...more, status, endReason: plain(told.end_reason), decision: plain(told.decision) })
 }
 
 /** Goes to terminals and logs as it is. */

@@ -29,8 +29,15 @@ export class WritError extends Error {
   }
 }
 
-/** The server answered no: to the identity, the grant, or the task's state. */
-export class Denied extends WritError {}
+/** The server answered no: to the identity, the grant, the task's state, or because of the policies. */
+export class Denied extends WritError {
+  /** The recorded denial where the policies said no: `writ explain` tells why, and what would allow it. */
+  readonly decision: string | undefined
+  constructor(message: string, told: Told & { readonly decision?: string | undefined }) {
+    super(message, told)
+    this.decision = told.decision
+  }
+}
 
 /** The task's time, its budget or the silence it may keep is over. */
 export class TaskExpired extends WritError {}

@@ -25,6 +25,19 @@ export function retrying(servers: readonly Api[], told: () => void = () => {}): 
   }
 }
 
+/** Sends a request that got 503, with which nothing was done, again to the same server with the same `Idempotency-Key`; that no answer comes is for its caller to tell. */
+export function patient(api: Api): Api {
+  return async (of, ask) => {
+    const headers = of.method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
+    const until = Date.now() + LONGEST_MS
+    for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 2, LONGEST_PAUSE_MS)) {
+      const got = await api(of, { ...ask, headers: { ...headers, ...ask?.headers } })
+      if (got.status !== 503 || Date.now() > until) return got
+      await pause(wait)
+    }
+  }
+}
+
 async function answeredBy<Reply>(asking: () => Promise<Got<Reply>>): Promise<Got<Reply> | undefined> {
   try {
     return await asking()

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { configPath, readConfig } from '../../src/config.ts'
+import { inFull } from '../../../server/test/long.ts'
 import { emptyStage, startWrit, writ, type Running, type Stage } from '../run-writ.ts'
 
 /** `writ up` starts this as a process of its own. */
@@ -35,7 +36,7 @@ test('the server that `writ up` starts is the one beside this command line', () 
   assert.match(SERVER, /packages\/server\/src\/main\.ts$/)
 })
 
-test('on a fresh folder `writ up` signs this command line in, in a file that nobody else can read', async (t) => {
+test('on a fresh folder `writ up` signs this command line in, in a file that nobody else can read, and tells anyone where each problem leads', async (t) => {
   const stage = await emptyStage(t)
   const running = await up(stage, 'operator key stored in')
   const config = await readConfig(stage.environment)
@@ -47,10 +48,21 @@ test('on a fresh folder `writ up` signs this command line in, in a file that nob
   const again = await writ(stage, ['login'], { input: link })
   assert.deepEqual([again.code, again.out], [3, ''])
   assert.deepEqual(await readConfig(stage.environment), config)
+  await assertProblemsAreTold(running.url)
   const { out, err } = await stop(running)
   assert.ok(!(out + err).includes(config.operator!.key))
   assert.equal(existsSync(join(stage.folder, 'data', 'bootstrap')), false)
 })
+
+async function assertProblemsAreTold(url: string): Promise<void> {
+  const refused = await fetch(`${url}/v1/tasks`)
+  const { type } = await refused.json() as { readonly type: string }
+  assert.equal(type, '/problems/unauthenticated')
+  const page = await fetch(new URL(type, refused.url))
+  assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/plain; charset=utf-8'])
+  assert.equal(await page.text(), 'Who you are could not be established\n\nHTTP status: 401\nTrying again can help: no\n')
+  for (const unknown of ['nonsense', 'toString', '__proto__']) assert.equal((await fetch(`${url}/problems/${unknown}`)).status, 404)
+}
 
 test('a second start signs nobody in and changes nothing', async (t) => {
   const stage = await emptyStage(t)
@@ -138,23 +150,25 @@ test('a `writ up` that is killed without a word takes its server with it', async
   await stop(await up(stage, 'address  http'))
 })
 
-type Broken = { readonly what: string; readonly args?: readonly string[]; readonly environment?: NodeJS.ProcessEnv; readonly says: RegExp }
-for (const { what, args = UP, environment = {}, says } of [
-  { what: 'a port that is none', args: ['up', '--data', 'data'], environment: { WRIT_PORT: 'abc' }, says: /^error: WRIT_PORT `abc` is no port/ },
-  { what: 'a host that is not this machine', environment: { WRIT_HOST: '192.0.2.1' }, says: /^error: WRIT_HOST must be a loopback address/ },
-  { what: 'a misspelt setting', environment: { WRIT_ISUER: 'x' }, says: /^error: WRIT_ISUER .*did you mean WRIT_ISSUER\?/ },
-  { what: 'a database URL that is none', environment: { WRIT_DATABASE_URL: 'mysql://x' }, says: /^error: WRIT_DATABASE_URL must be/ },
-  { what: 'an unknown log level', environment: { WRIT_LOG: 'loud' }, says: /^error: WRIT_LOG `loud` is no level/ },
-  { what: 'keys below the data', environment: { WRIT_KEYS: 'data/keys' }, says: /^error: WRIT_KEYS must lie outside of WRIT_DATA/ },
-] satisfies readonly Broken[]) {
-  test(`\`writ up\` with ${what} names the setting, answers 78 and writes nothing`, async (t) => {
-    const stage = await emptyStage(t)
-    const done = await writ(stage, args, { environment })
-    assert.deepEqual([done.code, done.out], [78, ''], done.err)
-    assert.match(done.err, says)
-    assert.equal(existsSync(join(stage.folder, 'data')), false)
-  })
-}
+/** All are told at once. */
+const BROKEN: readonly { readonly what: string; readonly environment: NodeJS.ProcessEnv; readonly says: RegExp }[] = [
+  { what: 'a port that is none', environment: { WRIT_PORT: 'abc' }, says: /^error: WRIT_PORT `abc` is no port/m },
+  { what: 'a host that is not this machine', environment: { WRIT_HOST: '192.0.2.1' }, says: /^error: WRIT_HOST must be a loopback address/m },
+  { what: 'a misspelt setting', environment: { WRIT_ISUER: 'x' }, says: /^error: WRIT_ISUER .*did you mean WRIT_ISSUER\?/m },
+  { what: 'a database URL that is none', environment: { WRIT_DATABASE_URL: 'mysql://x' }, says: /^error: WRIT_DATABASE_URL must be/m },
+  { what: 'an unknown log level', environment: { WRIT_LOG: 'loud' }, says: /^error: WRIT_LOG `loud` is no level/m },
+  { what: 'keys below the data', environment: { WRIT_KEYS: 'data/keys' }, says: /^error: WRIT_KEYS must lie outside of WRIT_DATA/m },
+]
+
+test('`writ up` with settings that can not be used names each, answers 78 and writes nothing', async (t) => {
+  const stage = await emptyStage(t)
+  const environment = Object.assign({}, ...BROKEN.map((one) => one.environment)) as NodeJS.ProcessEnv
+  const done = await writ(stage, ['up', '--data', 'data'], { environment })
+  assert.deepEqual([done.code, done.out], [78, ''], done.err)
+  for (const { what, says } of BROKEN) assert.match(done.err, says, what)
+  assert.equal(done.err.trim().split('\n').length, BROKEN.length, done.err)
+  assert.equal(existsSync(join(stage.folder, 'data')), false)
+})
 
 test('`writ up` with a configuration of its own that is broken names it, answers 78 and starts nothing', async (t: TestContext) => {
   const stage = await emptyStage(t)
@@ -166,20 +180,7 @@ test('`writ up` with a configuration of its own that is broken names it, answers
   assert.equal(existsSync(join(stage.folder, 'data')), false)
 })
 
-test('where each problem leads can be looked up at the server by anyone', async (t) => {
-  const stage = await emptyStage(t)
-  const running = await up(stage, 'operator key stored in')
-  const refused = await fetch(`${running.url}/v1/tasks`)
-  const { type } = await refused.json() as { readonly type: string }
-  assert.equal(type, '/problems/unauthenticated')
-  const page = await fetch(new URL(type, refused.url))
-  assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/plain; charset=utf-8'])
-  assert.equal(await page.text(), 'Who you are could not be established\n\nHTTP status: 401\nTrying again can help: no\n')
-  for (const unknown of ['nonsense', 'toString', '__proto__']) assert.equal((await fetch(`${running.url}/problems/${unknown}`)).status, 404)
-  await stop(running)
-})
-
-test('how long the command line takes to start, for the record', async (t) => {
+test('how long the command line takes to start, for the record', { skip: inFull ? false : 'only where nothing else runs' }, async (t) => {
   const stage = await emptyStage(t)
   for (const args of [['--version'], ['help'], ['whoami', '--url', 'http://127.0.0.1:1']]) {
     await writ(stage, args, { environment: { WRIT_TOKEN: 'x' } })

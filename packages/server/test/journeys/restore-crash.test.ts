@@ -7,22 +7,23 @@ import { MIGRATIONS } from '../../src/store/migrations/all.ts'
 import { emptyPlace, folderForSuite, openRestored, restored, restoreTo, runRestore, sqlAt, temporaryFolder, writeBackup, type Place } from '../backups.ts'
 import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { fakeShop } from '../fake-shop.ts'
+import { inFull } from '../long.ts'
 import { recordStarts } from '../recorded.ts'
 import { refusedStart } from '../refused-start.ts'
 import { startWrit } from '../running-writ.ts'
 import { storeForSuite, storeOfWrit, STORES, type StoreName } from '../store-of-writ.ts'
 
-/** Each dies in the midst of a restore. `tables`: all of them are there by then. */
+/** Each dies in the midst of a restore. `tables`: all of them are there by then. `long`: only in the long form. */
 const POINTS = [
   { at: 'restore.marked', on: ['sqlite', 'postgres'], tables: false },
-  { at: 'migrate.before_commit:0003-ledger', on: ['sqlite'], tables: false },
-  { at: `migrate.after_commit:${MIGRATIONS.at(-1)!.name}`, on: ['sqlite', 'postgres'], tables: true },
+  { at: 'migrate.before_commit:0003-ledger', on: ['sqlite'], tables: false, long: true },
+  { at: `migrate.after_commit:${MIGRATIONS.at(-1)!.name}`, on: ['sqlite', 'postgres'], tables: true, long: true },
   { at: 'restore.begun', on: ['sqlite'], tables: true },
   { at: 'restore.loading:event#2', on: ['sqlite', 'postgres'], tables: true },
   { at: 'restore.loaded', on: ['sqlite', 'postgres'], tables: true },
-  { at: 'task.ended.before_commit', on: ['sqlite'], tables: true },
+  { at: 'task.ended.before_commit', on: ['sqlite'], tables: true, long: true },
   { at: 'restore.before_commit', on: ['postgres'], tables: true },
-] as const satisfies readonly { readonly at: string; readonly on: readonly StoreName[]; readonly tables: boolean }[]
+] as const satisfies readonly { readonly at: string; readonly on: readonly StoreName[]; readonly tables: boolean; readonly long?: true }[]
 
 for (const name of STORES) {
   describe(`a restore on ${name} that dies`, () => {
@@ -41,7 +42,7 @@ for (const name of STORES) {
       ...CHILD_ENVIRONMENT, WRIT_KEYS: of().place.keyDirectory, WRIT_PORT: '0',
       ...(place.kind === 'sqlite' ? { WRIT_DATA: place.directory } : { WRIT_DATA: join(folder(), 'data'), WRIT_DATABASE_URL: place.url }), ...more,
     })
-    for (const { at, tables } of POINTS.filter((one) => (one.on as readonly StoreName[]).includes(name))) {
+    for (const { at, tables } of POINTS.filter((one) => (one.on as readonly StoreName[]).includes(name) && (inFull || !('long' in one)))) {
       test(`at ${at} leaves nothing of the backup, and is done by the next one`, async (t) => {
         const place = await emptyPlace(name, t)
         const died = await runRestore(envOf(place, { WRIT_FAILPOINT: at }), [file])

@@ -4,12 +4,14 @@ import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
 import { eventually } from '../eventually.ts'
 import { open } from '../governed-writ.ts'
+import { inFull } from '../long.ts'
 import { allEvents, assertLogsHold } from '../proofs.ts'
 import { retrying } from '../retrying.ts'
 import type { Api, RunningWrit, TestIdentity } from '../running-writ.ts'
 import { startSeveral, type SeveralWrits } from '../several-writs.ts'
 
 const CLIENTS = 8
+const ROUNDS = inFull ? 2 : 1
 
 type Tally = { requests: number; failed: number; repeated: number; opened: number }
 
@@ -63,7 +65,7 @@ describe('a rolling restart under load', () => {
     const workers = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => several.writs[0].register(`worker-${i}`)))
     const tally: Tally = { requests: 0, failed: 0, repeated: 0, opened: 0 }
     const load = loadOn(workers, (worker) => retrying(several.writs.map((writ) => several.through(writ, worker).api), () => { tally.repeated++ }), tally)
-    for (let round = 0; round < 2; round++) await restartEach(several)
+    for (let round = 0; round < ROUNDS; round++) await restartEach(several)
     await load.stop()
     t.diagnostic(JSON.stringify(tally))
     assert.ok(tally.requests > 200 && tally.repeated > 0)

@@ -19,6 +19,8 @@ const DEADLINE_MS = 3000
 /** R13: within this, what is dead has been replaced. */
 const RECOVERED_MS = 5000
 const CUT_MS = inFull ? 60_000 : 7000
+/** Between two requests of one client. */
+const BETWEEN_MS = inFull ? 0 : 20
 /** R13 says 100; in the short form other tests keep the same cores busy. */
 const MOST_LAG_MS = inFull ? 100 : 500
 
@@ -81,7 +83,7 @@ describe('the way to PostgreSQL is cut (by a relay of our own that forwards noth
       }
       await Promise.all([
         ...Array.from({ length: 12 }, async (_, i) => {
-          for (let turn = i; performance.now() < until; turn++) answers.push(await call(calls[turn % calls.length]!))
+          for (let turn = i; performance.now() < until; turn++, await pause(BETWEEN_MS)) answers.push(await call(calls[turn % calls.length]!))
         }),
         (async () => {
           for (; performance.now() < until; await pause(20)) healths.push(await call(() => writ.stranger(registry.health)))
