@@ -37,29 +37,42 @@ const COMMON_TOOLS: readonly object[] = [
 
 export const TOOL_FILES: BundleFiles = { ...DEFAULT_BUNDLE, 'tools.json': JSON.stringify(COMMON_TOOLS) }
 
-/** One question of each sort: two that a policy of the set that ships or of the tool allows, one that a group's does, one that a person would have to. */
+export const BACKEND = 'database-3'
+
+/** One question of each sort: what the set that ships allows, what a policy of the tool or of a group does, and what a person would have to. */
 export type Asked = { readonly question: Question; readonly answer: 'allow' | 'deny' }
 
 export function askedOf(entity: (ref: { readonly type: string; readonly id: string }) => Entity | undefined): readonly Asked[] {
-  const question = (tool: string, args: Question['arguments']): Question => ({
-    principal: {
-      uid: { type: 'Writ::Agent', id: 'spiffe://acme.example/answers-customers' },
-      attributes: { class: 'autonomous', environment: 'test', system_scope: ['crm', 'shop'] },
-      parents: [{ type: 'Writ::Class', id: 'autonomous' }, { type: 'Writ::Group', id: GROUP }],
-    },
-    action: 'call', resource: entity({ type: 'Writ::Tool', id: tool })!, arguments: args, claimed: {},
-    known: {
-      task: 'tsk_01jgq3v9ty0000000000000000', purpose: { entity: { type: 'Writ::Purpose', id: 'none' } }, class: 'autonomous', environment: 'test',
-      on_behalf_of: { issuer: 'https://id.acme.example', subject: 'maya' }, change: 'CHG-1', depth: 0n, budget_left: 99n, labels: ['confidential'], approved: false,
-      at: '2026-11-22T12:00:00.000Z',
-    },
-  })
+  const question = (tool: string, args: Question['arguments']): Question => asking('call', entity({ type: 'Writ::Tool', id: tool })!, { arguments: args })
   return [
     { question: question('crm/search', { query: 'unpaid orders of last week', limit: 50n }), answer: 'allow' },
     { question: question(`${serverOf(0)}/refund`, { amount: 40n }), answer: 'allow' },
     { question: question('mail/send', { to: 'maya@acme.example' }), answer: 'allow' },
     { question: question(`${serverOf(0)}/refund`, { amount: 4000n }), answer: 'deny' },
+    { question: asking('connect', DATABASE, { also: { template: 'ddl' } }), answer: 'allow' },
   ]
+}
+
+const DATABASE: Entity = {
+  uid: { type: 'Writ::Backend', id: BACKEND }, attributes: { kind: 'postgres', labels: [], effect: 'write', reversible: false }, parents: [],
+}
+
+type More = { readonly arguments?: Question['arguments']; readonly also?: Question['known'] }
+
+function asking(action: string, resource: Entity, { arguments: args = {}, also = {} }: More): Question {
+  return {
+    principal: {
+      uid: { type: 'Writ::Agent', id: 'spiffe://acme.example/answers-customers' },
+      attributes: { class: 'autonomous', environment: 'test', system_scope: ['crm', 'shop'] },
+      parents: [{ type: 'Writ::Class', id: 'autonomous' }, { type: 'Writ::Group', id: GROUP }],
+    },
+    action, resource, arguments: args, claimed: {},
+    known: {
+      task: 'tsk_01jgq3v9ty0000000000000000', purpose: { entity: { type: 'Writ::Purpose', id: 'none' } }, class: 'autonomous', environment: 'test',
+      on_behalf_of: { issuer: 'https://id.acme.example', subject: 'maya' }, change: 'CHG-1', depth: 0n, budget_left: 99n, labels: ['confidential'], approved: false,
+      at: '2026-11-22T12:00:00.000Z', ...also,
+    },
+  }
 }
 
 /** What needs a person's answer before it may do what can't be taken back. */

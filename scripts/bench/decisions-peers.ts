@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { eventually } from '../../packages/server/test/eventually.ts'
-import { ANSWERED_FOR, GROUP, MOST_REFUNDED, serverOf } from './decisions-estate.ts'
+import { ANSWERED_FOR, BACKEND, GROUP, MOST_REFUNDED, serverOf } from './decisions-estate.ts'
 
 /** Both under the Apache License 2.0. Cerbos is 100 MB, which nobody but a benchmark needs: they are fetched when it runs, and go with it. */
 const CERBOS = '@cerbos/cerbos-linux-x64'
@@ -54,11 +54,11 @@ e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
 [matchers]
 m = r.act == p.act && (p.obj == "*" || p.obj == r.obj.id) && (p.group == "*" || holds(r.sub.groups, p.group)) && eval(p.rule)
 `
-/** The rules of the set that ships that apply to a call of a tool, and those of the estate. */
+/** The rules of the set that ships that apply to what is asked, and those of the estate. */
 function casbinRules(policies: number): readonly (readonly string[])[] {
   const shipped = [
     ['*', 'call', '*', 'r.obj.effect == "read"', 'allow'], ['*', 'call', '*', 'r.obj.effect == "write" && r.obj.reversible', 'allow'],
-    ['*', 'call', '*', '!answered(r.ctx.class)', 'allow'], ['*', 'call', '*', 'r.ctx.approved', 'allow'],
+    ['*', 'connect', '*', 'r.ctx.budget_left > 0', 'allow'], ['*', 'call', '*', '!answered(r.ctx.class)', 'allow'], ['*', 'call', '*', 'r.ctx.approved', 'allow'],
     ['*', 'call', '*', 'r.obj.effect == "external" && holds(r.ctx.labels, "confidential") && holds(r.ctx.labels, "untrusted")', 'deny'],
     ['*', 'call', '*', 'r.ctx.environment == "production" && r.obj.effect != "read" && !r.ctx.change', 'deny'], ['*', 'call', '*', 'r.ctx.budget_left <= 0', 'deny'],
   ]
@@ -79,12 +79,16 @@ export async function casbinOf({ folder }: Peers, policies: number): Promise<(in
   const sub = { id: 'spiffe://acme.example/answers-customers', groups: [GROUP] }
   const ctx = { class: 'autonomous', environment: 'test', change: 'CHG-1', depth: 0, budget_left: 99, labels: ['confidential'], approved: false }
   const asked = [
-    [{ id: 'crm/search', effect: 'read', reversible: false }, { query: 'unpaid orders of last week', limit: 50 }],
-    [{ id: `${serverOf(0)}/refund`, effect: 'write', reversible: false }, { amount: 40 }],
-    [{ id: 'mail/send', effect: 'external', reversible: false }, { to: 'maya@acme.example' }],
-    [{ id: `${serverOf(0)}/refund`, effect: 'write', reversible: false }, { amount: 4000 }],
+    ['call', { id: 'crm/search', effect: 'read', reversible: false }, { query: 'unpaid orders of last week', limit: 50 }],
+    ['call', { id: `${serverOf(0)}/refund`, effect: 'write', reversible: false }, { amount: 40 }],
+    ['call', { id: 'mail/send', effect: 'external', reversible: false }, { to: 'maya@acme.example' }],
+    ['call', { id: `${serverOf(0)}/refund`, effect: 'write', reversible: false }, { amount: 4000 }],
+    ['connect', { id: BACKEND, effect: 'write', reversible: false }, {}],
   ] as const
-  return (index) => enforcer.enforce(sub, asked[index % asked.length]![0], 'call', { ...ctx, arguments: asked[index % asked.length]![1] })
+  return (index) => {
+    const [action, obj, args] = asked[index % asked.length]!
+    return enforcer.enforce(sub, obj, action, { ...ctx, template: 'ddl', arguments: args })
+  }
 }
 
 const cerbosRule = (name: string, effect: 'ALLOW' | 'DENY', expr: string): object =>

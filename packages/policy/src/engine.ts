@@ -29,14 +29,19 @@ type Inside = {
   readonly slices: Slices
   /** The ids of tools that have an action of their own. */
   readonly tools: ReadonlySet<string>
+  /** The actions that may be asked for by name, by their ids: a tool's own is asked for as `call`. */
+  readonly actions: ReadonlyMap<string, readonly ActionOf[]>
 }
 
 /** Compiles a bundle, once per thread and version. */
 export function openEngine(bundle: Bundle): Engine {
   const entities = openEntities(bundle.entities, bundle.types)
+  const tools = new Set(bundle.tools.map((tool) => tool.id))
   const inside: Inside = {
     types: bundle.types, entities, slices: openSlices(bundle.policies, (ref) => entities.isKnown(ref)),
-    tools: new Set(bundle.tools.map((tool) => tool.id)),
+    tools, actions: Map.groupBy(
+      [...bundle.types.actions.values()].filter(({ uid }) => !(uid.type === 'Writ::Action' && tools.has(uid.id))), ({ uid }) => uid.id,
+    ),
   }
   let isOpen = true
   return {
@@ -45,7 +50,8 @@ export function openEngine(bundle: Bundle): Engine {
       if (!isOpen) throw new Error('the engine is closed')
       return decideWith(inside, question)
     },
-    actionsFor: (principalType, resourceType) => actionsOf(inside, principalType, resourceType).map(({ uid }) => uid.id),
+    actionsFor: (principalType, resourceType) =>
+      [...inside.actions.values()].flat().filter((one) => isFor(one, principalType, resourceType)).map(({ uid }) => uid.id),
     typeNamed: (authzenType) =>
       [authzenType, `Writ::${authzenType}`, `Writ::${pascalCase(authzenType)}`].find((name) => bundle.types.entityTypes.has(name)),
     entity: (ref) => inside.entities.get(ref),
@@ -58,10 +64,8 @@ export function openEngine(bundle: Bundle): Engine {
   }
 }
 
-/** The actions that may be asked for by name: a tool's own is asked for as `call`. */
-const actionsOf = ({ types, tools }: Inside, principalType: string | undefined, resourceType: string): readonly ActionOf[] =>
-  [...types.actions.values()].filter(({ uid, principalTypes, resourceTypes }) => !(uid.type === 'Writ::Action' && tools.has(uid.id)) &&
-    resourceTypes.has(resourceType) && (principalType === undefined || principalTypes.has(principalType)))
+const isFor = ({ principalTypes, resourceTypes }: ActionOf, principalType: string | undefined, resourceType: string): boolean =>
+  resourceTypes.has(resourceType) && (principalType === undefined || principalTypes.has(principalType))
 
 /** INVARIANT: a tool's own action is taken for that tool alone, for its policies and the types of its arguments are for no other. */
 function actionNamed(inside: Inside, { action, principal, resource }: Question): ActionOf | string {
@@ -69,7 +73,7 @@ function actionNamed(inside: Inside, { action, principal, resource }: Question):
     const own = inside.types.actions.get(keyOf({ type: 'Writ::Action', id: resource.uid.id }))
     if (own?.principalTypes.has(principal.uid.type)) return own
   }
-  const found = actionsOf(inside, principal.uid.type, resource.uid.type).filter(({ uid }) => uid.id === action)
+  const found = (inside.actions.get(action) ?? []).filter((one) => isFor(one, principal.uid.type, resource.uid.type))
   const [first, ...more] = found.toSorted((a, b) => rank(a) - rank(b))
   const types = `\`${shorten(principal.uid.type)}\` and \`${shorten(resource.uid.type)}\``
   if (!first) return `no action \`${shorten(action)}\` applies to ${types}`

@@ -1,6 +1,7 @@
 import type { Expr, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { keyOf } from './entity-key.ts'
 import type { EntityRef } from './question.ts'
+import { scopeOf } from './scope.ts'
 
 /** The parts of an expression of any kind, by their names in Cedar's JSON. */
 type Parts = { readonly [name: string]: unknown }
@@ -30,10 +31,8 @@ export type Sight = {
   readonly context: ReadonlySet<string> | 'all'
   /** The attributes that it reads or tests for, of whatever entity: only by their names can a policy see them. */
   readonly attributes: ReadonlySet<string>
-  /** Whether it asks what an entity is in. */
-  readonly climbs: boolean
-  /** Whether it asks that of the action, if of nothing else. */
-  readonly climbsActions: boolean
+  /** The keys of all that it asks about whether something is in it; every one where it asks about what only the question tells. */
+  readonly groups: ReadonlySet<string> | 'all'
 }
 
 export function sightOf(policy: PolicyJson): Sight {
@@ -42,7 +41,9 @@ export function sightOf(policy: PolicyJson): Sight {
   const context = new Set<string>()
   const attributes = new Set<string>()
   let seesAll = false
-  let climbs = isInHead(policy.principal) || isInHead(policy.resource)
+  const { principal, resource, actions } = scopeOf(policy)
+  const groups = new Set([...actions ?? [], ...[principal.in, resource.in].filter((ref) => ref !== undefined).map(keyOf)])
+  let asksAll = false
   const visit = (expression: Expr, behind: number, parent: string): void => {
     const operator = operatorOf(expression)
     const parts = partsOf(expression)
@@ -51,7 +52,13 @@ export function sightOf(policy: PolicyJson): Sight {
     hops = Math.max(hops, steps)
     if (operator === 'Value') collectRefs(parts, named)
     if ('Var' in expression && expression.Var === 'context' && parent !== '.' && parent !== 'has') seesAll = true
-    if (operator === 'in' || (operator === 'is' && Object.hasOwn(parts, 'in'))) climbs = true
+    const within = operator === 'in' ? parts['right'] : operator === 'is' ? parts['in'] : undefined
+    if (within !== undefined) {
+      const asked = new Map<string, EntityRef>()
+      if (areLiterals(within as Expr)) collectRefs(within, asked)
+      else asksAll = true
+      for (const key of asked.keys()) groups.add(key)
+    }
     const names = namesIn(operator, parts)
     const ofContext = names.length > 0 && isContext(parts['left'] as Expr)
     if (ofContext) context.add(names[0]!)
@@ -59,12 +66,11 @@ export function sightOf(policy: PolicyJson): Sight {
     for (const operand of operandsOf(expression)) visit(operand, steps, operator)
   }
   for (const { body } of policy.conditions) visit(body, 0, '')
-  return {
-    hops, named: [...named.values()], context: seesAll ? 'all' : context, attributes, climbs, climbsActions: climbs || policy.action.op === 'in',
-  }
+  return { hops, named: [...named.values()], context: seesAll ? 'all' : context, attributes, groups: asksAll ? 'all' : groups }
 }
 
-const isInHead = (said: PolicyJson['principal']): boolean => said.op === 'in' || (said.op === 'is' && said.in !== undefined)
+const areLiterals = (expression: Expr): boolean =>
+  operatorOf(expression) === 'Value' || (operatorOf(expression) === 'Set' && operandsOf(expression).every(areLiterals))
 
 const isContext = (expression: Expr): boolean => 'Var' in expression && expression.Var === 'context'
 

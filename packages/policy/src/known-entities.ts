@@ -45,14 +45,14 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
   }
   const byType = Map.groupBy(entities, ({ uid }) => uid.type)
 
-  const groupsFrom = (key: string, parents: readonly EntityRef[]): ReadonlySet<string> => {
+  const groupsFrom = (key: string, parents: readonly EntityRef[], own?: ReadonlyMap<string, Content>): ReadonlySet<string> => {
     const found = new Set([key])
     const open = [...parents]
     for (let ref = open.pop(); ref; ref = open.pop()) {
       const parent = keyOf(ref)
       if (found.has(parent)) continue
       found.add(parent)
-      open.push(...contents.get(parent)?.parents ?? [])
+      open.push(...(own?.get(parent) ?? contents.get(parent))?.parents ?? [])
     }
     return found
   }
@@ -75,6 +75,14 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
     const above = entity.parents.find((parent) => !type?.memberOf.includes(parent.type))
     if (above) mapping.errors.push(`${path}: it is in what its type is never in`)
     return { content, groups: groupsFrom(key, parents) }
+  }
+
+  /** Only what the policies can see, for all of it costs its way to Cedar, which takes an entity without anything as it does none. */
+  const jsonOf = ({ uid, attributes, parents }: Content, { attributes: seen, groups }: Reach, own: ReadonlyMap<string, Content>): EntityJson[] => {
+    const attrs = Object.fromEntries(Object.entries(attributes).filter(([name]) => seen.has(name)))
+    const asked = groups === 'all' ? parents : parents.filter((ref) => !groupsFrom(keyOf(uid), [ref], own).isDisjointFrom(groups))
+    const above = new Map(asked.map((ref) => [keyOf(ref), ref]))
+    return Object.keys(attrs).length === 0 && above.size === 0 ? [] : [{ uid, attrs, parents: [...above.values()] }]
   }
 
   return {
@@ -104,23 +112,13 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
       for (const ref of [...refs, ...named]) visit(ref, hops)
       if (isPartial) return 'the policies reach an entity of which not all is told'
       return found.size > MOST_REACHED ? 'the policies reach more entities than one decision may take' :
-        [...found.values()].flatMap((content) => jsonOf(content, sight))
+        [...found.values()].flatMap((content) => jsonOf(content, sight, own))
     },
   }
 }
 
 const missingOf = (attributes: CedarMembers, members: Members): string | undefined =>
   [...members].find(([name, { required }]) => required && !Object.hasOwn(attributes, name))?.[0]
-
-/** Only what the policies can see, for all of it costs its way to Cedar, which takes an entity without anything as it does none. */
-function jsonOf({ uid, attributes, parents }: Content, { attributes: seen, climbs, climbsActions }: Reach): EntityJson[] {
-  const attrs = Object.fromEntries(Object.entries(attributes).filter(([name]) => seen.has(name)))
-  const above = climbs || (climbsActions && ACTION.test(uid.type)) ? [...new Map(parents.map((ref) => [keyOf(ref), ref])).values()] : []
-  return Object.keys(attrs).length === 0 && above.length === 0 ? [] : [{ uid, attrs, parents: above }]
-}
-
-/** Cedar gives this name to the type of actions alone, in whatever namespace. */
-const ACTION = /(?:^|::)Action$/
 
 /** Of a thing of the operator's that nobody describes policies may still speak by its name; of Writ's own things all is told, or it is an error. */
 const isTold = ({ uid, attributes, parents }: Content): boolean =>

@@ -100,11 +100,13 @@ export function sliceFrom(policies: readonly Policy[], isKnown: (ref: EntityRef)
     kept: keepPolicies(policies.map((policy) => policy.text)), policies,
     hops: Math.max(0, ...sights.map((one) => one.hops)),
     named: [...new Map(sights.flatMap((one) => one.named).filter(isKnown).map((ref) => [keyOf(ref), ref] as const)).values()],
-    context: sights.reduce<Slice['context']>((all, { context }) => (all === 'all' || context === 'all' ? 'all' : all.union(context)), new Set()),
+    context: together(sights.map((one) => one.context)), groups: together(sights.map((one) => one.groups)),
     attributes: new Set(sights.flatMap((one) => [...one.attributes])),
-    climbs: sights.some((one) => one.climbs), climbsActions: sights.some((one) => one.climbsActions),
   }
 }
+
+const together = (sets: readonly (ReadonlySet<string> | 'all')[]): ReadonlySet<string> | 'all' =>
+  sets.reduce((all, one) => (all === 'all' || one === 'all' ? 'all' : all.union(one)), new Set())
 
 const byPrincipal = (key: string): string => `principal ${key}`
 const byResource = (key: string): string => `resource ${key}`

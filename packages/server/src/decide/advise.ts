@@ -2,10 +2,9 @@ import type { EventActor } from '@writ/domain/event'
 import type { ExactRecord } from '@writ/domain/exact'
 import type { DecisionId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
-import type { Engine } from '@writ/policy/engine'
 import type { Entity, Question } from '@writ/policy/question'
 import type { Tx } from '../record/tx.ts'
-import { judgedBy } from './decide.ts'
+import { judgedBy, type Policies } from './decide.ts'
 import { recordDecision, type Decided } from './record-decision.ts'
 
 /** What is asked when nothing is about to happen. */
@@ -15,12 +14,14 @@ export type AskedForAdvice = {
   readonly resource: Entity
   readonly arguments: ExactRecord
   readonly claimed: ExactRecord
+  /** What is supposed of this action alone. */
+  readonly also?: Question['known']
 }
 
 export type Advised = AskedForAdvice & {
   readonly id: DecisionId
   /** The policies in force in this very transaction. */
-  readonly policies: { readonly version: number; readonly engine: Engine }
+  readonly policies: Policies
   readonly by: EventActor
   readonly traceId: string
   readonly now: EpochMs
@@ -35,13 +36,13 @@ export async function adviseIn(tx: Tx, { id, policies, by, traceId, now, ...aske
 }
 
 /** Of a task that is not there: what no policy could take for one that has begun, except that it has calls left. */
-export function adviceQuestion(asked: AskedForAdvice, now: EpochMs): Question {
+export function adviceQuestion({ also, ...asked }: AskedForAdvice, now: EpochMs): Question {
   const { class: ofClass, environment } = asked.principal.attributes
   return {
     ...asked,
     known: {
       task: 'none', purpose: { entity: { type: 'Writ::Purpose', id: 'none' } }, depth: 0n, budget_left: 1n, labels: [], approved: false, at: new Date(now).toISOString(),
-      class: typeof ofClass === 'string' ? ofClass : 'none', environment: typeof environment === 'string' ? environment : 'none',
+      class: typeof ofClass === 'string' ? ofClass : 'none', environment: typeof environment === 'string' ? environment : 'none', ...also,
     },
   }
 }

@@ -17,6 +17,14 @@ import { touchTask } from '../store/tasks.ts'
 import { questionOf } from './question.ts'
 import { recordDecision, type Decided } from './record-decision.ts'
 
+/** The policies that are in force in this very transaction. */
+export type Policies = { readonly version: number; readonly engine: Engine }
+
+export async function policiesIn(tx: Tx): Promise<Policies> {
+  const { version } = await findPolicyHead(tx.db)
+  return { version, engine: await tx.context.engines.engineOf(version, () => findPolicyFiles(tx.db, version)) }
+}
+
 /** One use that is about to happen: what the task wants to do, and which part of its grant that is. */
 export type Attempted = {
   readonly id: DecisionId
@@ -39,6 +47,8 @@ export type Attempted = {
   readonly permit: Permit | null
   /** How many calls of the budget it takes. */
   readonly calls: 0 | 1
+  /** Where the change has them already. */
+  readonly policies?: Policies
   /** Whose mode counts besides the identity's: the server or back end that is asked. */
   readonly server: string
   /** The running workload that acts, where it is known: what it has seen stays with it. */
@@ -55,13 +65,13 @@ export type Attempted = {
  */
 export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
   const { task, identity, now } = use
-  const [head, labels, modes] = await Promise.all([findPolicyHead(tx.db), listTreeLabels(tx.db, task.root), findModes(tx.db, { identity: identity.id, server: use.server }, now)])
-  const engine = await tx.context.engines.engineOf(head.version, () => findPolicyFiles(tx.db, head.version))
+  const [policies, labels, modes] = await Promise.all([use.policies ?? policiesIn(tx), listTreeLabels(tx.db, task.root), findModes(tx.db, { identity: identity.id, server: use.server }, now)])
+  const { engine, version } = policies
   const question = questionOf(engine, use, labels)
   const mode: Mode = modes.length > 0 ? 'observe' : 'enforce'
   const judged = judge(engine, use, question)
   const wouldDeny = mode === 'observe' && judged.answer === 'deny' && judged.cause === 'policy'
-  const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: head.version }
+  const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: version }
   await recordDecision(tx, {
     decided, question, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, permit: use.permit, by: use.by, traceId: use.traceId, now,
   })

@@ -4,11 +4,10 @@ import type { Identity } from '@writ/domain/identity'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { dueReason, type EndReason, type Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
-import type { Engine } from '@writ/policy/engine'
 import type { OneTimeUse } from '../authenticate/authenticator.ts'
 import { takeUses } from '../authenticate/one-time.ts'
 import { adviseIn } from '../decide/advise.ts'
-import { decideIn } from '../decide/decide.ts'
+import { decideIn, policiesIn, type Policies } from '../decide/decide.ts'
 import { BACKEND } from '../decide/question.ts'
 import type { Decided } from '../decide/record-decision.ts'
 import { failpoint } from '../platform/failpoint.ts'
@@ -16,11 +15,10 @@ import { change, type Tx } from '../record/tx.ts'
 import { endTaskIn } from '../revoke/end-task.ts'
 import { findBackend } from '../store/backends.ts'
 import { findIdentity } from '../store/identities.ts'
-import { findPolicyFiles, findPolicyHead } from '../store/policies.ts'
 import { findWorkload, lockTask } from '../store/tasks.ts'
 import { findTokenStanding } from '../store/tokens.ts'
 import { isNamed, readExact, supposedIn, typeOf, type Asker, type ExactText, type Said } from './supposed.ts'
-import { useOf } from './use.ts'
+import { saidIn, useOf } from './use.ts'
 
 /** One question in the caller's words. */
 export type Asked = {
@@ -56,17 +54,16 @@ export type EvaluateRefusal =
   | { readonly kind: 'properties_not_yours' }
 
 /** The policies in force in the transaction, and who asks them when. */
-type Asking = Omit<EvaluateInput, 'asked' | 'uses'> & { readonly policies: { readonly version: number; readonly engine: Engine } }
+type Asking = Omit<EvaluateInput, 'asked' | 'uses'> & { readonly policies: Policies }
 
 /**
  * Answers one question, or several in their order: one trip to the database. What works once is used up, token, task and identity are looked
  * at again, the budget is taken and the answer recorded, together or not at all.
  */
 export const evaluate = change('decision.evaluate', async (tx: Tx, input: EvaluateInput) => {
-  const [seen, head] = await Promise.all([takeUses(tx.db, input.uses), findPolicyHead(tx.db)])
+  const [seen, policies] = await Promise.all([takeUses(tx.db, input.uses), policiesIn(tx)])
   if (seen !== undefined) return refuse<EvaluateRefusal>({ kind: 'replayed', of: seen })
-  const engine = await tx.context.engines.engineOf(head.version, () => findPolicyFiles(tx.db, head.version))
-  const asking: Asking = { ...input, policies: { version: head.version, engine } }
+  const asking: Asking = { ...input, policies }
   const answers: Decided[] = []
   for (const asked of input.asked) {
     const answered = asked.task === null ? ok(await advise(tx, asked, asking)) : await attempt(tx, { ...asked, task: asked.task }, asking)
@@ -81,7 +78,8 @@ export const evaluate = change('decision.evaluate', async (tx: Tx, input: Evalua
 async function advise(tx: Tx, asked: Asked, { policies, by, traceId, now }: Asking): Promise<Decided> {
   const [principal, resource] = await Promise.all([asked.subject, asked.resource].map((said) => supposedIn(tx.db, policies.engine, said, by)))
   return adviseIn(tx, {
-    id: asked.id, principal: principal!, resource: resource!, action: asked.action, arguments: readExact(asked.arguments), claimed: readExact(asked.claimed),
+    ...saidIn(resource!.uid, asked.action, readExact(asked.arguments)), id: asked.id, principal: principal!, resource: resource!, action: asked.action,
+    claimed: readExact(asked.claimed),
     policies, by: actorOf(by), traceId, now,
   })
 }
@@ -89,7 +87,8 @@ async function advise(tx: Tx, asked: Asked, { policies, by, traceId, now }: Aski
 type AskedInTask = Asked & { readonly task: TaskId }
 
 async function attempt(tx: Tx, asked: AskedInTask, asking: Asking): Promise<Outcome<Decided, EvaluateRefusal>> {
-  const { by, traceId, now, policies: { engine } } = asking
+  const { by, traceId, now, policies } = asking
+  const { engine } = policies
   const task = await lockTask(tx, asked.task)
   if (task === undefined || (by.kind === 'identity' && by.id !== task.identity)) return refuse({ kind: 'no_such_task' })
   const token = by.kind === 'identity' && by.lease !== null ? await findTokenStanding(tx.db, { jti: by.lease, kid: null }, now) : undefined
@@ -109,7 +108,7 @@ async function attempt(tx: Tx, asked: AskedInTask, asking: Asking): Promise<Outc
   const said = asked.resource.properties
   const decided = await decideIn(tx, {
     ...use, id: asked.id, task, identity, action: asked.action, resource: uid, calls: 1, claimed: readExact(asked.claimed), ...(said === null ? {} : { said: readExact(said) }),
-    authority: token?.token?.authority ?? task.authority, workload, by: actorOf(by), traceId, now,
+    authority: token?.token?.authority ?? task.authority, workload, policies, by: actorOf(by), traceId, now,
   })
   await endIfDue(tx, task, decided, now)
   return ok(decided)

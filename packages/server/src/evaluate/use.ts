@@ -26,19 +26,23 @@ export const TOOL = 'Writ::Tool'
 /** Which part of a grant a use is. What no grant can say, such as a tool without its server, no grant covers. */
 export function useOf(resource: AskedResource, action: string, args: ExactRecord): Use {
   const { uid } = resource
-  const plain = { arguments: args, also: {} }
+  const said = saidIn(uid, action, args)
   if (uid.type === TOOL) {
     const at = uid.id.indexOf('/')
     const [server, tool] = at < 0 ? [uid.id, ''] : [uid.id.slice(0, at), uid.id.slice(at + 1)]
-    return { ...plain, permit: { type: 'mcp', resource: server, action: tool, limits: limitsIn(args) }, server }
+    return { ...said, permit: { type: 'mcp', resource: server, action: tool, limits: limitsIn(args) }, server }
   }
   if (uid.type === BACKEND) {
-    const { template, ...rest } = args
-    const isConnect = action === 'connect' && typeof template === 'string'
-    const said = isConnect ? { arguments: rest, also: { template } } : plain
-    return { ...said, permit: { type: resource.kind, resource: uid.id, action: isConnect ? template : action, limits: limitsIn(said.arguments) }, server: uid.id }
+    const { template = action } = said.also
+    return { ...said, permit: { type: resource.kind, resource: uid.id, action: template, limits: limitsIn(said.arguments) }, server: uid.id }
   }
-  return { ...plain, permit: { type: resource.type, resource: uid.id, action, limits: limitsIn(args) }, server: resource.type }
+  return { ...said, permit: { type: resource.type, resource: uid.id, action, limits: limitsIn(args) }, server: resource.type }
+}
+
+/** The template of a login is no argument to the policies, but what is known of it. */
+export function saidIn(uid: EntityRef, action: string, args: ExactRecord): { readonly arguments: ExactRecord; readonly also: { readonly template?: string } } {
+  const { template, ...rest } = args
+  return uid.type === BACKEND && action === 'connect' && typeof template === 'string' ? { arguments: rest, also: { template } } : { arguments: args, also: {} }
 }
 
 const MOST = BigInt(Number.MAX_SAFE_INTEGER)

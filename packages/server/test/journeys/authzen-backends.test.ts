@@ -41,6 +41,11 @@ for (const name of STORES) {
       assert.deepEqual([Number(row!['calls_used']), Number(row!['denied_calls'])], [1, 6])
     })
 
+    test('advice about a lease takes its template as well', async () => {
+      assert.deepEqual(await answersTo([{ ...connect(opened(), { template: 'read' }), task: null }, { ...connect(opened(), {}), task: null }]),
+        ['allow policy connect-in-grant', 'deny error'])
+    })
+
     test('an operator finds every back end, and an identity those that its own authority names', async () => {
       const of = opened()
       const stranger = await addIdentity(of, { authority: permits('read').map((permit) => ({ ...permit, resource: 'elsewhere' })) })

@@ -9,6 +9,7 @@ import * as tasks from '@writ/contract/tasks'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { opened } from '../governed-writ.ts'
 import { keptIn, onEachStore, refused } from '../kept.ts'
+import { inFull } from '../long.ts'
 import { rawRequest, withoutTrace, type RawAnswer } from '../raw-request.ts'
 import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 
@@ -17,7 +18,7 @@ const CLOSED = ENDPOINTS.filter(({ name, endpoint }) => endpoint.who !== 'anyone
 const forWhom = (...who: readonly Endpoint['who'][]): readonly Named[] =>
   ENDPOINTS.filter(({ name, endpoint }) => who.includes(endpoint.who) && name !== 'metrics')
 
-const PARAMETERS = { id: 'tsk_00000000000000000000000000', key: 'crd_x', binding: 'bnd_x', restore: 'x', name: 'shop', stream: 'human', type: 'x' }
+const PARAMETERS = { id: 'tsk_00000000000000000000000000', key: 'crd_x', binding: 'bnd_x', restore: 'x', name: 'shop', stream: 'human', type: 'x', version: '1' }
 
 function knock(writ: RunningWrit, { endpoint }: Named, authorizations: readonly string[]): Promise<RawAnswer> {
   const body = endpoint.method === 'GET' ? undefined : '{}'
@@ -35,11 +36,11 @@ function challengeTo(shown: readonly string[]): string {
   return `Bearer${tried ? ' error="invalid_token"' : ''}, DPoP algs="ES256 Ed25519 PS256 RS256 EdDSA"`
 }
 
-onEachStore('the doors', (writ) => {
+onEachStore('the doors', (writ, store) => {
   test('these are open to anyone, and no others', () => {
     assert.deepEqual(forWhom('anyone', 'webhook').map((one) => one.name).toSorted(),
       [
-        'explainProblem', 'fireTrigger', 'firstSignIn', 'hashTile', 'health', 'introspect', 'issueToken', 'jwks', 'listLogs', 'logCheckpoint', 'metadata', 'openApiDocument',
+        'authzenConfiguration', 'explainProblem', 'fireTrigger', 'firstSignIn', 'hashTile', 'health', 'introspect', 'issueToken', 'jwks', 'listLogs', 'logCheckpoint', 'metadata', 'openApiDocument',
         'pastCheckpoint', 'pastHashTile',
         'ready', 'redeemBootstrap', 'referencePage', 'revokeToken',
       ].toSorted())
@@ -82,8 +83,10 @@ onEachStore('the doors', (writ) => {
     }
     const before = await keptIn(writ())
     const answers = new Map<string, string>()
-    for (const one of CLOSED) {
-      for (const [what, show] of Object.entries(shown)) {
+    // What is shown is read in front of every store alike: on the second one each door is shown a part of it, and each part to many doors.
+    const parts = store === 'sqlite' || inFull ? 1 : 5
+    for (const [i, one] of CLOSED.entries()) {
+      for (const [what, show] of Object.entries(shown).filter((_, j) => (i + j) % parts === 0)) {
         const got = await knock(writ(), one, show())
         assert.deepEqual([got.status, got.header('www-authenticate'), got.type], [401, challengeTo(show()), 'application/problem+json; charset=utf-8'],
           `${one.name} with ${what}: ${got.text}`)

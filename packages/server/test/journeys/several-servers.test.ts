@@ -28,6 +28,19 @@ async function assertOnce(writ: RunningWrit): Promise<void> {
   assert.deepEqual(events.filter((event) => event.type === 'incident.opened'), [])
 }
 
+/** A task with a lease that nobody ends; on a busy machine its deadline may come before its lease. */
+async function leaveOne(by: TestIdentity): Promise<void> {
+  for (const ttl of [2, 8, 30]) {
+    const left = await open(by, { ttl_seconds: ttl })
+    assert.equal(left.status, 201, left.text)
+    const lease = await ask(by, left.reply.id)
+    assert.equal((await show(by, left.reply.id)).status, 200)
+    if (lease.status === 409) continue
+    return assert.equal(lease.status, 201, lease.problem.code)
+  }
+  assert.fail('no lease came within 30 s')
+}
+
 const allClosed = (writ: RunningWrit) => async (): Promise<boolean> => {
   const { reply } = await writ.operator(tasks.listTasks, { query: { limit: '1000' } })
   return reply.tasks.length > 0 && reply.tasks.every((task) => task.state === 'closed')
@@ -65,10 +78,7 @@ describe('three servers on one PostgreSQL', () => {
         const done = await workOnce(by, known, turn === 0)
         assert.ok(done !== undefined)
         // Ended by its holder here, by its deadline there.
-        const left = await open(by, { ttl_seconds: 2 })
-        assert.equal(left.status, 201, left.text)
-        assert.equal((await ask(by, left.reply.id)).status, 201)
-        assert.equal((await show(by, left.reply.id)).status, 200)
+        await leaveOne(by)
       }
     }))
     await eventually('every task is closed', allClosed(second), 40_000)

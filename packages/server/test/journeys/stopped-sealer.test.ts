@@ -26,7 +26,7 @@ function loadOn(several: SeveralWrits, writ: RunningWrit, workers: readonly Test
     while (!isOver) {
       assert.equal((await complete(by, await opened(by))).status, 200)
       count++
-      await pause(150)
+      await pause(300)
     }
   })
   return {
