@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readBundle } from './bundle.ts'
+import { readCheckedBundle } from './bundle.ts'
 import { openEngine } from './engine.ts'
 import type { Entity, Question } from './question.ts'
 
@@ -46,7 +46,7 @@ const CASES: readonly (readonly [policy: string, may: string])[] = [
 
 test('policies see what they ask for of entities, and what those are in, however little is handed on', () => {
   for (const [policy, may] of CASES) {
-    const bundle = readBundle({ 'a.cedar': `@id("one") ${policy}`, 'schema.cedarschema': SCHEMA, 'entities.json': ENTITIES })
+    const bundle = readCheckedBundle({ 'a.cedar': `@id("one") ${policy}`, 'schema.cedarschema': SCHEMA, 'entities.json': ENTITIES })
     if (!bundle.ok) assert.fail(`${policy} ${JSON.stringify(bundle.refusal)}`)
     const engine = openEngine(bundle.value)
     const answers = ['ann', 'bob', 'joe'].map((id) => ({ id, ...engine.decide(asked(id)) }))
