@@ -35,7 +35,7 @@ test('two changes have two keys', async (t) => {
 
 test('a server that goes on failing is unreachable when the patience is over, and what it said is kept', async (t) => {
   const { url } = await listening(t, (_, response) => sendJson(response, 503, { title: 'Not now', status: 503, code: 'storage_unavailable', hint: 'wait' }))
-  await assert.rejects(ask(await serverAt(url, { patienceMs: 300 }), change), (fault) => fault instanceof Unreachable && fault.code === 'storage_unavailable' && fault.retryable)
+  await assert.rejects(ask(await serverAt(url, { patienceMs: 1500 }), change), (fault) => fault instanceof Unreachable && fault.code === 'storage_unavailable' && fault.retryable)
 })
 
 test('nobody there is unreachable, and the address is named', async () => {

@@ -63,13 +63,16 @@ type Answered = { readonly kind: 'reply'; readonly value: unknown } | { readonly
 export async function ask(server: Server, request: Request): Promise<unknown> {
   const until = performance.now() + (request.patienceMs ?? server.patienceMs)
   const idempotencyKey = request.method === 'GET' ? undefined : request.idempotencyKey ?? randomId()
+  let said: WritError | undefined
   for (let attempt = 0; ; attempt++) {
     // A server that takes the request and says nothing holds the caller no longer than one that is not there.
     const timeoutMs = Math.max(1, Math.min(request.timeoutMs ?? LONGEST_ATTEMPT_MS, until - performance.now()))
     const answered = await attemptOnce(server, { ...request, timeoutMs }, idempotencyKey)
     if (answered.kind === 'reply') return answered.value
     const pause = Math.max(answered.afterMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt) * (0.5 + Math.random() / 2))
-    if (performance.now() + pause >= until) throw answered.why
+    // The last attempt may have had too little time left for an answer: what the server had said before tells more.
+    if (answered.why.code !== 'unreachable') said = answered.why
+    if (performance.now() + pause >= until) throw said ?? answered.why
     await rest(pause, request)
   }
 }

@@ -9,7 +9,7 @@ import { offer } from '../offered-load.ts'
 import { startWrit, type RunningWrit, type TestIdentity } from '../running-writ.ts'
 
 /** R1 asks for 200. */
-const CYCLES = inFull ? { sqlite: 200, postgres: 200 } as const : { sqlite: 6, postgres: 3 } as const
+const CYCLES = inFull ? { sqlite: 200, postgres: 200 } as const : { sqlite: 5, postgres: 2 } as const
 
 const CLIENTS = 8
 /** The kill comes when so many endings were acknowledged since the start, while other tasks are in their midst. */
