@@ -21,7 +21,7 @@ export type DecisionRoutesNeeds = {
   readonly aside: Pick<PoliciesAside, 'explain'>
 }
 
-const NO_DECISION = problem('not-found', { code: 'decision_not_found', detail: 'there is no such decision, or it is not yours', hint: 'writ decision list' })
+const NO_DECISION = problem('not-found', { code: 'decision_not_found', detail: 'there is no such decision, or it is not yours', hint: 'a denial names its decision: `dec_` and 26 characters' })
 const BAD_CURSOR = problem('invalid-fields', { errors: [{ field: 'cursor', message: 'is not one of ours' }] })
 
 /** So many rows are read at once; a page that has this much text ends there, and the next one goes on behind it. */
