@@ -22,6 +22,7 @@ import { revokeOnItsOwn } from '../revoke/lease-changes.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
 import { findIdentity } from '../store/identities.ts'
 import { findLease, insertIntendedLease, lockLease, markLeaseLive, setLeaseDue, type StoredLease } from '../store/leases.ts'
+import { liveAuthority } from '../store/tokens.ts'
 import { countBeneath, lockTask } from '../store/tasks.ts'
 import type { Once } from '../store/store.ts'
 
@@ -30,6 +31,8 @@ export type AskedLease = {
   readonly task: TaskId
   readonly identity: IdentityId
   readonly permit: Permit
+  /** The access token that it is asked with: it may hold less than its task. */
+  readonly token?: LeaseId
   /** The running workload that asks, where it is known. */
   readonly workload: string | null
   readonly traceId: string
@@ -85,7 +88,7 @@ export const intendLease = change('lease.intend', async (tx: Tx, input: IntendIn
   if (task === undefined || task.identity !== input.identity) return refuse<IssueRefusal>({ kind: 'no_such_task' })
   const identity = (await findIdentity(tx.db, task.identity))!
   const decided = await decideIn(tx, {
-    id: input.decision, task, identity, authority: task.authority, permit: input.permit, calls: 1, action: 'connect', resource: { type: BACKEND, id: input.permit.resource },
+    id: input.decision, task, identity, authority: input.token === undefined ? task.authority : await liveAuthority(tx.db, input.token), permit: input.permit, calls: 1, action: 'connect', resource: { type: BACKEND, id: input.permit.resource },
     server: input.permit.resource, arguments: {}, claimed: {}, also: { template: input.template }, workload: input.workload, by: { kind: 'identity', id: identity.id },
     traceId: input.traceId, now: input.now,
   })

@@ -100,6 +100,12 @@ export async function findToken(db: Db, id: string): Promise<StoredToken | undef
   return row && parseTokenRow(row)
 }
 
+/** What a token may; nothing, once it has been stopped. */
+export async function liveAuthority(db: Db, id: LeaseId): Promise<Authority> {
+  const token = await findToken(db, id)
+  return token?.state === 'live' ? token.authority : []
+}
+
 /** The token, locked until the end of the change. Lock its task before it, never after. */
 export async function lockToken<Context>(tx: TxOf<Tables, Context>, id: string): Promise<StoredToken | undefined> {
   const row = await forUpdate(tx, tx.db.selectFrom('access_token').selectAll().where('id', '=', id)).executeTakeFirst()

@@ -1,5 +1,5 @@
-import { textOf } from '@writ/domain/authority'
-import type { DecisionId, IdentityId, TaskId } from '@writ/domain/id'
+import { covers, textOf } from '@writ/domain/authority'
+import type { DecisionId, IdentityId, LeaseId, TaskId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import type { AskedTerms, Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
@@ -13,6 +13,7 @@ import { MOST_BENEATH } from '../revoke/close-task.ts'
 import { findIdentity, lockIdentity } from '../store/identities.ts'
 import { countBeneath, lockTask } from '../store/tasks.ts'
 import { takeCalls } from './keep-task.ts'
+import { liveAuthority } from '../store/tokens.ts'
 import { openTaskIn, type OpenTaskRefusal } from './open-task.ts'
 
 export type DelegateTaskInput = {
@@ -25,6 +26,8 @@ export type DelegateTaskInput = {
   readonly purpose: string
   readonly asked: AskedTerms
   readonly decision: DecisionId
+  /** The access token that it is asked with: it may hold less than its task, and hands on no more than it holds. */
+  readonly token?: LeaseId
   /** The running workload that delegates, where it is known. */
   readonly workload: string | null
   readonly traceId: string
@@ -55,6 +58,7 @@ export const delegateTask = change('task.delegate', async (tx: Tx, { id, by, to,
   if (heard.kind === 'over') return ok<Delegated>(heard)
   if (identity === undefined) return refuse<DelegateTaskRefusal>({ kind: 'no_such_identity' })
   if ((await countBeneath(tx.db, parent.id)) >= MOST_BENEATH) return refuse<DelegateTaskRefusal>({ kind: 'too_many_leases', most: MOST_BENEATH })
+  if (input.token !== undefined && !covers(await liveAuthority(tx.db, input.token), asked.authority)) return refuse<DelegateTaskRefusal>({ kind: 'grant_not_covered', by: 'parent' })
   const holder = (await findIdentity(tx.db, by))!
   const known = identityEntity(identity)
   const decided = await decideIn(tx, {

@@ -215,4 +215,21 @@ onEachStore('what an answer hangs on', (at, store) => {
     assert.deepEqual([token.status, token.error.error], [429, 'temporarily_unavailable'])
     assert.deepEqual(await keptIn(at()), before)
   })
+
+  test('a token that holds less than its task gets no login and hands nothing on beyond what it holds', async () => {
+    const [by, child] = [await register(at()), await register(at())]
+    const task = await open(by)
+    const key = await proofKey()
+    const narrow = JSON.stringify(details.slice(0, 1))
+    const token = await askToken(at(), by, { task, authorization_details: narrow }, { key })
+    assert.equal(token.status, 200, token.text)
+    const asked = (path: string, body: object) => callWith(at(), { key, token: token.reply.access_token, path: `/v1/tasks/${task}/${path}`, body })
+    const login = await asked('leases', { type: 'postgres', resource: 'shop', action: 'ddl' })
+    assert.deepEqual([login.status, login.value['code']], [422, 'grant_not_covered'])
+    const delegation = { identity: child.spiffeId, purpose: 'a part' }
+    const beyond = await asked('delegate', { ...delegation, authorization_details: details })
+    assert.deepEqual([beyond.status, beyond.value['code']], [422, 'grant_not_covered'])
+    assert.equal((await asked('delegate', { ...delegation, authorization_details: details.slice(0, 1) })).status, 201)
+    assert.equal((await ask(by, task)).status, 201, 'the task itself holds it')
+  })
 })

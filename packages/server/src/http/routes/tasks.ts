@@ -1,6 +1,6 @@
 import * as contract from '@writ/contract/tasks'
 import { fromAuthorizationDetails, parseGrantText, type Authority, type Permit } from '@writ/domain/authority'
-import { mintId, parseId, type IdentityId, type TaskId } from '@writ/domain/id'
+import { mintId, parseId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
 import { unreachable } from '@writ/domain/outcome'
 import type { AskedTerms, Task } from '@writ/domain/task'
 import { seconds } from '@writ/domain/time'
@@ -57,7 +57,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       const now = clock.now()
       const delegated = await store.changeOnce(delegateTask, {
         id: newTaskId(now, entropy.bytes(10)), parent, by: caller.identity, to: body.identity, purpose: body.purpose, asked: termsOf(body, authority.value), now,
-        decision: mintId('decision', now, entropy.bytes(10)), workload: runningWorkload(caller), traceId,
+        decision: mintId('decision', now, entropy.bytes(10)), workload: runningWorkload(caller), traceId, ...tokenOf(caller),
       }, once)
       if (!delegated.ok) return delegated.refusal.kind === 'key_reused' ? KEY_REUSED : delegateProblem(delegated.refusal)
       const { value } = delegated.value
@@ -118,7 +118,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       const permit = permitOf(body)
       if (task === undefined) return NO_TASK
       if (permit === undefined) return problem('grant-refused', { code: 'malformed_grant' })
-      const issued = await issueLease(needs, { task, identity: caller.identity, permit, workload: runningWorkload(caller), traceId }, once)
+      const issued = await issueLease(needs, { task, identity: caller.identity, permit, workload: runningWorkload(caller), traceId, ...tokenOf(caller) }, once)
       if (!issued.ok) return issueProblem(issued.refusal)
       const { lease, address, secret } = issued.value
       return {
@@ -194,6 +194,8 @@ function deniedProblem({ id, errors, approvable }: Decided): ProblemAnswer {
     detail: isError ? `the policies could not be asked: ${errors.join('; ')}` : 'no policy permits it, or one forbids it',
   })
 }
+
+const tokenOf = ({ lease }: Caller): { readonly token?: LeaseId } => (lease === null ? {} : { token: lease })
 
 /** Whoever comes with an access token of ours does not say where it runs. */
 const runningWorkload = ({ evidence }: Caller): string | null => (evidence.kind === 'access_token' ? null : holderOf(evidence).workload)
