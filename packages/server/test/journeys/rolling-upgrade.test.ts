@@ -71,7 +71,7 @@ describe(`a server of release ${RELEASE} and one of today on one database`, { sk
     const applied = await askDatabase(newer.databaseUrl!, 'select name, applied_by from migration order by name')
     assert.deepEqual(applied.map((row) => row['name']), MIGRATIONS.map((one) => one.name))
     assert.deepEqual(applied.map((row) => Number(row['applied_by']) === RELEASE), MIGRATIONS.map((one) => one.release === RELEASE))
-    for (const writ of [older, newer]) assert.equal((await writ.stranger(registry.ready)).status, 200)
+    for (const writ of [older, newer]) await eventually('readiness', async () => (await writ.stranger(registry.ready)).status === 200)
     assert.equal((await older.operator({ ...registry.ready, path: '/oauth/jwks' })).status, 404, 'it is the older program that answers here')
   })
 
