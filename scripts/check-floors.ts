@@ -26,10 +26,10 @@ const PACKAGES: Readonly<Record<string, Package>> = {
 /** The rooms of the server, by folder below `src`; a file that stands in no folder is the roof. */
 const SERVER_ROOMS: Readonly<Record<string, number>> = {
   http: 7, gateway: 7, jobs: 7,
-  registry: 6, tasks: 6, issue: 6, policies: 6, evaluate: 6, approvals: 6, evidence: 6,
+  registry: 6, tasks: 6, issue: 6, policies: 6, evaluate: 6, tools: 6, approvals: 6, evidence: 6,
   authenticate: 5, decide: 5, revoke: 5, probe: 5, watch: 5, prove: 5, reach: 5,
   record: 4,
-  store: 3, keys: 3, connectors: 3, directory: 3,
+  store: 3, keys: 3, connectors: 3, directory: 3, upstreams: 3,
   platform: 2, config: 2,
 }
 const ROOF_FILES = ['main.ts', 'writer.ts', 'changes.ts', 'start.ts', 'version.ts', 'open-store.ts', 'change-context.ts', 'restore.ts', 'restore-main.ts']

@@ -23,6 +23,7 @@ const EMPTY: readonly string[] = [
 /** Where such a word is right: somebody else's own, by name and place. Each says why. */
 const ALLOWED: readonly { readonly word: string; readonly where: RegExp; readonly because: string }[] = [
   { word: 'session', where: /^packages\/server\/src\/connectors\//, because: 'PostgreSQL calls a connected client a session' },
+  { word: 'session', where: /^packages\/(?:server\/src\/(?:gateway|upstreams)|cli\/src\/mcp)\//, because: 'MCP 2025-11-25 calls what a client and a server know of each other a session' },
   { word: 'data', where: /^packages\/(?:server\/src\/(?:main|config\/|store\/lock)|cli\/src\/)/, because: 'operators say data directory' },
 ]
 

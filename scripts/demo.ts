@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { constants, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { workAtDesk } from './demo/agent.ts'
 import { ask, startCluster, type Cluster } from './postgres-cluster.ts'
 
 /**
@@ -15,6 +16,7 @@ import { ask, startCluster, type Cluster } from './postgres-cluster.ts'
 const ROOT = resolve(import.meta.dirname, '..')
 const WRIT = join(ROOT, 'packages/cli/bin/writ.mjs')
 const DEMO = join(import.meta.dirname, 'demo')
+const SERVERS = join(ROOT, 'node_modules/@modelcontextprotocol')
 
 type Options = { readonly once?: boolean | undefined; readonly certificate?: string | undefined; readonly port?: string | undefined }
 const options = readOptions()
@@ -69,9 +71,10 @@ async function tell(): Promise<void> {
     '--templates', join(DEMO, 'templates.yaml'), '--secret-file', admin.secretFile, '--rotate'])
   note('the administrator\'s secret was rotated: nobody but Writ knows the new one')
 
-  step('The registry, from a manifest: one identity, and one answer "no: use the caller\'s token"')
+  step('The registry, from a manifest: two identities, and one answer "no: use the caller\'s token"')
   copyFileSync(join(DEMO, 'writ.yaml'), join(folder, 'writ.yaml'))
-  env.WRIT_KEY_FILE = makeKey()
+  env.WRIT_KEY_FILE = makeKey('migrator')
+  const agentKey = makeKey('desk-agent')
   env.WRIT_IDENTITY = 'spiffe://shop.example/migrator'
   await writ(['apply', '-f', join(folder, 'writ.yaml'), '--yes'])
 
@@ -93,10 +96,37 @@ async function tell(): Promise<void> {
     copyFileSync(`${certificate}.key`, `${options.certificate}.key`)
     note(`kept: ${options.certificate} and ${options.certificate}.key`)
   }
+  await tellOfTools(url, agentKey)
   note(`${((performance.now() - began) / 1000).toFixed(1)} s in all`)
   if (options.once !== true) {
     process.stdout.write(`\nWrit is up at ${url} until Ctrl-C. In another terminal:\n  export WRIT_URL=${url} WRIT_CONFIG=${env.WRIT_CONFIG}\n  npx writ task list\n  npx writ audit tail\n`)
   }
+}
+
+/** An agent and its tools: what it sees, what it may, and what it may no more once it has read what it should not tell. */
+async function tellOfTools(url: string, agentKey: string): Promise<void> {
+  step('Two MCP servers, as they come from npm: registered, and the tools that a person has looked at pinned')
+  const files = join(folder, 'files')
+  mkdirSync(files)
+  writeFileSync(join(files, 'customers.csv'), ['name,mail', 'Maya,maya@example.com', 'Noor,noor@example.com', ...Array.from({ length: 40 }, (_, i) => `Customer ${i},c${i}@example.com`), ''].join('\n'))
+  await writ(['mcp', 'add', 'files', '--', process.execPath, join(SERVERS, 'server-filesystem/dist/index.js'), files])
+  await writ(['mcp', 'add', 'everything', '--', process.execPath, join(SERVERS, 'server-everything/dist/index.js'), 'stdio'])
+  await writ(['mcp', 'pin', 'files', 'list_directory', 'read_text_file', '--label', 'read_text_file=confidential', '--yes'])
+  await writ(['mcp', 'pin', 'everything', 'echo', 'resources/read', '--effect', 'echo=external', '--reversible', 'echo=no', '--yes'])
+  await writ(['mcp', 'tools', 'files'])
+
+  step('The policies in force as a directory, and three rules more: how much of a file, and who may post')
+  const policies = join(folder, 'policies')
+  await writ(['policy', 'show', '--out', policies])
+  cpSync(join(DEMO, 'policies'), policies, { recursive: true })
+  await writ(['policy', 'apply', policies, '--reason', 'rules for the desk', '--yes'])
+
+  step('An agent at work, through the gateway, on the official MCP client: one task, two servers')
+  await workAtDesk({
+    url, folder: files, environment: { ...env, WRIT_KEY_FILE: agentKey, WRIT_IDENTITY: 'spiffe://shop.example/desk-agent' },
+    say: note, onDenied: (decision) => writ(['explain', decision]),
+  })
+  await writ(['mcp', 'calls'])
 }
 
 /** A database of its own, an administrator who is no superuser, and the rights that it needs and no more. */
@@ -133,18 +163,18 @@ async function startWrit(port: string): Promise<void> {
 }
 
 async function writ(words: readonly string[], environment: NodeJS.ProcessEnv = env): Promise<void> {
-  process.stdout.write(`$ writ ${words.map((word) => (/^[\w./:=-]+$/.test(word) ? word.replace(`${folder}/`, '').replace(`${DEMO}/`, '').replace(process.execPath, 'node') : `'${word}'`)).join(' ')}\n`)
+  process.stdout.write(`$ writ ${words.map((word) => (/^[\w./:=-]+$/.test(word) ? word.replace(`${folder}/`, '').replace(`${DEMO}/`, '').replace(`${SERVERS}/`, '').replace(process.execPath, 'node') : `'${word}'`)).join(' ')}\n`)
   const child = spawn(process.execPath, [WRIT, ...words], { env: environment, stdio: 'inherit' })
   const [code] = await once(child, 'exit') as [number | null]
   if (code !== 0) throw new Error(`\`writ ${words[0]}\` ended with exit code ${String(code)}`)
 }
 
-/** The workload's own key pair: the private half stays in its file, the public half goes to the registry. */
-function makeKey(): string {
+/** A workload's own key pair: the private half stays in its file, the public half goes to the registry. */
+function makeKey(name: string): string {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const file = join(folder, 'migrator.jwk')
+  const file = join(folder, `${name}.jwk`)
   writeFileSync(file, JSON.stringify(privateKey.export({ format: 'jwk' })), { mode: 0o600 })
-  writeFileSync(join(folder, 'migrator.pub.jwk'), JSON.stringify(publicKey.export({ format: 'jwk' })))
+  writeFileSync(join(folder, `${name}.pub.jwk`), JSON.stringify(publicKey.export({ format: 'jwk' })))
   return file
 }
 

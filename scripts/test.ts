@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROJECT_ROOT } from './breach.ts'
 import type { Cluster } from './postgres-cluster.ts'
-import { findTestFiles, type Selection } from './test-files.ts'
+import { findTestFiles, type Selection, type TestFile } from './test-files.ts'
+import { writeTogether } from './test-together.ts'
 
 const USAGE = `usage: npm test -- [--fast | --long | --vectors] [PART-OF-A-FILE-NAME ...]
   --fast     leaves out what needs a PostgreSQL or a whole running Writ
@@ -44,13 +45,31 @@ async function main(): Promise<number> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(signal))
   const started = slow ? await startClusters() : []
-  const compiled = mkdtempSync(join(tmpdir(), 'writ-compiled-'))
+  const folder = mkdtempSync(join(tmpdir(), 'writ-compiled-'))
   try {
-    return await runTests(files.map((file) => file.path), { started, compiled, inFull: selection.inFull, stop: stop.signal })
+    const prepared = await prepare(files, { folder, isPacked: slow && !selection.inFull })
+    return await runTests(prepared.files, { started, env: prepared.env, inFull: selection.inFull, stop: stop.signal })
   } finally {
-    rmSync(compiled, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
     await Promise.all(started.map(({ cluster }) => cluster.stop('immediate')))
   }
+}
+
+type Prepared = { readonly files: readonly string[]; readonly env: NodeJS.ProcessEnv }
+
+/**
+ * What is done once so that it is not done some hundred times: the fast files of a package share a process, the server is packed, and what
+ * one process has compiled is kept for all that come after it. What is measured, in the long form, is the server as it is shipped.
+ */
+async function prepare(files: readonly TestFile[], { folder, isPacked }: { readonly folder: string; readonly isPacked: boolean }): Promise<Prepared> {
+  const [alone, fast] = [files.filter((file) => file.slow), files.filter((file) => !file.slow)].map((some) => some.map((file) => file.path)) as [string[], string[]]
+  const env = { NODE_COMPILE_CACHE: join(folder, 'compiled') }
+  const all = [...writeTogether(PROJECT_ROOT, fast, folder), ...alone]
+  if (!isPacked) return { files: all, env }
+  const { packServer } = await import('./pack-server.ts')
+  const server = join(folder, 'server')
+  await packServer(server)
+  return { files: all, env: { ...env, WRIT_TEST_SERVER: server } }
 }
 
 function selectionOf(args: readonly string[]): (Selection & { readonly inFull: boolean }) | string {
@@ -82,16 +101,15 @@ async function startClusters(): Promise<readonly Started[]> {
 
 type Run = {
   readonly started: readonly Started[]
-  /** Where Node keeps what one process of the run has compiled, for all that come after it. */
-  readonly compiled: string
+  readonly env: NodeJS.ProcessEnv
   readonly inFull: boolean
   readonly stop: AbortSignal
 }
 
-async function runTests(files: readonly string[], { started, compiled, inFull, stop }: Run): Promise<number> {
+async function runTests(files: readonly string[], { started, env: prepared, inFull, stop }: Run): Promise<number> {
   if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
   const concurrency = inFull ? CONCURRENCY_OF_LONG : CONCURRENCY
-  const env = { ...cleanEnv(), NODE_COMPILE_CACHE: compiled, ...(inFull ? { WRIT_TEST_LONG: 'yes' } : {}), ...Object.fromEntries(started.map(urlVariable)) }
+  const env = { ...cleanEnv(), ...prepared, ...(inFull ? { WRIT_TEST_LONG: 'yes' } : {}), ...Object.fromEntries(started.map(urlVariable)) }
   const child = spawn(process.execPath, [
     '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec', ...files,
   ], { cwd: PROJECT_ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] })

@@ -42,14 +42,19 @@ export const BACKEND = 'database-3'
 /** One question of each sort: what the set that ships allows, what a policy of the tool or of a group does, and what a person would have to. */
 export type Asked = { readonly question: Question; readonly answer: 'allow' | 'deny' }
 
-export function askedOf(entity: (ref: { readonly type: string; readonly id: string }) => Entity | undefined): readonly Asked[] {
-  const question = (tool: string, args: Question['arguments']): Question => asking('call', entity({ type: 'Writ::Tool', id: tool })!, { arguments: args })
+/** So many agents are at work. */
+const AGENTS = 50
+
+/** `round`: no two rounds ask the same, for no two uses in a task do: each is by another agent, in another task with another budget left. */
+export function askedOf(entity: (ref: { readonly type: string; readonly id: string }) => Entity | undefined, round = 0): readonly Asked[] {
+  const ask = (action: string, resource: Entity, more: More): Question => asking(action, resource, more, round)
+  const question = (tool: string, args: Question['arguments']): Question => ask('call', entity({ type: 'Writ::Tool', id: tool })!, { arguments: args })
   return [
-    { question: question('crm/search', { query: 'unpaid orders of last week', limit: 50n }), answer: 'allow' },
-    { question: question(`${serverOf(0)}/refund`, { amount: 40n }), answer: 'allow' },
+    { question: question('crm/search', { query: `unpaid orders of week ${round}`, limit: 50n }), answer: 'allow' },
+    { question: question(`${serverOf(0)}/refund`, { amount: BigInt(40 + (round % 60)) }), answer: 'allow' },
     { question: question('mail/send', { to: 'maya@acme.example' }), answer: 'allow' },
-    { question: question(`${serverOf(0)}/refund`, { amount: 4000n }), answer: 'deny' },
-    { question: asking('connect', DATABASE, { also: { template: 'ddl' } }), answer: 'allow' },
+    { question: question(`${serverOf(0)}/refund`, { amount: BigInt(4000 + round) }), answer: 'deny' },
+    { question: ask('connect', DATABASE, { also: { template: 'ddl' } }), answer: 'allow' },
   ]
 }
 
@@ -59,17 +64,17 @@ const DATABASE: Entity = {
 
 type More = { readonly arguments?: Question['arguments']; readonly also?: Question['known'] }
 
-function asking(action: string, resource: Entity, { arguments: args = {}, also = {} }: More): Question {
+function asking(action: string, resource: Entity, { arguments: args = {}, also = {} }: More, round: number): Question {
   return {
     principal: {
-      uid: { type: 'Writ::Agent', id: 'spiffe://acme.example/answers-customers' },
+      uid: { type: 'Writ::Agent', id: `spiffe://acme.example/answers-customers-${round % AGENTS}` },
       attributes: { class: 'autonomous', environment: 'test', system_scope: ['crm', 'shop'] },
       parents: [{ type: 'Writ::Class', id: 'autonomous' }, { type: 'Writ::Group', id: GROUP }],
     },
     action, resource, arguments: args, claimed: {},
     known: {
-      task: 'tsk_01jgq3v9ty0000000000000000', purpose: { entity: { type: 'Writ::Purpose', id: 'none' } }, class: 'autonomous', environment: 'test',
-      on_behalf_of: { issuer: 'https://id.acme.example', subject: 'maya' }, change: 'CHG-1', depth: 0n, budget_left: 99n, labels: ['confidential'], approved: false,
+      task: `tsk_01jgq3v9ty${String(round).padStart(16, '0')}`, purpose: { entity: { type: 'Writ::Purpose', id: 'none' } }, class: 'autonomous', environment: 'test',
+      on_behalf_of: { issuer: 'https://id.acme.example', subject: 'maya' }, change: 'CHG-1', depth: 0n, budget_left: BigInt(99 + round), labels: ['confidential'], approved: false,
       at: '2026-11-22T12:00:00.000Z', ...also,
     },
   }

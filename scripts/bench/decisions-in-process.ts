@@ -8,6 +8,8 @@ const SIZES = [10, 100, 1000] as const
 /** The sizes take turns, so that what else the machine does falls on all of them. */
 const TURN = 400
 const WARM_UP = 4000
+/** As many different questions of each sort as are asked in a turn or two. */
+const ROUNDS = 200
 const BAR = { p50: 0.1, p99: 1, growth: 2 }
 
 type Subject = { readonly size: number; readonly decide: (index: number) => boolean | Promise<boolean>; readonly expected: readonly boolean[] }
@@ -24,7 +26,7 @@ export async function decisionsInProcess({ isQuick, tell }: Order, peers: Peers 
     const { engine, ms } = openEstate(size)
     opened.push(engine)
     figures.push(figure(`policies read and checked (${size})`, 1, { p50: ms }))
-    const asked = askedOf((ref) => engine.entity(ref))
+    const asked = Array.from({ length: ROUNDS }, (_, round) => askedOf((ref) => engine.entity(ref), round)).flat()
     ours.push({
       size, expected: asked.map(({ answer }) => answer === 'allow'),
       decide: (index) => engine.decide(asked[index % asked.length]!.question).answer === 'allow',

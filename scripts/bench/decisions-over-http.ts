@@ -1,5 +1,4 @@
-import { Agent, request } from 'node:http'
-import { setTimeout as pause } from 'node:timers/promises'
+import { Agent } from 'node:http'
 import { applyPolicies } from '@writ/contract/policies'
 import type { BundleFiles } from '@writ/policy/bundle'
 import { askToken, proofKey, type ProofKey } from '../../packages/server/test/oauth-client.ts'
@@ -7,8 +6,9 @@ import { startWrit, type RunningWrit } from '../../packages/server/test/running-
 import type { Cluster } from '../postgres-cluster.ts'
 import { TOOL_FILES } from './decisions-estate.ts'
 import { CERBOS_NAME, CERBOS_QUESTION, startCerbos, type Peers } from './decisions-peers.ts'
-import { figure, load, timed, type Figure, type Order, type Timed } from './figure.ts'
+import { figure, load, type Figure, type Order, type Timed } from './figure.ts'
 import { cpuOf, cpuOfPostgres, perOp } from './machine.ts'
+import { paced, post, type Ask, type Paced, type Place } from './paced.ts'
 
 const CONCURRENCY = 32
 /** A task's uses are decided one after the other: as many tasks as a small estate has at work. */
@@ -25,16 +25,11 @@ export const QUESTION = {
 }
 
 /** Where decisions are asked for, and what each request carries. */
-type Desk = {
-  readonly url: string
-  /** What stands in an answer that allows. */
-  readonly allowed: string
+type Desk = Place & {
   readonly asks: (count: number) => readonly Ask[]
   readonly cpu: () => number | undefined
   readonly databaseCpu: () => number | undefined
 }
-type Ask = { readonly body: string; readonly headers: Readonly<Record<string, string>> }
-type Paced = Timed & { /** What a server that had too much to do did not decide. */ readonly refused: number }
 type Measured = { readonly offered: Paced; readonly full: Timed; readonly cpuPerOp: number | null; readonly databaseCpuPerOp: number | null }
 type Counts = { readonly offered: number; readonly full: number; readonly warmUp: number }
 
@@ -142,51 +137,4 @@ async function measure(desk: Desk, counts: Counts): Promise<Measured> {
   } finally {
     agent.destroy()
   }
-}
-
-/** So many a second, whether those before are answered or not; each is timed from when it should have been sent. */
-async function paced(ops: number, perSecond: number, one: (index: number) => Promise<void>): Promise<Paced> {
-  const took: number[] = []
-  let refused = 0
-  const sent: Promise<void>[] = []
-  const began = performance.now()
-  const dueOf = (index: number): number => began + (index * 1000) / perSecond
-  const send = async (index: number): Promise<void> => {
-    try {
-      await one(index)
-      took.push(performance.now() - dueOf(index))
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error
-      refused += 1
-    }
-  }
-  for (let index = 0; index < ops;) {
-    const early = dueOf(index) - performance.now()
-    if (early > 0) {
-      await pause(early)
-      continue
-    }
-    const sending = send(index++)
-    // One that fails ends the measure below, where it is awaited.
-    sending.catch(() => undefined)
-    sent.push(sending)
-  }
-  await Promise.all(sent)
-  return { ...timed(took, performance.now() - began), refused }
-}
-
-/** The server says that it can't now. */
-class Refused extends Error {}
-
-function post(agent: Agent, { url, allowed }: Desk, { body, headers }: Ask): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { method: 'POST', agent, headers: { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } }, (answer) => {
-      let text = ''
-      answer.setEncoding('utf8').on('data', (chunk: string) => { text += chunk }).on('end', () => {
-        if (answer.statusCode === 200 && text.includes(allowed)) resolve()
-        else reject(new (answer.statusCode === 503 ? Refused : Error)(`${url} answered ${answer.statusCode}: ${text}`))
-      })
-    })
-    sent.on('error', reject).end(body)
-  })
 }

@@ -23,6 +23,7 @@ const NOUNS: readonly Noun[] = [
   { name: 'explain', summary: 'why a decision came out as it did', load: () => import('./commands/explain.ts') },
   { name: 'policy', summary: 'init, check, test, fmt, diff, simulate, apply, rollback, list, show', load: () => import('./commands/policy.ts') },
   { name: 'mode', summary: 'observe, enforce, list: whether a denial by policy holds', load: () => import('./commands/mode.ts') },
+  { name: 'mcp', summary: 'add, list, secret, retire, tools, pin, accept, calls, connect, wrap: servers of tools, and what of them may be called', load: () => import('./commands/mcp.ts') },
   { name: 'verify', summary: 'check a closure certificate or a log, offline', load: () => import('./commands/verify.ts') },
   { name: 'keys', summary: 'list, rotate: what access tokens are signed with', load: () => import('./commands/keys.ts') },
   { name: 'audit', summary: 'tail, logs, export, checkpoint', load: () => import('./commands/audit.ts') },

@@ -6,7 +6,10 @@ import { printVerifierKey } from '@writ/ledger/note'
 import { leafText, makeLog } from '../../ledger/test/made-log.ts'
 import { surrounded } from '../../ledger/test/story.ts'
 import { logKey, problem } from './double.ts'
-import { stageWithServer, startWrit, writ } from './run-writ.ts'
+import { stageWithServer, startWrit } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const EVENT = {
   id: 'evt_1', stream: 'non-human', type: 'task.opened', at: '2026-09-21T00:00:00.000Z', actor: { kind: 'identity', id: 'nhi_1' }, task: 'tsk_1', identity: 'nhi_1', lease: null, facts: { depth: 0, authority: ['postgres:shop:ddl'] },

@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { keysFolder, readConfig, writeConfig } from '../src/config.ts'
 import { OPERATOR_KEY, problem, SPIFFE_ID } from './double.ts'
-import { stageWithServer, writ } from './run-writ.ts'
+import { stageWithServer, writ as writAlone } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const IDENTITY = {
   id: 'nhi_9', spiffe_id: 'spiffe://acme.example/deploy-bot', kind: 'pipeline', class: 'script', purpose: 'rolls out\u001b[2J releases', owners: { technical: 'team:platform', business: 'person:maya@acme.example' },
@@ -18,7 +21,7 @@ const REGISTER = ['identity', 'register', '--id', IDENTITY.spiffe_id, '--kind', 
 test('login reads the link from standard input, and stores the operator key for that server', async (t) => {
   const stage = await stageWithServer(t)
   await writeConfig(stage.environment, { identities: {} })
-  const done = await writ(stage, ['login'], { input: `${stage.double.url}/first#writ_first_good-code\n` })
+  const done = await writAlone(stage, ['login'], { input: `${stage.double.url}/first#writ_first_good-code\n` })
   assert.equal(done.code, 0, done.err)
   assert.deepEqual(await readConfig(stage.environment), { url: stage.double.url, operator: { id: 'opr_1', key: OPERATOR_KEY }, identities: {} })
   assert.ok(!(done.out + done.err).includes(OPERATOR_KEY))
@@ -28,7 +31,7 @@ test('login reads the link from standard input, and stores the operator key for 
 test('a link that is dead changes nothing and is not repeated', async (t) => {
   const stage = await stageWithServer(t)
   const before = await readConfig(stage.environment)
-  const done = await writ(stage, ['login'], { input: `${stage.double.url}/first#writ_first_dead-canary` })
+  const done = await writAlone(stage, ['login'], { input: `${stage.double.url}/first#writ_first_dead-canary` })
   assert.equal(done.code, 3)
   assert.ok(!done.err.includes('canary'))
   assert.deepEqual(await readConfig(stage.environment), before)
@@ -120,7 +123,7 @@ test('a secret of a back end comes by file or standard input, without its last l
   await writeFile(join(stage.folder, 'shop.yaml'), 'settings: { host: db.test, database: postgres, user: writ, tls: require }\ntemplates:\n  ddl: { database: shop, owner: shop_owner }\n')
   await writeFile(join(stage.folder, 'secret'), ' s3cret \n')
   assert.equal((await writ(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-file', 'secret', '--port', '5433'])).code, 0)
-  assert.equal((await writ(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-stdin', '--rotate'], { input: 'from-stdin' })).code, 0)
+  assert.equal((await writAlone(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-stdin', '--rotate'], { input: 'from-stdin' })).code, 0)
   const [first, second] = stage.double.asked.map(({ body }) => body)
   assert.deepEqual([first?.secret, first?.rotate, (first?.settings as { readonly port?: number } | undefined)?.port], [' s3cret ', false, 5433])
   assert.deepEqual([second?.secret, second?.rotate], ['from-stdin', true])
@@ -129,10 +132,10 @@ test('a secret of a back end comes by file or standard input, without its last l
 test('a file that describes a back end may not hold its secret, and what is missing is named', async (t) => {
   const stage = await stageWithServer(t)
   await writeFile(join(stage.folder, 'shop.yaml'), 'secret: canary\n')
-  const held = await writ(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-stdin'], { input: 'x' })
+  const held = await writAlone(stage, ['backend', 'add', 'shop', '-f', 'shop.yaml', '--secret-stdin'], { input: 'x' })
   assert.equal(held.code, 2)
   assert.ok(!held.err.includes('canary'))
-  const missing = await writ(stage, ['backend', 'add', 'shop', '--secret-stdin'], { input: 'x' })
+  const missing = await writAlone(stage, ['backend', 'add', 'shop', '--secret-stdin'], { input: 'x' })
   assert.match(missing.err, /--host: [\s\S]*--database: [\s\S]*--user: [\s\S]*--tls: [\s\S]*--templates: /)
   assert.equal(stage.double.asked.length, 0)
 })

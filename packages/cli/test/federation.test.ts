@@ -3,7 +3,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { problem, type Double } from './double.ts'
-import { stageWithServer, writ } from './run-writ.ts'
+import { stageWithServer } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const ISSUER = {
   id: 'iss_1', url: 'https://issuer.example', kind: 'oidc', keys: { source: 'discovery', url: null, inline: [] }, own_ca: false, bindings: 2, state: 'trusted',

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { problem } from './double.ts'
-import { stageWithServer, writ } from './run-writ.ts'
+import { stageWithServer } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const KEY = { kid: 'kid-of-the-test', alg: 'ES256', state: 'active', published_at: '2026-11-22T00:00:00.000Z', activated_at: '2026-11-22T00:05:10.000Z', retired_at: null, revoked_at: null }
 const KEYS = { status: 200, value: { keys: [KEY] } }

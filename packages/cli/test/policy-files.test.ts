@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { DEFAULT_BUNDLE } from '@writ/policy/defaults'
 import { put, REFUND_SET } from './policy-set.ts'
-import { emptyStage, writ } from './run-writ.ts'
+import { emptyStage, writ as writAlone } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const WRONG = `// é takes two bytes
 @id("reads")
@@ -14,10 +17,10 @@ permit (principal, action == Writ::Action::"connect", resource) when { context.b
 
 test('a directory begins with the policies that every server begins with, and they pass their own check and cases', async (t) => {
   const stage = await emptyStage(t)
-  const done = await writ(stage, ['policy', 'init', 'policies'])
+  const done = await writAlone(stage, ['policy', 'init', 'policies'])
   assert.equal(done.code, 0, done.err)
   for (const [file, text] of Object.entries(DEFAULT_BUNDLE)) assert.equal(readFileSync(join(stage.folder, 'policies', file), 'utf8'), text, file)
-  const checked = await writ(stage, ['policy', 'check', 'policies'])
+  const checked = await writAlone(stage, ['policy', 'check', 'policies'])
   assert.deepEqual([checked.code, checked.out], [0, ''], checked.err)
   assert.match(checked.err, /^\d+ policies, 0 tools: nothing to complain of$/m)
   const tested = await writ(stage, ['policy', 'test', 'policies'])

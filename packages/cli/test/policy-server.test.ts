@@ -7,7 +7,10 @@ import { pathOf } from '@writ/contract/endpoint'
 import { applyPolicies, showCurrentPolicies, showPolicies } from '@writ/contract/policies'
 import { problem } from './double.ts'
 import { put, REFUND_SET } from './policy-set.ts'
-import { stageWithServer, writ } from './run-writ.ts'
+import { stageWithServer } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const VERSION = { version: 4, digest: 'a'.repeat(64), in_force: true, rolled_back_to: null, reason: 'x\u001b[2J', applied_by: 'opr_1', applied_at: '2026-11-22T00:00:00.000Z' }
 

@@ -35,8 +35,12 @@ export async function stageWithServer(t: TestContext): Promise<Stage & { readonl
   return { ...stage, double, keyFile: kept.path, thumbprint: await calculateJwkThumbprint(kept.publicKey) }
 }
 
-export function startWrit(stage: Stage, args: readonly string[], { node = process.execPath, input, environment = {} }: { readonly node?: string; readonly input?: string; readonly environment?: NodeJS.ProcessEnv } = {}): Running {
-  const child = spawn(node, [BIN, ...args], { cwd: stage.folder, env: { ...stage.environment, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] })
+/** `open`: its input is left open. `program`: runs this in its place. */
+type StartOptions = { readonly node?: string; readonly input?: string; readonly environment?: NodeJS.ProcessEnv; readonly open?: true; readonly program?: readonly string[] }
+
+export function startWrit(stage: Stage, args: readonly string[], { node = process.execPath, input, environment = {}, open, program }: StartOptions = {}): Running {
+  const [command = node, ...rest] = program ?? [node, BIN, ...args]
+  const child = spawn(command, rest, { cwd: stage.folder, env: { ...stage.environment, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   const watchers = new Set<() => void>()
@@ -49,7 +53,7 @@ export function startWrit(stage: Stage, args: readonly string[], { node = proces
     watchers.forEach((look) => look())
   })
   child.stdin.on('error', () => undefined)
-  child.stdin.end(input ?? '')
+  if (open !== true) child.stdin.end(input ?? '')
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code, signal, out, err }))

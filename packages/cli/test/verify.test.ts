@@ -6,7 +6,10 @@ import { printCertificate } from '@writ/ledger/certificate'
 import { printVerifierKey } from '@writ/ledger/note'
 import { leafText, makeKey, makeLog, receiptsOf, sha256 } from '../../ledger/test/made-log.ts'
 import { noise, story, surrounded } from '../../ledger/test/story.ts'
-import { emptyStage, writ } from './run-writ.ts'
+import { emptyStage, writ as writAlone } from './run-writ.ts'
+import { warmWritForFile } from './warm-writ.ts'
+
+const writ = warmWritForFile()
 
 const key = makeKey()
 
@@ -24,7 +27,7 @@ async function filesOf(t: TestContext) {
 
 test('a certificate verifies with nothing but the key, though configuration and server are broken', async (t) => {
   const { stage } = await filesOf(t)
-  const done = await writ(stage, ['verify', '--key', 'log.key', 'closed.json'], { environment: { WRIT_CONFIG: '/dev/null', WRIT_URL: 'nonsense' } })
+  const done = await writAlone(stage, ['verify', '--key', 'log.key', 'closed.json'], { environment: { WRIT_CONFIG: '/dev/null', WRIT_URL: 'nonsense' } })
   assert.deepEqual([done.code, done.err], [0, ''])
   assert.match(done.out, /^verified: closure certificate\n/)
   assert.match(done.out, /outcome: proved/)
@@ -32,7 +35,7 @@ test('a certificate verifies with nothing but the key, though configuration and 
 
 test('a certificate verifies from standard input, and says so in JSON', async (t) => {
   const { stage, read } = await filesOf(t)
-  const done = await writ(stage, ['verify', '--key', 'log.key', '--json', '-'], { input: await read('closed.json') })
+  const done = await writAlone(stage, ['verify', '--key', 'log.key', '--json', '-'], { input: await read('closed.json') })
   const { verified, closure } = JSON.parse(done.out) as { readonly verified: boolean; readonly closure: { readonly task: string } }
   assert.deepEqual([verified, closure.task], [true, 'tsk_1'])
 })

@@ -1,8 +1,11 @@
 import type { z } from 'zod'
 import type { ProblemType } from './problem.ts'
 
-/** Who may ask: `identity` and `operator` prove themselves with a bearer value in the Authorization header (RFC 6750 §2.1). */
-export type Who = 'anyone' | 'operator' | 'identity' | 'identity_or_operator' | 'webhook'
+/**
+ * Who may ask: `identity` and `operator` prove themselves with a bearer value in the Authorization header (RFC 6750 §2.1), a `token_holder` with
+ * an access token for just this address (RFC 8707), and with nothing else.
+ */
+export type Who = 'anyone' | 'operator' | 'identity' | 'identity_or_operator' | 'token_holder' | 'webhook'
 
 /** An endpoint as data: the server serves it, the clients call it, the reference documents it. */
 export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType, Reply extends z.ZodType = z.ZodType> = {

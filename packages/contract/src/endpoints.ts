@@ -6,6 +6,8 @@ import * as decisions from './decisions.ts'
 import type { Endpoint } from './endpoint.ts'
 import * as events from './events.ts'
 import * as issuers from './issuers.ts'
+import * as mcp from './mcp.ts'
+import * as mcpServers from './mcp-servers.ts'
 import * as oauth from './oauth.ts'
 import * as operators from './operators.ts'
 import * as policies from './policies.ts'
@@ -15,7 +17,7 @@ import * as tasks from './tasks.ts'
 import * as words from './words.ts'
 
 /** Whatever these rooms say is part of the surface: what a room exports is served and documented by its name. */
-const ROOMS: readonly object[] = [registry, operators, issuers, bindings, backends, tasks, policies, decisions, authzen, events, backup, oauth, surface]
+const ROOMS: readonly object[] = [registry, operators, issuers, bindings, backends, mcpServers, mcp, tasks, policies, decisions, authzen, events, backup, oauth, surface]
 
 export type NamedEndpoint = { readonly name: string; readonly endpoint: Endpoint }
 

@@ -65,7 +65,7 @@ const FORM = 'application/x-www-form-urlencoded'
 
 const OF_IDENTITY = ['clientAssertion', 'workloadToken', 'accessToken'] as const
 const SECURITY: Readonly<Record<Who, readonly (keyof typeof SECURITY_SCHEMES)[]>> = {
-  anyone: [], operator: ['operatorKey'], identity: OF_IDENTITY, identity_or_operator: ['operatorKey', ...OF_IDENTITY], webhook: ['webhookSignature'],
+  anyone: [], operator: ['operatorKey'], identity: OF_IDENTITY, identity_or_operator: ['operatorKey', ...OF_IDENTITY], token_holder: ['accessToken'], webhook: ['webhookSignature'],
 }
 
 const PARAMETERS = {
@@ -146,8 +146,8 @@ function queryParameters({ query }: Endpoint): Parameter[] {
 }
 
 function headerParameters({ method, who, form, authzen }: Endpoint): Ref[] {
-  const ofIdentity = who === 'identity' || who === 'identity_or_operator' || form === true
-  const names = [...(form === true || (method !== 'GET' && who !== 'webhook' && who !== 'anyone' && authzen !== true) ? ['Idempotency-Key'] : []), ...(ofIdentity ? ['DPoP'] : [])]
+  const ofIdentity = who === 'identity' || who === 'identity_or_operator' || who === 'token_holder' || form === true
+  const names = [...(form === true || (method !== 'GET' && who !== 'webhook' && who !== 'anyone' && who !== 'token_holder' && authzen !== true) ? ['Idempotency-Key'] : []), ...(ofIdentity ? ['DPoP'] : [])]
   return names.map((name) => ({ $ref: `#/components/parameters/${name}` }))
 }
 

@@ -141,7 +141,15 @@ export const redeemBootstrap = endpoint({
   method: 'POST', path: '/v1/bootstrap', who: 'anyone', summary: 'Trade the one-time bootstrap code for an operator key',
   body: z.strictObject({ code: z.string().max(200), operator: freeText(100) }), reply: z.object({ operator: z.string(), key: z.string() }), status: 201, problems: ['unauthenticated'],
 })
-export const whoAmI = endpoint({ method: 'GET', path: '/v1/whoami', who: 'identity_or_operator', summary: 'Who the caller is', reply: z.object({ kind: z.enum(['identity', 'operator']), id: z.string(), name: z.string() }), problems: [] })
+export const whoAmI = endpoint({
+  method: 'GET', path: '/v1/whoami', who: 'identity_or_operator', summary: 'Who the caller is',
+  reply: z.object({
+    kind: z.enum(['identity', 'operator']), id: z.string(), name: z.string(),
+    /** Of an identity: the most that its tasks may be granted. */
+    authority: z.array(z.string()).optional(),
+  }),
+  problems: [],
+})
 
 export const health = endpoint({ method: 'GET', path: '/healthz', who: 'anyone', summary: 'Whether the process answers', reply: z.object({ ok: z.literal(true), version: z.string() }), problems: [] })
 export const ready = endpoint({ method: 'GET', path: '/readyz', who: 'anyone', summary: 'Whether tasks can be opened', reply: z.object({ ready: z.literal(true), now: z.string() }), problems: ['storage-unavailable'] })

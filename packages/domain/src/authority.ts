@@ -32,6 +32,8 @@ export type AuthorityRefusal =
 export const MOST_PERMITS = 100
 
 const WORD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
+/** An action may be one of several under a heading: `resources/read`. */
+const ACTION = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/
 const LIMIT_PAIR = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,127})=(\d{1,15})$/
 
 function permitCovers(above: Permit, below: Permit): boolean {
@@ -61,7 +63,7 @@ export function fromAuthorizationDetails(details: readonly AuthorizationDetail[]
   for (const detail of details) {
     for (const resource of detail.locations) {
       for (const action of detail.actions) {
-        if (![detail.type, resource, action].every((word) => WORD.test(word))) {
+        if (!WORD.test(detail.type) || !WORD.test(resource) || !ACTION.test(action)) {
           return refuse({ kind: 'malformed_grant', text: `${detail.type}:${resource}:${action}` })
         }
         permits.push({ type: detail.type, resource, action, limits: detail.limits ?? {} })
@@ -88,7 +90,7 @@ export function toAuthorizationDetails(authority: Authority): readonly Authoriza
 export function parseGrantText(text: string): Outcome<AuthorizationDetail, AuthorityRefusal> {
   const [words = '', query, ...more] = text.split('?')
   const parts = words.split(':')
-  if (parts.length !== 3 || more.length > 0 || !parts.every((part) => WORD.test(part))) return refuse({ kind: 'malformed_grant', text })
+  if (parts.length !== 3 || more.length > 0 || !parts.every((part, i) => (i === 2 ? ACTION : WORD).test(part))) return refuse({ kind: 'malformed_grant', text })
   const limits: Record<string, number> = {}
   for (const pair of query === undefined ? [] : query.split('&')) {
     const [, limit, value] = LIMIT_PAIR.exec(pair) ?? []

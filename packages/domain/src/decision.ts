@@ -24,3 +24,7 @@ export type Answer = (typeof ANSWERS)[number]
 /** What has a mode of its own. A server is a back end, or a server of tools. */
 export const MODE_SUBJECTS = ['identity', 'server'] as const
 export type ModeSubject = (typeof MODE_SUBJECTS)[number]
+
+/** What a call of a tool does to the world (POL-2). */
+export const EFFECTS = ['read', 'write', 'external'] as const
+export type Effect = (typeof EFFECTS)[number]

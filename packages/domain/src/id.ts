@@ -21,6 +21,8 @@ export const ID_PREFIX = {
   backup: 'bkp',
   restore: 'rst',
   decision: 'dec',
+  mcpServer: 'mcp',
+  serverInstance: 'srv',
 } as const
 
 export type IdKind = keyof typeof ID_PREFIX
@@ -41,6 +43,8 @@ export type OperatorId = Id<'operator'>
 export type BackupId = Id<'backup'>
 export type RestoreId = Id<'restore'>
 export type DecisionId = Id<'decision'>
+export type McpServerId = Id<'mcpServer'>
+export type ServerInstanceId = Id<'serverInstance'>
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
 

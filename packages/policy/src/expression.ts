@@ -33,7 +33,11 @@ export type Sight = {
   readonly attributes: ReadonlySet<string>
   /** The keys of all that it asks about whether something is in it; every one where it asks about what only the question tells. */
   readonly groups: ReadonlySet<string> | 'all'
+  /** Of what it can tell which one of its type it is. */
+  readonly tellsApart: ReadonlySet<Told>
 }
+
+export type Told = 'principal' | 'action' | 'resource'
 
 export function sightOf(policy: PolicyJson): Sight {
   const named = new Map<string, EntityRef>()
@@ -44,6 +48,9 @@ export function sightOf(policy: PolicyJson): Sight {
   const { principal, resource, actions } = scopeOf(policy)
   const groups = new Set([...actions ?? [], ...[principal.in, resource.in].filter((ref) => ref !== undefined).map(keyOf)])
   let asksAll = false
+  const tellsApart = new Set<Told>(actions === undefined ? [] : ['action'])
+  if (principal.equals ?? principal.in) tellsApart.add('principal')
+  if (resource.equals ?? resource.in) tellsApart.add('resource')
   const visit = (expression: Expr, behind: number, parent: string): void => {
     const operator = operatorOf(expression)
     const parts = partsOf(expression)
@@ -51,6 +58,7 @@ export function sightOf(policy: PolicyJson): Sight {
     const steps = behind + (operator === '.' || operator === 'getTag' ? 1 : path)
     hops = Math.max(hops, steps)
     if (operator === 'Value') collectRefs(parts, named)
+    if ('Var' in expression && typeof expression.Var === 'string' && expression.Var !== 'context') tellsApart.add(expression.Var)
     if ('Var' in expression && expression.Var === 'context' && parent !== '.' && parent !== 'has') seesAll = true
     const within = operator === 'in' ? parts['right'] : operator === 'is' ? parts['in'] : undefined
     if (within !== undefined) {
@@ -66,7 +74,7 @@ export function sightOf(policy: PolicyJson): Sight {
     for (const operand of operandsOf(expression)) visit(operand, steps, operator)
   }
   for (const { body } of policy.conditions) visit(body, 0, '')
-  return { hops, named: [...named.values()], context: seesAll ? 'all' : context, attributes, groups: asksAll ? 'all' : groups }
+  return { hops, named: [...named.values()], context: seesAll ? 'all' : context, attributes, groups: asksAll ? 'all' : groups, tellsApart }
 }
 
 const areLiterals = (expression: Expr): boolean =>

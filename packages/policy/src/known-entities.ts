@@ -30,7 +30,7 @@ export type KnownEntities = {
 }
 
 /** How far policies can see, and what of it. */
-type Reach = Omit<Sight, 'context'>
+type Reach = Omit<Sight, 'context' | 'tellsApart'>
 
 const NO_MEMBERS: Members = new Map()
 const KINDS: ReadonlySet<string> = new Set(KIND_TYPES.map((kind) => `Writ::${kind}`))
@@ -80,7 +80,7 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
   /** Only what the policies can see, for all of it costs its way to Cedar, which takes an entity without anything as it does none. */
   const jsonOf = ({ uid, attributes, parents }: Content, { attributes: seen, groups }: Reach, own: ReadonlyMap<string, Content>): EntityJson[] => {
     const attrs = Object.fromEntries(Object.entries(attributes).filter(([name]) => seen.has(name)))
-    const asked = groups === 'all' ? parents : parents.filter((ref) => !groupsFrom(keyOf(uid), [ref], own).isDisjointFrom(groups))
+    const asked = groups === 'all' ? parents : groups.size === 0 ? [] : parents.filter((ref) => !groupsFrom(keyOf(uid), [ref], own).isDisjointFrom(groups))
     const above = new Map(asked.map((ref) => [keyOf(ref), ref]))
     return Object.keys(attrs).length === 0 && above.size === 0 ? [] : [{ uid, attrs, parents: [...above.values()] }]
   }
@@ -91,7 +91,8 @@ export function openEntities(entities: readonly Entity[], types: SchemaTypes): K
     ofType: (type) => byType.get(type) ?? [],
     meet,
     reach: (met, refs, sight) => {
-      const { hops, named } = sight
+      const { hops, named, attributes, groups } = sight
+      if (attributes.size === 0 && groups !== 'all' && groups.size === 0) return []
       const own = new Map(met.filter(({ content }) => isTold(content)).map(({ content }) => [keyOf(content.uid), content]))
       const found = new Map<string, Content>()
       /** How far the references of each have been followed; a parent's need not be, for no expression gets to it that way. */

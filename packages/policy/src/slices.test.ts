@@ -48,3 +48,13 @@ test('what was parsed is used again until others need its place', () => {
   assert.deepEqual(again.policies, first.policies)
   slices.close()
 })
+
+test('all the sets of one question are there when they are evaluated, however few may be kept', () => {
+  const loose = Array.from({ length: 70 }, (_, i) => `@id("p${i}") permit(principal, action, resource) when { ${i} == 0 };`)
+  const many = readPolicies('a.cedar', `${loose.join('\n')}\n@id("ann") permit(principal == user::"ann", action, resource);`)
+  const slices = openSlices(many.policies, () => true, 10)
+  const found = slices.for(asked({ principal: ['user::"ann'] }))
+  assert.deepEqual(found.map((slice) => slice.policies.length), [70, 1])
+  assert.equal(new Set(found.map((slice) => slice.kept.name)).size, 2)
+  slices.close()
+})

@@ -52,6 +52,14 @@ export function partsOf(policyText: string): PolicyParts {
   return { scope: textOf(scope), terms }
 }
 
+/** The policy with `action` alone where its head says which actions; undefined where that is not to be seen. */
+export function withAnyAction(policyText: string): string | undefined {
+  const tokens = tokensOf(policyText)
+  const open = tokens.findIndex((token) => token.depth === 0 && (token.text === 'permit' || token.text === 'forbid')) + 1
+  const [first, second] = groupAt(tokens, open).filter(({ text, depth }) => text === ',' && depth === 1)
+  return first && second && `${policyText.slice(0, first.at + 1)} action${policyText.slice(second.at)}`
+}
+
 /** The tokens from the bracket at `start` to the one that closes it. */
 function groupAt(tokens: readonly Token[], start: number): readonly Token[] {
   const open = tokens[start]

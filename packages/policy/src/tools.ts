@@ -1,12 +1,9 @@
+import { EFFECTS, type Effect } from '@writ/domain/decision'
 import type { ExactRecord } from '@writ/domain/exact'
 import { inputTypeOf } from './input-type.ts'
 import { complainAt, exactOf, type JsonFile, type JsonNode } from './json-text.ts'
 import type { Complaint } from './complaint.ts'
 import type { Entity } from './question.ts'
-
-/** What a call of a tool does to the world (POL-2). */
-export const EFFECTS = ['read', 'write', 'external'] as const
-export type Effect = (typeof EFFECTS)[number]
 
 /** A tool of a server as the operator pinned it in `tools.json`. */
 export type Tool = {
@@ -18,6 +15,8 @@ export type Tool = {
   readonly reversible: boolean
   readonly labels: readonly string[]
   readonly trust?: string
+  /** The definition that was accepted, by its hash; a tool without one is called by nobody through an MCP server. */
+  readonly pin?: string
   /** The JSON Schema of its arguments. */
   readonly input: ExactRecord
   /** The type of `context.arguments`, in Cedar's language. */
@@ -26,7 +25,9 @@ export type Tool = {
 
 const SERVER = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 const NAME = /^[^\p{Cc}\s"\\]{1,200}$/u
-const KNOWN = ['server', 'name', 'effect', 'reversible', 'labels', 'trust', 'input', 'description']
+/** SHA-256 in base64url (RFC 4648 §5), without padding. */
+const PIN = /^sha256:[A-Za-z0-9_-]{43}$/
+const KNOWN = ['server', 'name', 'effect', 'reversible', 'labels', 'trust', 'pin', 'input', 'description']
 /** A tool that says nothing of its arguments takes none. */
 const NO_INPUT: JsonNode = { kind: 'object', at: 0, members: new Map([['type', { at: 0, value: { kind: 'plain', at: 0, value: 'object' } }]]) }
 
@@ -70,6 +71,8 @@ function readTool(node: JsonNode, complain: Complain): Tool | undefined {
   if (labelTexts.includes(undefined)) complain(labels!.at, '`labels` is a list of texts')
   const trust = get('trust')
   if (trust && text('trust') === undefined) complain(trust.at, '`trust` is a text')
+  const pin = get('pin')
+  if (pin && !PIN.test(text('pin') ?? '')) complain(pin.at, '`pin` is `sha256:` and 43 characters of base64url', 'writ mcp pin SERVER TOOL')
   const input = get('input') ?? NO_INPUT
   const type = inputTypeOf(input)
   if (type.kind === 'no_type') complain(type.at, `the arguments of \`${server}/${name}\` have no type in Cedar: ${type.because}`)
@@ -79,6 +82,7 @@ function readTool(node: JsonNode, complain: Complain): Tool | undefined {
     server: server!, name: name!, id: `${server}/${name}`, effect: effect!, labels: labelTexts as readonly string[],
     reversible: reversible?.kind === 'plain' && reversible.value === true,
     ...(trust ? { trust: text('trust')! } : {}),
+    ...(pin ? { pin: text('pin')! } : {}),
     input: exact as ExactRecord, argumentsType: type.kind === 'type' ? type.text : '{}',
   }
 }

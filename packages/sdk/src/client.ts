@@ -155,10 +155,10 @@ function tell({ status, headers }: Got, value: unknown): WritError {
   return new Refusal(message || code, { ...more, status, endReason: plain(told.end_reason), decision: plain(told.decision) })
 }
 
-/** Goes to terminals and logs as it is. */
-const plain = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value.slice(0, 1000).replaceAll(/[\p{Cc}\p{Cf}]/gu, ' ') : undefined)
+/** What goes to terminals and logs as it is; undefined of what is no text. */
+export const plain = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value.slice(0, 1000).replaceAll(/[\p{Cc}\p{Cf}]/gu, ' ') : undefined)
 
-function rest(ms: number, { signal, background }: Request): Promise<void> {
+export function rest(ms: number, { signal, background }: Pick<Request, 'signal' | 'background'>): Promise<void> {
   return new Promise((done) => {
     const timer = setTimeout(finish, ms)
     if (background === true) timer.unref()

@@ -1,3 +1,8 @@
+import type { ExplanationReply } from '@writ/contract/decisions'
+
+/** Why a decision came out as it did, in the form that it has everywhere. */
+export type Explanation = ExplanationReply
+
 /** What every failure of the SDK tells: a stable word, whether trying again can help, and where to look in the server's log. */
 export type Told = {
   readonly code: string
@@ -33,9 +38,25 @@ export class WritError extends Error {
 export class Denied extends WritError {
   /** The recorded denial where the policies said no: `writ explain` tells why, and what would allow it. */
   readonly decision: string | undefined
-  constructor(message: string, told: Told & { readonly decision?: string | undefined }) {
+  /** Where the server has said it at once: the rule, the term that failed with its value, and what would allow it. */
+  readonly explanation: Explanation | undefined
+  constructor(message: string, told: Told & { readonly decision?: string | undefined; readonly explanation?: Explanation | undefined }) {
     super(message, told)
     this.decision = told.decision
+    this.explanation = told.explanation
+  }
+}
+
+/** The MCP server itself answered with an error: it was asked, and may have done something. */
+export class ToolError extends WritError {
+  /** As JSON-RPC numbers errors. */
+  readonly rpcCode: number
+  /** What the MCP server said about it, unread. */
+  readonly data: unknown
+  constructor(message: string, told: Told & { readonly rpcCode: number; readonly data?: unknown }) {
+    super(message, told)
+    this.rpcCode = told.rpcCode
+    this.data = told.data
   }
 }
 

@@ -32,6 +32,7 @@ const KINDS = {
   seconds: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31 / 1000,
   port: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 2 ** 16,
   flag: (value: unknown) => typeof value === 'boolean',
+  members: (value: unknown) => typeof value === 'object' && value !== null,
 } as const
 
 type Form<Reply> = { readonly [Name in keyof Reply]?: keyof typeof KINDS }

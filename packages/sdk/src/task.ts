@@ -1,9 +1,13 @@
+import type { AuthzenAnswer } from '@writ/contract/authzen'
 import type { IssuedLease, TaskReply } from '@writ/contract/tasks'
+import { argumentsFrom, jsonOf, type Arguments } from './arguments.ts'
 import { ask, Refusal, type Request, type Server } from './client.ts'
+import { denialOf } from './denial.ts'
 import { randomId } from './dpop.ts'
 import { toSeconds, type Duration } from './duration.ts'
-import { Killed, Misconfigured, overError, TaskExpired } from './errors.ts'
+import { Denied, Killed, Misconfigured, overError, TaskExpired } from './errors.ts'
 import type { Evidence } from './evidence.ts'
+import { Gateway, toolIn, type CallOptions, type ServerTool, type ToolResult } from './gateway.ts'
 import { toAuthorizationDetail, type Grant } from './grant.ts'
 import { keepAlive } from './heartbeat.ts'
 import { inForm } from './reply.ts'
@@ -38,6 +42,8 @@ export type Delegation = {
 const END_PATIENCE_MS = 10_000
 /** The server waits for a certificate in one request no longer. */
 const LONGEST_WAIT_SECONDS = 60
+/** A denial is told without its reasons, rather than late. */
+const EXPLAIN_PATIENCE_MS = 5000
 /** Each takes a call of the budget. */
 const MOST_LOST_LOGINS = 2
 /** The server takes so many with one heartbeat; the rest is said with the next. */
@@ -55,6 +61,9 @@ export class Task implements AsyncDisposable {
   readonly #over = new AbortController()
   readonly #alive: { stop(): void }
   readonly #tokens = new HeldTokens()
+  readonly #gateway: Gateway
+  /** Who acts, as a question to the policies says it. */
+  readonly #subject: { readonly type: string; readonly id: string }
   /** The newest nonce of the resource that a token is for (RFC 9449 §9). */
   readonly #nonces = new WeakMap<AccessToken, string>()
   #unreportedCalls = 0
@@ -70,6 +79,10 @@ export class Task implements AsyncDisposable {
     this.deadline = new Date(reply.deadline)
     this.signal = this.#over.signal
     this.#tokens.hold(tokenKey({}), token)
+    this.#subject = { type: 'identity', id: reply.spiffe_id }
+    this.#gateway = new Gateway({
+      server, over: this.signal, token: (resource) => this.token({ resource }), doubt: (one) => this.#tokens.doubt(one), lose: (fault) => this.#lose(fault),
+    })
     this.#alive = keepAlive({
       silenceMs: reply.heartbeat_seconds * 1000,
       lengthMs: Date.parse(reply.deadline) - Date.parse(reply.opened_at),
@@ -128,6 +141,34 @@ export class Task implements AsyncDisposable {
     return response
   }
 
+  /** The tools of an MCP server that this task could be allowed to call, as the gateway shows them. Takes no call of the budget. */
+  async tools(server: string, options: Pick<CallOptions, 'signal'> = {}): Promise<readonly ServerTool[]> {
+    return this.#gateway.tools(server, options).catch((fault: unknown) => this.#tell(fault))
+  }
+
+  /**
+   * Calls a tool of an MCP server, `SERVER/TOOL`, through the gateway: decided on these very arguments and recorded before anything reaches the
+   * server. Throws `Denied` with the reasons. Takes one call of the budget. Nothing is called twice: where an answer is lost, that is said.
+   */
+  async call(tool: string, args: object = {}, options: CallOptions = {}): Promise<ToolResult> {
+    return this.#gateway.call(tool, args, options).catch((fault: unknown) => this.#tell(fault))
+  }
+
+  /**
+   * For a tool that runs in this process: whether it may be called with these arguments, now. An attempt like a call: recorded, and one call of
+   * the budget. Answers the arguments that were decided on and the decision; throws `Denied` with the reasons.
+   */
+  async attempt(tool: string, args: object = {}): Promise<{ readonly arguments: Arguments; readonly decision: string }> {
+    toolIn(tool)
+    const copy = argumentsFrom(args)
+    const body = { subject: this.#subject, action: { name: 'call', properties: copy }, resource: { type: 'Tool', id: tool } }
+    const { decision, context } = inForm<AuthzenAnswer>(await this.#api('', body, { path: '/access/v1/evaluation' }), { decision: 'flag', context: 'members' })
+    const { id } = inForm<{ readonly id: string }>(context, { id: 'id' })
+    if (!decision) return this.#tell(await this.#denial(context), context.cause)
+    this.signal.throwIfAborted()
+    return { arguments: copy, decision: id }
+  }
+
   /** Says that so many calls were made; the server is told with the next heartbeat, and ends the task when the budget is over. */
   called(times = 1): void {
     if (!Number.isSafeInteger(times) || times < 0) throw new Misconfigured(`\`${times}\` is no number of calls`, { code: 'malformed_number' })
@@ -174,6 +215,18 @@ export class Task implements AsyncDisposable {
     }
   }
 
+  /** What is denied because of what became of the task is told as its end, and that a heartbeat finds. */
+  async #tell(fault: unknown, cause = fault instanceof Denied ? fault.explanation?.cause : undefined): Promise<never> {
+    if (cause !== 'state' && cause !== 'budget') throw fault
+    if (!this.signal.aborted) await this.#beat({ patienceMs: EXPLAIN_PATIENCE_MS }).catch(() => undefined)
+    throw this.#why(fault)
+  }
+
+  async #denial({ id, trace_id: traceId }: AuthzenAnswer['context']): Promise<Denied> {
+    const explanation = await this.#api('', undefined, { method: 'GET', path: `/v1/decisions/${id}/explanation`, patienceMs: EXPLAIN_PATIENCE_MS }).catch(() => undefined)
+    return denialOf(explanation, { decision: id, traceId })
+  }
+
   async #end(): Promise<void> {
     this.#alive.stop()
     try {
@@ -212,13 +265,13 @@ export class Task implements AsyncDisposable {
   }
 
   /** With a token for the doors of the server itself; another is got by evidence where the one that is held is refused. */
-  async #api(word: string, body: object, more: Partial<Request> = {}): Promise<unknown> {
+  async #api(word: string, body: object | undefined, more: Partial<Request> = {}): Promise<unknown> {
     for (let isSecond = false; ; isSecond = true) {
       const token = await this.token()
       try {
         return await ask(this.#server, {
           method: 'POST', path: this.#path(word), signal: this.signal, ...more,
-          prepare: async () => ({ body: JSON.stringify(body), type: 'application/json', accessToken: token.value.reveal() }),
+          prepare: async () => ({ ...(body === undefined ? {} : { body: jsonOf(body), type: 'application/json' }), accessToken: token.value.reveal() }),
         })
       } catch (fault) {
         if (isOver(fault)) this.#lose(fault)

@@ -9,8 +9,10 @@ import { inForm } from './reply.ts'
 import { Task } from './task.ts'
 import { tokenByEvidence, type AccessToken } from './tokens.ts'
 
-export { Denied, Killed, Misconfigured, TaskExpired, Unreachable, WritError } from './errors.ts'
+export { Denied, Killed, Misconfigured, TaskExpired, ToolError, Unreachable, WritError, type Explanation } from './errors.ts'
 export { privateKeyEvidence, workloadTokenEvidence, type Evidence } from './evidence.ts'
+export type { Arguments, Json } from './arguments.ts'
+export type { CallOptions, OnInput, ServerTool, ToolResult } from './gateway.ts'
 export type { AuthorizationDetail, Grant } from './grant.ts'
 export type { SecretValue } from './secret-value.ts'
 export type { Credential, Delegation, Task } from './task.ts'
@@ -129,7 +131,7 @@ const noServer = (message: string, hint = 'set it to an origin such as `https://
 async function describe(server: Server, token: AccessToken): Promise<TaskReply> {
   const prepare = async () => ({ accessToken: token.value.reveal() })
   const reply = inForm<TaskReply>(await ask(server, { method: 'GET', path: `/v1/tasks/${token.task}`, prepare }), {
-    id: 'id', purpose: 'words', opened_at: 'instant', deadline: 'instant', heartbeat_seconds: 'seconds',
+    id: 'id', spiffe_id: 'words', purpose: 'words', opened_at: 'instant', deadline: 'instant', heartbeat_seconds: 'seconds',
   })
   if (reply.id !== token.task) throw new Unreachable('the server described another task than it opened', { code: 'unknown_reply' })
   return reply

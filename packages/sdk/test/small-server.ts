@@ -17,7 +17,7 @@ export type Order = {
 export async function smallServer(t: Pick<TestContext, 'after'>, { token, task, instead = () => false }: Order = {}) {
   const now = Date.now()
   const described = {
-    id: TASK, purpose: 'answers a ticket', state: 'open', opened_at: new Date(now).toISOString(), deadline: new Date(now + 300_000).toISOString(), heartbeat_seconds: 60, ...task,
+    id: TASK, spiffe_id: 'spiffe://acme.example/small', purpose: 'answers a ticket', state: 'open', opened_at: new Date(now).toISOString(), deadline: new Date(now + 300_000).toISOString(), heartbeat_seconds: 60, ...task,
   }
   const { url, heard } = await listening(t as TestContext, (one, response, nth) => {
     if (instead(one, response, nth)) return

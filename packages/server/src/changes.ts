@@ -1,5 +1,6 @@
 import { showEvidence } from './authenticate/evidence-key.ts'
 import { useOnce } from './authenticate/one-time.ts'
+import { warmPolicies } from './decide/warm.ts'
 import { evaluate } from './evaluate/evaluate.ts'
 import { issueTokenBy } from './issue/access-token.ts'
 import { abandonLease, activateLease, intendLease } from './issue/issue-lease.ts'
@@ -30,6 +31,13 @@ import { delegateTask } from './tasks/delegate-task.ts'
 import { endDueTasks, heartbeat } from './tasks/keep-task.ts'
 import { openTask, openTaskIn } from './tasks/open-task.ts'
 import { widenTask } from './tasks/widen-task.ts'
+import { addMcpServer } from './tools/add.ts'
+import { finishCall } from './tools/finish-call.ts'
+import { beginInstance, keepInstance, leaveInstance } from './tools/instances.ts'
+import { retireMcpServer } from './tools/retire.ts'
+import { rotateMcpSecret } from './tools/rotate-secret.ts'
+import { see, settleTools } from './tools/see.ts'
+import { loseCalls } from './tools/unknown-calls.ts'
 
 /** A token is issued together with the task that it is for. */
 export const issueToken = issueTokenBy(openTaskIn)
@@ -41,8 +49,9 @@ export const CHANGES: readonly AnyWritChange[] = [
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
   addBackend, recordBackendTest, keepNextSecret, takeNextSecret, keepSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,
   bindIdentity, unbindIdentity, showEvidence, resolveFinding,
-  installPolicies, applyPolicies, rollBackPolicies, setModeOf, eraseDecision, evaluate,
+  installPolicies, applyPolicies, rollBackPolicies, setModeOf, eraseDecision, evaluate, warmPolicies,
   openTask, delegateTask, widenTask, heartbeat, endTask, endDueTasks,
   intendLease, activateLease, abandonLease, stopLease, claimLeases, holdLeases, surveyLease, endLease, failWithdrawal, findOrphan, withdrawOrphan,
+  addMcpServer, rotateMcpSecret, retireMcpServer, see, settleTools, finishCall, loseCalls, beginInstance, keepInstance, leaveInstance,
   makeFirstKey, publishKey, turnKeys, replaceKeys, issueToken, revokeToken, endDueTokens, recordAcceptedToken,
 ]

@@ -1,32 +1,30 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId } from '@writ/domain/id'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
-import type { SpiffeId } from '@writ/domain/spiffe-id'
-import { epochMs, milliseconds, plus, type EpochMs } from '@writ/domain/time'
+import { epochMs, milliseconds, plus } from '@writ/domain/time'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
-import { accessToken } from './authenticate/access-token.ts'
-import { authentication, type Authentication } from './authenticate/authenticate.ts'
-import { dpopNonces, type DpopNonces } from './authenticate/dpop-nonce.ts'
-import { dpop } from './authenticate/dpop.ts'
-import { federated } from './authenticate/federated.ts'
-import { issuerKeys, type IssuerKeys } from './authenticate/issuer-keys.ts'
-import { proofRoom, useOnce } from './authenticate/one-time.ts'
-import { authenticateOperator } from './authenticate/operator-key.ts'
-import { privateKeyJwt, type RegisteredKey } from './authenticate/private-key-jwt.ts'
+import { dpopNonces } from './authenticate/dpop-nonce.ts'
+import { authenticationOf } from './authenticate/evidence-of-store.ts'
+import { issuerKeys } from './authenticate/issuer-keys.ts'
+import { useOnce } from './authenticate/one-time.ts'
 import { issueToken } from './changes.ts'
 import type { Config } from './config/config.ts'
 import { directoryFault } from './config/data-directory.ts'
 import { BackendFault } from './connectors/connector.ts'
 import { postgresConnector } from './connectors/postgres/connector.ts'
+import { metadataOf, resourceOf } from './gateway/door.ts'
+import { openGateway, type Gateway } from './gateway/open-gateway.ts'
 import { makeApp } from './http/app.ts'
 import { atDoorOf, refusalTeller } from './http/at-door.ts'
 import { openEntrance, type Entrance, type EntranceNeeds } from './http/entrance.ts'
+import { resourceChallenge } from './http/evidence.ts'
 import { metrics } from './http/metrics.ts'
 import type { ServedAddress } from './http/methods.ts'
 import { readiness } from './http/readiness.ts'
@@ -36,6 +34,8 @@ import { bindingRoutes } from './http/routes/bindings.ts'
 import { decisionRoutes } from './http/routes/decisions.ts'
 import { doorRoutes } from './http/routes/doors.ts'
 import { issuerRoutes } from './http/routes/issuers.ts'
+import { mcpMetadataRoutes, mcpRoutes } from './http/routes/mcp.ts'
+import { mcpServerRoutes } from './http/routes/mcp-servers.ts'
 import { oauthRoutes } from './http/routes/oauth.ts'
 import { backupRoutes } from './http/routes/backup.ts'
 import { operatorRoutes } from './http/routes/operators.ts'
@@ -46,6 +46,7 @@ import { signingKeyRoutes } from './http/routes/signing-keys.ts'
 import { surfaceRoutes } from './http/routes/surface.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
+import type { OwnInstance } from './jobs/instances.ts'
 import { startJobs, type Jobs } from './jobs/jobs.ts'
 import type { Loop } from './jobs/loop.ts'
 import { watchRoom } from './jobs/room.ts'
@@ -65,16 +66,15 @@ import { policiesAside } from './policies/aside.ts'
 import { installDefaults } from './policies/install-defaults.ts'
 import { install } from './record/install.ts'
 import { isKeyOfLog, openLog, originOf } from './record/seal.ts'
-import type { Db, Store } from './record/tx.ts'
+import type { Store } from './record/tx.ts'
 import { settleRotation, type BackendNeeds } from './registry/backends.ts'
 import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listBackends } from './store/backends.ts'
-import { listLiveKeys } from './store/identities.ts'
-import { findInstallation, findNotBefore, findOperatorByKey } from './store/installation.ts'
+import { findInstallation, findNotBefore } from './store/installation.ts'
 import { listOperators } from './store/operators.ts'
 import { StorageUnavailable } from './store/faults.ts'
 import { listSigningKeys } from './store/signing-keys.ts'
-import { findTokenStanding } from './store/tokens.ts'
+import { beginInstance, leaveInstance } from './tools/instances.ts'
 import { listRestores } from './store/past-logs.ts'
 import { isHalfRestored } from './store/restore-mark.ts'
 import { postgresExists, sqliteExists } from './store/peek.ts'
@@ -118,6 +118,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   const stopping = new AbortController()
   let loops: readonly Loop[] = []
   let stopJobs: Jobs['stop'] | undefined
+  let gateway: Gateway | undefined
   const jobsNow = (): readonly Loop[] => loops
   const measured = metrics({ store: opened, clock, version: VERSION, jobs: jobsNow })
   countStranger = measured.strangerConnected
@@ -144,7 +145,10 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const tokenKeys = openTokenKeys({ list: () => store.read(listSigningKeys), secrets: keys.secrets, clock })
     // The first round makes the first key; whoever listens has one.
     await signingKeyRound({ store, secrets: keys.secrets, tokenKeys, clock })()
+    const instance = mintId('serverInstance', clock.now(), entropy.bytes(10))
+    let listening: OwnInstance | undefined
     const jobs = startJobs({
+      instance: () => listening,
       ...sealNeeds, tokenKeys, secrets: keys.secrets, retryBase: config.retryBase, handlePrefix, restoredAt: restores.at(-1)?.doneAt ?? null, log, due, recorded, sealed, backends,
       reach: async (id) => (await backends.reach(id)) ?? missing(id),
       settle: (backend) => settleRotation(shared, backend),
@@ -164,7 +168,14 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const surfaceNeeds = { version: VERSION, origin: () => issuer ?? '', metrics: measured, metricsOpen: config.metricsOpen }
     const about = { ...entrance, stopping: stopping.signal, observed: { metrics: measured, isProxy: entrance.isProxy } }
     const tellRefused = refusalTeller(log, measured.refused)
-    const { app, served } = makeApp({ ...about, authenticate: atDoorOf(known, tellRefused), useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy }, [
+    const [own, questions] = [engines(), sealerOf(keys.forChanges.question, entropy)]
+    gateway = openGateway({
+      ...shared, log, engines: own, aside, questions, states: keys.mcpStates, hopKeys: keys.hopKeys, outbound: outside, due, stopping: stopping.signal, issuer: () => issuer ?? '', instance,
+      version: VERSION, tellRefused, challenge: (server, error, scope) => resourceChallenge(error, metadataOf(issuer ?? '', server), scope),
+    })
+    const { app, served } = makeApp({
+      ...about, authenticate: atDoorOf(known, tellRefused), atResource: known.atResource, tellRefused, useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy,
+    }, { raw: mcpRoutes(gateway), forms: oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }), routes: [
       ...surfaceRoutes(surfaceNeeds),
       ...doorRoutes({ ...shared, version: VERSION, whyNotReady }),
       ...registryRoutes(shared),
@@ -176,13 +187,17 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...backupRoutes({ ...shared, release: RELEASE, version: VERSION, snapshot: () => snapshotOf(config), backupKey: (check) => keyOrFault(keys.backupKey(check)) }),
       ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed, stopping: stopping.signal }),
       ...policyRoutes({ ...shared, aside }),
-      ...authzenRoutes({ ...shared, engines: engines(), origin: () => issuer ?? '', tellRefused }),
-      ...decisionRoutes({ ...shared, aside, questions: sealerOf(keys.forChanges.question, entropy) }),
+      ...mcpServerRoutes({ ...shared, outbound: outside, engines: own, aside, origin: () => issuer ?? '', listTools: gateway.listTools }),
+      ...mcpMetadataRoutes({ issuer: () => issuer ?? '', resourceOf }),
+      ...authzenRoutes({ ...shared, engines: own, origin: () => issuer ?? '', tellRefused }),
+      ...decisionRoutes({ ...shared, aside, questions }),
       ...signingKeyRoutes({ store, secrets: keys.secrets, keys: tokenKeys, clock, issuer: () => issuer ?? '' }),
-    ], log, oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }))
+    ] }, log)
     await app.listen({ host: config.host, port: config.port })
     const { url, listensAt } = entrance.urlsOf((app.server.address() as AddressInfo).port)
     issuer ??= url
+    listening = { id: instance, address: reachableAt(listensAt) }
+    await store.change(beginInstance, { instance, address: listening.address, now: clock.now() })
     const bootstrapLink = await offerSignIn(config, store, { clock, url, log })
     return {
       url,
@@ -195,8 +210,11 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
         sealed.ring()
         if (!(await entrance.listeners.drain(LONGEST_CALLS_MS))) log.warn('calls that had not ended were cut off')
         await app.close()
+        await gateway?.close()
+        listening = undefined
         if (!(await jobs.stop(LONGEST_JOBS_MS))) log.warn('withdrawals that had not ended go on at the next start')
         entrance.close()
+        await store.change(leaveInstance, { instance, now: clock.now() })
         await backends.close()
         await aside.close()
         await store.close()
@@ -204,6 +222,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       },
     }
   } catch (error) {
+    await gateway?.close()
     await stopJobs?.(0)
     await opened.close()
     throw error
@@ -306,38 +325,6 @@ async function installIn(store: Store, keys: Keys, clock: ResyncedClock): Promis
   }
 }
 
-type EvidenceNeeds = { readonly store: Store; readonly keysOfIssuers: IssuerKeys; readonly clock: ResyncedClock; readonly nonces: DpopNonces; readonly nonceRequired: boolean; readonly notBefore: EpochMs | null; readonly issuer: () => string; readonly tokenKeys: TokenKeys }
-
-/** Evidence to caller, from the parts that there are. */
-function authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired, notBefore, issuer, tokenKeys }: EvidenceNeeds): Authentication {
-  const parts = {
-    clock, nonces, nonceRequired, notBefore,
-    /** Known once the server listens. */
-    get issuer() {
-      return issuer()
-    },
-    keysOf: (spiffeId: SpiffeId) => store.read((db) => registeredKeysOf(db, spiffeId)),
-    verificationKeyOf: tokenKeys.verificationKeyOf,
-    standingOf: (token: Parameters<typeof findTokenStanding>[1], now: EpochMs) => store.read((db) => findTokenStanding(db, token, now)),
-  }
-  return authentication({
-    operator: (key) => authenticateOperator(key, { operatorOf: (keyHash) => store.read((db) => findOperatorByKey(db, keyHash)) }),
-    privateKeyJwt: privateKeyJwt(parts),
-    federated: federated({ store, clock, keys: keysOfIssuers, notBefore }),
-    accessToken: accessToken(parts),
-    dpop: dpop(parts),
-    roomFor: proofRoom({ store, clock }),
-    async useOnce(uses) {
-      const used = await store.change(useOnce, { uses })
-      return used.ok ? undefined : used.refusal.of
-    },
-  })
-}
-
-async function registeredKeysOf(db: Db, spiffeId: SpiffeId): Promise<readonly RegisteredKey[]> {
-  return (await listLiveKeys(db, spiffeId)).map(({ id, alg, jwk, ...key }) => ({ ...key, credential: id, alg: alg as RegisteredKey['alg'], jwk: jwk as RegisteredKey['jwk'] }))
-}
-
 /**
  * The first sign-in, or another one where whoever starts the server asks for it: that is who has its store and its keys, and could do as he
  * likes. A one-time link, also left in a file that only this user can read, so that the command line next door can take it.
@@ -366,6 +353,12 @@ async function databaseTime(store: Store): Promise<number | undefined> {
   if (store.dialect.name === 'sqlite') return undefined
   const now = await store.read(async (db) => (await sql<{ now: string }>`select extract(epoch from clock_timestamp()) * 1000 as now`.execute(db)).rows[0]!.now)
   return epochMs(Math.floor(Number(now)))
+}
+
+/** One that listens everywhere is found by the name of its host. */
+function reachableAt(listensAt: string): string {
+  const { hostname: name, protocol, port } = new URL(listensAt)
+  return name === '0.0.0.0' || name === '[::]' ? `${protocol}//${hostname()}:${port}` : listensAt
 }
 
 const HALF_RESTORED = 'a restore into this store was not finished: run `writ restore` again, or remove the store'

@@ -8,7 +8,6 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { after, before, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { takeBackup } from '@writ/contract/backup'
 import { STREAMS } from '@writ/domain/event'
 import { hostEntropy } from '../src/platform/entropy.ts'
@@ -19,6 +18,7 @@ import { backupPieces } from '../src/store/backup.ts'
 import { compressed } from '../src/store/backup-file.ts'
 import { ask } from '../../../scripts/postgres-cluster.ts'
 import { postgres } from './postgres.ts'
+import { RESTORE_MAIN } from './program.ts'
 import type { RunningWrit } from './running-writ.ts'
 import { askFile, type StoreName, type StoreOfWrit } from './store-of-writ.ts'
 
@@ -83,8 +83,6 @@ export async function openRestored(place: Place, of: StoreOfWrit, t: Ends): Prom
     sealAll: async () => { for (const stream of STREAMS) while ((await seal(stream)) > 0) { /* the next batch */ } },
   }
 }
-
-const RESTORE_MAIN = fileURLToPath(new URL('../src/restore-main.ts', import.meta.url))
 
 export type RestoreSaid = { readonly code: number | NodeJS.Signals; readonly out: string; readonly err: string }
 

@@ -17,7 +17,7 @@ export async function inStoreOf(writ: Pick<RunningWrit, 'folder' | 'databaseUrl'
 /** What a change would leave a row in. The log's own tables grow by themselves, and a proof is used up by whoever presents it. */
 const TABLES = [
   'admission', 'identity', 'credential', 'trigger_hook', 'operator', 'bootstrap', 'issuer', 'binding', 'backend', 'task', 'lease', 'finding', 'incident',
-    'event', 'event_said', 'idempotency', 'access_token', 'signing_key', 'policy_version', 'decision', 'tree_label', 'instance_label', 'mode',
+    'event', 'event_said', 'idempotency', 'access_token', 'signing_key', 'policy_version', 'decision', 'tree_label', 'instance_label', 'mode', 'mcp_server', 'mcp_tool', 'tool_call',
 ] as const
 
 export type Kept = Readonly<Record<(typeof TABLES)[number], number>>

@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { CHILD_ENVIRONMENT } from './child-environment.ts'
-
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+import { MAIN } from './program.ts'
 
 export type RefusedStart = { readonly code: number | null; readonly said: string }
 

@@ -5,15 +5,14 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { pathOf, type Endpoint } from '@writ/contract/endpoint'
 import type { Problem } from '@writ/contract/problem'
 import * as registry from '@writ/contract/registry'
 import type { z } from 'zod'
 import { CHILD_ENVIRONMENT } from './child-environment.ts'
 import { postgres, type TestDatabase } from './postgres.ts'
+import { MAIN } from './program.ts'
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const START_MS = 30_000
 
 /** What a caller got: the reply of the contract, or the problem. */
@@ -126,8 +125,14 @@ async function launch(env: NodeJS.ProcessEnv, program = MAIN): Promise<Launched>
   child.stdout!.resume()
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const told = once(child, 'message', { signal: AbortSignal.timeout(START_MS) }).then(([message]) => (message as { url: string }).url)
-  const url = await Promise.race([told, ended.then((code) => { throw new Error(`the server ended with ${code}: ${err}`) })])
-  return { child, url, ended, log: () => err }
+  try {
+    const url = await Promise.race([told, ended.then((code) => { throw new Error(`the server ended with ${code}: ${err}`) })])
+    return { child, url, ended, log: () => err }
+  } catch (cause) {
+    // One that is not up in time would keep its test file waiting for ever.
+    child.kill('SIGKILL')
+    throw cause
+  }
 }
 
 async function signIn(url: string, file: string): Promise<string> {

@@ -21,6 +21,7 @@ import { openPostgres } from '../src/store/postgres.ts'
 import { openSqlite } from '../src/store/sqlite.ts'
 import { fixedClock, type FixedClock } from './fakes/clock.ts'
 import { postgres } from './postgres.ts'
+import { WRITER } from './program.ts'
 
 export const STORES = ['sqlite', 'postgres'] as const
 export type StoreName = (typeof STORES)[number]
@@ -86,7 +87,7 @@ type Opened = { readonly store: Store; readonly at: Config['store']; readonly sq
 
 async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
   const store: Store = await openSqlite({
-    directory, writer: new URL('../src/writer.ts', import.meta.url), context: keys.forChanges, migrations: MIGRATED, now: STARTED,
+    directory, writer: WRITER, context: keys.forChanges, migrations: MIGRATED, now: STARTED,
     onFault: (error) => { throw error },
   })
   t.after(() => store.close())

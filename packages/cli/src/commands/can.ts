@@ -27,7 +27,7 @@ export function define(command: Command, run: Run): void {
     .description('ask whether an identity would be allowed something, and why: answers 0 for yes, 10 for no, 11 when a person has to approve it')
     .argument('<who>', 'an identity by name, id or SPIFFE ID, or TYPE:ID of your own schema')
     .argument('<action>', 'such as `call`, `read`, `connect`')
-    .argument('<resource>', 'TYPE:ID such as `tool:stripe/refunds.create` or `backend:shop`')
+    .argument('<resource>', 'SERVER/TOOL such as `stripe/refunds.create`, or TYPE:ID such as `backend:shop`')
     .option('-c, --context <name=value>', 'an argument; may be repeated. A value that is JSON is that value, any other a text', oneMoreArgument)
     .option('--claim <name=value>', 'what is claimed of the surroundings; may be repeated', oneMoreArgument)
     .option('--task <task>', 'ask within this task, as if it were done: its grant and state count, and it takes one call of its budget')
@@ -61,7 +61,10 @@ const isIdentity = (connection: Connection): boolean => 'spiffeId' in connection
 
 function typed(text: string): Named {
   const at = text.indexOf(':')
-  if (at < 1 || at === text.length - 1) throw usage(`\`${text}\` says no type`, 'TYPE:ID is wanted, such as `tool:stripe/refunds.create`, `backend:shop` or a type of your own schema')
+  // A tool of a server, as grants and lists name it; its own name may hold a colon.
+  const slash = text.indexOf('/')
+  if (slash > 0 && slash < text.length - 1 && (at === -1 || slash < at)) return { type: 'tool', id: text }
+  if (at < 1 || at === text.length - 1) throw usage(`\`${text}\` says no type`, 'SERVER/TOOL is wanted, or TYPE:ID such as `backend:shop` or of a type of your own schema')
   // `Shop::Order:17` is an order.
   const own = /^((?:[A-Za-z_]\w*::)+[A-Za-z_]\w*):(.+)$/s.exec(text)
   return own === null ? { type: text.slice(0, at), id: text.slice(at + 1) } : { type: own[1]!, id: own[2]! }

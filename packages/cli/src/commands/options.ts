@@ -68,8 +68,11 @@ export type TaskFlags = {
 export const grantOption = (command: Command): Command => command.requiredOption('--grant <grant>', 'TYPE:RESOURCE:ACTION; may be repeated', oneMoreGrant)
 
 /** What `task open` and `run` ask for. */
-export function taskOptions(command: Command): Command {
-  return grantOption(holderOptions(command).requiredOption('--for <purpose>', 'what the task is for, in words'))
+export const taskOptions = (command: Command): Command => taskTermOptions(grantOption(holderOptions(command).requiredOption('--for <purpose>', 'what the task is for, in words')))
+
+/** All that bounds a task but its grant. */
+export function taskTermOptions(command: Command): Command {
+  return command
     .option('--purpose-id <id>', 'the purpose as policies know it')
     .option('--change <reference>', 'the change that this carries out, as your change management names it')
     .option('--ttl <length>', 'from opening to deadline', lengthInSeconds)

@@ -5,8 +5,10 @@ export type LineDifference = { readonly sign: ' ' | '-' | '+'; readonly line: st
 const MOST_PAIRS = 4_000_000
 
 /** How one text became the other, line by line, by their longest common subsequence. */
-export function lineDifferences(before: string | null, after: string | null): readonly LineDifference[] {
-  const [was, is] = [linesIn(before), linesIn(after)]
+export const lineDifferences = (before: string | null, after: string | null): readonly LineDifference[] => differencesBetween(linesIn(before), linesIn(after))
+
+/** The same of anything that a text falls into. */
+export function differencesBetween(was: readonly string[], is: readonly string[]): readonly LineDifference[] {
   if (was.length * is.length > MOST_PAIRS) return [...was.map(removed), ...is.map(added)]
   const longest = commonLengths(was, is)
   const found: LineDifference[] = []

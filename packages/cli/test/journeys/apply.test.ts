@@ -7,7 +7,10 @@ import { listIdentities } from '@writ/contract/registry'
 import { eventsOf } from '../../../server/test/kept.ts'
 import { startWrit as startServer, type RunningWrit } from '../../../server/test/running-writ.ts'
 import { signedIn } from '../estate.ts'
-import { emptyStage, writ, type Stage } from '../run-writ.ts'
+import { emptyStage, type Stage } from '../run-writ.ts'
+import { warmWritForFile } from '../warm-writ.ts'
+
+const writ = warmWritForFile()
 
 let server: RunningWrit
 let stage: Stage

@@ -8,7 +8,10 @@ import { stringify } from 'yaml'
 import { governedPostgres, type GovernedPostgres } from '../../../server/test/governed-postgres.ts'
 import { startWrit as startServer, type RunningWrit } from '../../../server/test/running-writ.ts'
 import { signedIn, templatesOf } from '../estate.ts'
-import { emptyStage, writ, type Stage } from '../run-writ.ts'
+import { emptyStage, writ as writAlone, type Stage } from '../run-writ.ts'
+import { warmWritForFile } from '../warm-writ.ts'
+
+const writ = warmWritForFile()
 
 let server: RunningWrit
 let stage: Stage
@@ -64,7 +67,7 @@ test('a back end is added with its secret from a file and rotated: the old secre
 
 test('a secret from standard input works, may be kept, and the way to rotate it later is said', async () => {
   const { shop, flags } = await shopWithFiles()
-  const done = await writ(stage, ['backend', 'add', 'kept', ...flags, '--secret-stdin'], { input: `${shop.administratorSecret}\n` })
+  const done = await writAlone(stage, ['backend', 'add', 'kept', ...flags, '--secret-stdin'], { input: `${shop.administratorSecret}\n` })
   assert.equal(done.code, 0, done.err)
   assert.match(done.err, /the secret is still known outside Writ: `writ backend rotate kept` ends that/)
   assert.equal(await administratorRefused(shop), undefined)
@@ -84,7 +87,7 @@ test('a secret that was changed past Writ comes on standard input or from a file
   assert.match(unsaid.err, /--secret-file FILE or --secret-stdin/)
   const argued = await writ(stage, ['backend', 'secret', 'changed', '--secret', 'canary-of-the-new-secret'])
   assert.deepEqual([argued.code, argued.out], [2, ''])
-  const done = await writ(stage, ['backend', 'secret', 'changed', '--secret-stdin'], { input: 'canary-of-the-new-secret\n' })
+  const done = await writAlone(stage, ['backend', 'secret', 'changed', '--secret-stdin'], { input: 'canary-of-the-new-secret\n' })
   assert.equal(done.code, 0, done.err)
   assert.match(done.err, /`writ backend rotate changed` ends that/)
   for (const said of [wrong, unsaid, argued, done]) assert.ok(!(said.out + said.err).includes('canary'))
@@ -96,7 +99,7 @@ test('a superuser is refused, and what to run instead can be pasted into psql', 
   const superuser = new URL(shop.server.url())
   const before = await names()
   const args = ['backend', 'add', 'too-much', ...flags, '--user', superuser.username, '--secret-stdin']
-  const done = await writ(stage, args, { input: decodeURIComponent(superuser.password) })
+  const done = await writAlone(stage, args, { input: decodeURIComponent(superuser.password) })
   assert.deepEqual([done.code, done.out], [6, ''])
   assert.match(done.err, /^error: `\w+` is a superuser; Writ takes no more than it needs\n/)
   assert.ok(!done.err.includes(superuser.password))
@@ -137,7 +140,7 @@ test('a back end that is not there answers 7, one with a wrong secret 6, and nei
   const before = await names()
   const away = await writ(stage, ['backend', 'add', 'away', ...flags, '--port', '1', '--secret-file', secretFile, '--timeout', '3s'])
   assert.equal(away.code, 7, away.err)
-  const wrong = await writ(stage, ['backend', 'add', 'wrong', ...flags, '--secret-stdin'], { input: 'canary-secret' })
+  const wrong = await writAlone(stage, ['backend', 'add', 'wrong', ...flags, '--secret-stdin'], { input: 'canary-secret' })
   assert.equal(wrong.code, 6)
   assert.match(wrong.err, /refused the administrator's login \(28P01\)\nhint: check `settings\.user` and the secret/)
   assert.ok(!wrong.err.includes('canary'))

@@ -85,6 +85,13 @@ test('the demo with --once tells the whole story in under a minute, leaves nothi
   assert.match(demo.said(), /created shop\.loyalty and filled 400 rows/)
   assert.match(demo.said(), /logins left by Writ: 0; table shop\.loyalty: 400 rows, owned by shop_owner/)
   assert.match(demo.said(), /^verified: closure certificate$/m)
+  // The server lists 14 tools, and the agent sees two of them.
+  assert.match(demo.said(), /^move_file +write +no .* new /m)
+  assert.match(demo.said(), /the list of files, as the agent sees it: (?:list_directory, read_text_file|read_text_file, list_directory)$/m)
+  assert.match(demo.said(), /files\/read_text_file \{"path":"customers\.csv","head":3\}: allowed: name,mail/)
+  assert.match(demo.said(), /"head":500\}: denied\n\$ writ explain .*\ndenied: .*\n {2}why: forbidden by at-most-20-lines .*500.*\n {2}would allow it: .*\n {2}next: /)
+  assert.match(demo.said(), /everything\/echo \{"message":"the desk is open"\}: allowed/)
+  assert.match(demo.said(), /everything\/echo \{"message":"the desk is open"\}: denied\n\$ writ explain .*\ndenied: .*\n {2}why: forbidden by nothing-out-after-both /)
   await assertNothingLeft(demo, place)
   const verify = startDemo(t, place, process.execPath, ['packages/cli/bin/writ.mjs', 'verify', '--key', `${kept}.key`, kept])
   assert.equal((await verify.ended)[0], 0, verify.err())

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { eventually } from '../../../server/test/eventually.ts'
 import { estateForFile, newestTask, WITH_LEASE } from '../estate.ts'
-import { startWrit, writ } from '../run-writ.ts'
+import { startWrit, writ as writAlone } from '../run-writ.ts'
+import { warmWritForFile } from '../warm-writ.ts'
 
+const writ = warmWritForFile()
 const estate = estateForFile()
 const OPEN = ['--for', 'look\u001b[2J around', '--grant', 'postgres:shop:ddl']
 const at = (name: string): string => join(estate().stage.folder, name)
@@ -62,7 +64,7 @@ test('an export continues the checkpoint that was noted before, and one that was
   const noted = await writ(stage, ['audit', 'checkpoint', '--stream', 'non-human'])
   assert.equal(noted.code, 0, noted.err)
   writeFileSync(at('noted'), noted.out)
-  assert.equal((await writ(stage, ['run', '-q', ...OPEN, ...WITH_LEASE])).code, 0)
+  assert.equal((await writAlone(stage, ['run', '-q', ...OPEN, ...WITH_LEASE])).code, 0)
   const exported = await writ(stage, ['audit', 'export', '--stream', 'non-human', 'log.jsonl'])
   assert.equal(exported.code, 0, exported.err)
   const good = await writ(stage, ['verify', '--key', 'log.jsonl.key', '--checkpoint', 'noted', 'log.jsonl'])

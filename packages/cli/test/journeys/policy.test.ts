@@ -9,7 +9,10 @@ import { keptIn } from '../../../server/test/kept.ts'
 import { startWrit as startServer, type RunningWrit, type TestIdentity } from '../../../server/test/running-writ.ts'
 import { signedIn } from '../estate.ts'
 import { put, REFUND_SET } from '../policy-set.ts'
-import { emptyStage, writ, type Ended, type Stage } from '../run-writ.ts'
+import { emptyStage, writ as writAlone, type Stage } from '../run-writ.ts'
+import { warmWritForFile, type Ended } from '../warm-writ.ts'
+
+const writ = warmWritForFile()
 
 let server: RunningWrit
 let stage: Stage
@@ -46,7 +49,7 @@ async function refused(done: () => Promise<Ended>, code: number): Promise<Ended>
 
 test('the set that ships is in force, and to apply it again is nothing to do', async () => {
   const before = await keptIn(server)
-  const compared = await policy('diff', 'shipped')
+  const compared = await writAlone(stage, ['policy', 'diff', 'shipped'])
   assert.deepEqual([compared.code, compared.out], [0, ''], compared.err)
   assert.match(compared.err, /^against version 1: nothing differs$/m)
   const applied = await policy('apply', 'shipped', '--reason', 'x')
@@ -114,7 +117,7 @@ test('an integer is asked about digit for digit, and what can not be read exactl
 test('a question that can not be asked is refused, and nothing is decided', async () => {
   for (const { args, code, says } of [
     { args: ['refund-agnet', 'call', 'tool:stripe/refunds.create'], code: 5, says: /there is no identity `refund-agnet`\nhint: did you mean `refund-agent`\?/ },
-    { args: ['refund-agent', 'call', 'stripe'], code: 2, says: /`stripe` says no type\nhint: TYPE:ID is wanted/ },
+    { args: ['refund-agent', 'call', 'stripe'], code: 2, says: /`stripe` says no type\nhint: SERVER\/TOOL is wanted/ },
     { args: ['refund-agent', 'call', 'tool:a/b', '-c', 'amount'], code: 2, says: /it must be NAME=VALUE/ },
     { args: ['refund-agent', 'call', 'tool:a/b', '-c', 'a=1', '-c', 'a=2'], code: 2, says: /`a` stands twice/ },
     { args: ['refund-agent', 'call', 'tool:a/b', '-c', 'a={"b":1,"b":2}'], code: 2, says: /is not JSON that every reader takes for the same value/ },

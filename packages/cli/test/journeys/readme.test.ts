@@ -5,11 +5,13 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 import { estateForFile } from '../estate.ts'
-import { writ } from '../run-writ.ts'
+import { writ as writAlone } from '../run-writ.ts'
+import { warmWritForFile } from '../warm-writ.ts'
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
 const README = readFileSync(`${ROOT}README.md`, 'utf8')
 const estate = estateForFile()
+const writ = warmWritForFile()
 
 /** These have tests of their own: the demo's, `writ up`'s, and all of them. */
 const ELSEWHERE = ['npm ci && npm run demo', 'npm ci && npm test', 'npx writ up']
@@ -44,7 +46,7 @@ for (const command of commands.filter((one) => !ELSEWHERE.includes(one))) {
 for (const [, line] of README.matchAll(/^\$ (writ run .+)$/gm)) {
   test(`the README's \`${line}\` is a command line that writ understands`, async () => {
     const words = [...line!.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!).slice(1)
-    const done = await writ(estate().stage, [...words.slice(0, words.indexOf('--') + 1), 'true'])
+    const done = await writAlone(estate().stage, [...words.slice(0, words.indexOf('--') + 1), 'true'])
     assert.equal(done.code, 0, done.err)
     assert.match(done.err, /outcome: proved/)
   })

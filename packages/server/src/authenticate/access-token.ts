@@ -21,7 +21,7 @@ export type TokenStanding =
 
 export type AccessTokenNeeds = {
   readonly clock: Clock
-  /** The server's issuer: who signs our tokens, and the audience of those that are for us. */
+  /** The server's issuer: who signs our tokens, and the audience of those that are for the server as a whole. */
   readonly issuer: string
   /** What was issued before is refused; see `isFromBeforeRestore`. */
   readonly notBefore: EpochMs | null
@@ -37,14 +37,15 @@ const TYPES: ReadonlySet<string | undefined> = new Set(['at+jwt', 'application/a
 export const isAccessTokenType = (typ: unknown): boolean => typeof typ === 'string' && TYPES.has(typ)
 
 /**
- * RFC 9068 §4 for our own access tokens. Stricter: `aud` is one text, our issuer, so that what is meant for another resource opens nothing
- * here; and a good signature is not enough: the store says whether the token is live, so that what has ended is refused everywhere at once.
+ * RFC 9068 §4 for our own access tokens. Stricter: `aud` is one text, our issuer or the name of the one resource that is asked, so that what
+ * is meant for another resource opens nothing here; and a good signature is not enough: the store says whether the token is live, so that what
+ * has ended is refused everywhere at once.
  */
 export function accessToken(needs: AccessTokenNeeds): Authenticator {
   const isSignedBy = signatureCheck()
   return {
     kind: 'access_token',
-    async authenticate(token, { thumbprint }) {
+    async authenticate(token, { thumbprint, audience = needs.issuer }) {
       const read = readCompactJws(token, TYPES)
       if (!read.ok) return read
       const { alg, claimedKid: kid, claims } = read.value
@@ -54,7 +55,7 @@ export function accessToken(needs: AccessTokenNeeds): Authenticator {
       if (!isSignedBy(key, token)) return refuse({ kind: 'bad_signature' })
 
       const now = needs.clock.now()
-      const checked = checkClaims(claims, needs, now)
+      const checked = checkClaims(claims, { issuer: needs.issuer, audience, notBefore: needs.notBefore }, now)
       if (!checked.ok) return checked
       const { jti, jkt, expiresAt, subject, holder, task } = checked.value
       // RFC 9449 §7.1, §7.2: a bound token only with a proof of its key. Any other only without: stricter, by choice.
@@ -63,7 +64,7 @@ export function accessToken(needs: AccessTokenNeeds): Authenticator {
       if (standing.kind === 'not_live') return refuse({ kind: 'token_not_live', why: standing.why })
       const { token: stored, identity } = standing
       // What we signed and what we keep say the same, or somebody else signs with our key.
-      const isSame = stored.task === task && stored.jkt === jkt && stored.audience === needs.issuer && identity.spiffeId === holder
+      const isSame = stored.task === task && stored.jkt === jkt && stored.audience === audience && identity.spiffeId === holder
       if (!isSame) return refuse({ kind: 'token_not_live', why: 'differs' })
       return ok({
         caller: {
@@ -87,10 +88,10 @@ type CheckedClaims = {
 }
 
 function checkClaims(
-  claims: ClaimedJws['claims'], { issuer, notBefore }: Pick<AccessTokenNeeds, 'issuer' | 'notBefore'>, now: EpochMs,
+  claims: ClaimedJws['claims'], { issuer, audience, notBefore }: Pick<AccessTokenNeeds, 'issuer' | 'notBefore'> & { readonly audience: string }, now: EpochMs,
 ): Outcome<CheckedClaims, AuthenticateRefusal> {
   if (claims.iss !== issuer) return refuse({ kind: 'wrong_issuer' })
-  if (claims.aud !== issuer) return refuse({ kind: 'wrong_audience' })
+  if (claims.aud !== audience) return refuse({ kind: 'wrong_audience' })
   const { sub: subject, client_id: holder } = claims
   if (typeof subject !== 'string') return refuse({ kind: 'malformed_claim', claim: 'sub' })
   if (typeof holder !== 'string') return refuse({ kind: 'malformed_claim', claim: 'client_id' })

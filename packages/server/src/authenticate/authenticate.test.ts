@@ -188,6 +188,26 @@ test('where the uses are left to what is asked, the door uses up nothing, and le
   assert.deepEqual(await at.known.atDoorUnused({ ...presented, scheme: 'Bearer' }), { ok: false, refusal: { kind: 'scheme_and_proof_differ' } })
 })
 
+test('a resource with a name of its own takes an access token for just that name, and nothing else', async () => {
+  const at = server()
+  const [resource, other] = [`${ISSUER}/mcp/shop`, `${ISSUER}/mcp/shop/`]
+  const asked = async (token: string, audience: string, proof: string | undefined = at.proofFor(token)) => {
+    const found = await at.known.atResource({ scheme: proof === undefined ? 'Bearer' : 'DPoP', token, proof, method: 'POST', path: '/v1/tasks' }, audience)
+    return found.ok ? found.value.uses.map(({ of }) => of) : found.refusal.kind
+  }
+  // The store of these tests holds one that is for the server as a whole.
+  assert.deepEqual(await asked(at.tokens.token(), ISSUER), ['proof'])
+  assert.equal(await asked(at.tokens.token(), resource), 'wrong_audience')
+  assert.equal(await asked(at.tokens.token({ aud: other }), resource), 'wrong_audience')
+  assert.equal(await asked(at.tokens.token({ aud: [resource] }), resource), 'wrong_audience')
+  assert.equal(await asked(at.tokens.token({ aud: resource }), resource), 'token_not_live')
+  const forShop = at.tokens.token({ aud: resource })
+  assert.deepEqual(await at.atDoor(forShop, at.proofFor(forShop)), { kind: 'wrong_audience' })
+  for (const token of [KEY, at.assertion(), at.workloadToken]) assert.ok(typeof await asked(token, resource) === 'string', token.slice(0, 20))
+  assert.equal(at.used.size, 0)
+  assert.deepEqual([...new Set(at.chosen)], ['access_token'])
+})
+
 test('each parameter of a token request takes its own kind of evidence', async () => {
   const at = server()
   const token = at.tokens.token()

@@ -47,6 +47,11 @@ export type Authentication = {
   /** The same, but that what works once is still to be used up, in the transaction of what is asked: see `takeUses`. */
   atDoorUnused(presented: Presented): Promise<Outcome<ProvedAtDoor, DoorRefusal>>
   /**
+   * Who comes to a resource that has a name of its own, with an access token for just that: no other evidence is any there. What works once
+   * is still to be used up.
+   */
+  readonly atResource: (presented: Presented, audience: string) => Promise<Outcome<Proved, AuthenticateRefusal>>
+  /**
    * Who asks for a token, and the key to bind it to (null when no proof came). What works once is still to be used up, in the transaction
    * that issues the token: see `takeUses`.
    */
@@ -66,6 +71,17 @@ export function authentication(needs: AuthenticationNeeds): Authentication {
     },
 
     atDoorUnused: (presented) => proveAtDoor(needs, presented),
+
+    async atResource(presented, audience) {
+      const { scheme, token, proof } = presented
+      if ((scheme === 'DPoP') !== (proof !== undefined)) return refuse({ kind: 'scheme_and_proof_differ' })
+      const checked = checkProof(needs.dpop, presented, 'must')
+      if (!checked.ok) return checked
+      if (needs.accessToken === undefined) return refuse({ kind: 'typ_not_allowed' })
+      const proved = await prove(needs.accessToken, { token, audience }, checked.value)
+      if (proved.ok && proved.value.uses.length > 0) await needs.roomFor(proved.value.uses.length)
+      return proved
+    },
 
     async atTokenEndpoint(shown) {
       const checked = checkProof(needs.dpop, shown, 'may')
@@ -107,9 +123,9 @@ function checkProof(
 }
 
 async function prove(
-  by: Authenticator, { token, client }: { readonly token: string; readonly client?: string }, proof: CheckedProof | null,
+  by: Authenticator, { token, client, audience }: { readonly token: string; readonly client?: string; readonly audience?: string }, proof: CheckedProof | null,
 ): Promise<Outcome<Proved, AuthenticateRefusal>> {
-  const proved = await by.authenticate(token, { thumbprint: proof?.thumbprint ?? null, ...(client === undefined ? {} : { client }) })
+  const proved = await by.authenticate(token, { thumbprint: proof?.thumbprint ?? null, ...(client === undefined ? {} : { client }), ...(audience === undefined ? {} : { audience }) })
   if (!proved.ok) return proved
   const { caller, uses } = proved.value
   if (!isProofEnough(caller.class, caller.thumbprint)) return refuse({ kind: 'proof_needed' })

@@ -94,18 +94,21 @@ export type AuthenticateRefusal =
   | { readonly kind: 'use_dpop_nonce'; readonly nonce: string }
   | { readonly kind: 'replayed' }
 
+export type ShownWith = { readonly thumbprint: string | null; readonly client?: string; readonly audience?: string }
+
 /**
  * The plug point of every kind of evidence: a signed assertion, an issuer's token, an SVID, our own access token. Each kind is made by a
  * function that takes what it needs, and answers evidence with the identity that it proves. It throws only when its surroundings fail.
  *
  * `thumbprint` is that of the DPoP proof which came with the token and has been checked; null when none came. `client` is whom a token request
- * says that it is, by id or SPIFFE ID: it may choose among several that the evidence would prove, and proves nothing itself.
+ * says that it is, by id or SPIFFE ID: it may choose among several that the evidence would prove, and proves nothing itself. `audience` is whom
+ * an access token has to be for, where that is a resource with a name of its own and not the server as a whole.
  *
  * A caller outside gets one and the same answer for every refusal; the kind is for the record.
  */
 export type Authenticator = {
   readonly kind: string
-  authenticate(token: string, shown: { readonly thumbprint: string | null; readonly client?: string }): Promise<Outcome<Proved, AuthenticateRefusal>>
+  authenticate(token: string, shown: ShownWith): Promise<Outcome<Proved, AuthenticateRefusal>>
 }
 
 /** Whether an identity of this class may come like this: some classes may not come with what a thief could show as well. */

@@ -11,8 +11,8 @@ import type { Entity, EntityRef, Question, PolicyAnswer } from '@writ/policy/que
 import type { Tx } from '../record/tx.ts'
 import { countDenied } from '../store/decisions.ts'
 import { addLabels, listTreeLabels } from '../store/labels.ts'
-import { findModes } from '../store/modes.ts'
-import { findPolicyFiles, findPolicyHead } from '../store/policies.ts'
+import { findModes, type StoredMode } from '../store/modes.ts'
+import { findPolicyFiles, findVersionInForce } from '../store/policies.ts'
 import { touchTask } from '../store/tasks.ts'
 import { questionOf } from './question.ts'
 import { recordDecision, type Decided } from './record-decision.ts'
@@ -21,8 +21,16 @@ import { recordDecision, type Decided } from './record-decision.ts'
 export type Policies = { readonly version: number; readonly engine: Engine }
 
 export async function policiesIn(tx: Tx): Promise<Policies> {
-  const { version } = await findPolicyHead(tx.db)
+  const version = await findVersionInForce(tx.db)
   return { version, engine: await tx.context.engines.engineOf(version, () => findPolicyFiles(tx.db, version)) }
+}
+
+/** What else counts at a use, read under the lock of the task's tree. */
+export type Around = {
+  /** What the tree has seen. */
+  readonly labels: readonly Label[]
+  /** What is observed, of the identity and of servers that it may be about. */
+  readonly modes: readonly StoredMode[]
 }
 
 /** One use that is about to happen: what the task wants to do, and which part of its grant that is. */
@@ -45,10 +53,13 @@ export type Attempted = {
   readonly authority: Authority
   /** Null where the change looks itself whether the grant covers it. */
   readonly permit: Permit | null
+  /** Why it may not be, whatever the policies say. */
+  readonly barred?: string
   /** How many calls of the budget it takes. */
   readonly calls: 0 | 1
   /** Where the change has them already. */
   readonly policies?: Policies
+  readonly around?: Around
   /** Whose mode counts besides the identity's: the server or back end that is asked. */
   readonly server: string
   /** The running workload that acts, where it is known: what it has seen stays with it. */
@@ -65,10 +76,9 @@ export type Attempted = {
  */
 export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
   const { task, identity, now } = use
-  const [policies, labels, modes] = await Promise.all([use.policies ?? policiesIn(tx), listTreeLabels(tx.db, task.root), findModes(tx.db, { identity: identity.id, server: use.server }, now)])
-  const { engine, version } = policies
+  const [{ engine, version }, { labels, modes }] = await Promise.all([use.policies ?? policiesIn(tx), use.around ?? lookAround(tx, use)])
   const question = questionOf(engine, use, labels)
-  const mode: Mode = modes.length > 0 ? 'observe' : 'enforce'
+  const mode: Mode = modes.some(({ kind, subject }) => subject === (kind === 'identity' ? identity.id : use.server)) ? 'observe' : 'enforce'
   const judged = judge(engine, use, question)
   const wouldDeny = mode === 'observe' && judged.answer === 'deny' && judged.cause === 'policy'
   const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: version }
@@ -80,17 +90,23 @@ export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
   return decided
 }
 
+async function lookAround({ db }: Tx, { task, identity, server, now }: Attempted): Promise<Around> {
+  const [labels, modes] = await Promise.all([listTreeLabels(db, task.root), findModes(db, { identity: identity.id, server }, now)])
+  return { labels, modes }
+}
+
 type Judged = Pick<Decided, 'answer' | 'cause' | 'by' | 'errors' | 'approvable'>
 
 const denied = (cause: DecisionCause, ...errors: readonly string[]): Judged => ({ answer: 'deny', cause, by: [], errors, approvable: false })
 
 /** What no policy can lift comes first, so that its denial says so. */
-function judge(engine: Engine, { task, identity, authority, permit, calls, now }: Attempted, question: Question): Judged {
+function judge(engine: Engine, { task, identity, authority, permit, barred, calls, now }: Attempted, question: Question): Judged {
   const over = task.state === 'open' ? dueReason(task, now) : task.endReason ?? task.state
   if (over !== undefined) return denied('state', `the task is over: ${over}`)
   if (identity.state !== 'active') return denied('state', `the identity is ${identity.state}`)
   if (now >= identity.endsAt) return denied('state', 'the identity has come to its end date')
   if (permit !== null && !covers(authority, [permit])) return denied('grant', `the task was not granted \`${textOf(permit)}\``)
+  if (barred !== undefined) return denied('state', barred)
   if (task.callsUsed + calls > task.budgetCalls) return denied('budget', `all ${task.budgetCalls} calls are used`)
   return judgedBy(engine.decide(question))
 }
@@ -112,7 +128,8 @@ async function refuseUse(tx: Tx, { task, now }: Attempted): Promise<void> {
   if (task.state === 'open') await touchTask(tx.db, { ...task, lastHeardAt: now })
 }
 
-function labelsOf(engine: Engine, resource: EntityRef): readonly Label[] {
+/** What a use of it brings into its task tree. */
+export function labelsOf(engine: Engine, resource: EntityRef): readonly Label[] {
   const { labels, trust } = engine.entity(resource)?.attributes ?? {}
   const own = Array.isArray(labels) ? labels.filter((label) => typeof label === 'string') : []
   return [...new Set(trust === UNTRUSTED ? [...own, UNTRUSTED] : own)]

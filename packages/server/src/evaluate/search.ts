@@ -8,8 +8,8 @@ import { BACKEND, identityEntity, resourceOf } from '../decide/question.ts'
 import type { Db, Engines, Store } from '../record/tx.ts'
 import { listBackends } from '../store/backends.ts'
 import { findIdentity, listActiveOfKind } from '../store/identities.ts'
-import { findPolicyFiles, findPolicyHead } from '../store/policies.ts'
-import { isNamed, kindOf, readExact, supposedIn, typeOf, type Asker, type ExactText, type Said } from './supposed.ts'
+import { findPolicyFiles, findVersionInForce } from '../store/policies.ts'
+import { isNamed, kindOf, readExact, registryIn, supposedIn, typeOf, type Asker, type ExactText, type Said } from './supposed.ts'
 import { TOOL } from './use.ts'
 
 export type SearchNeeds = { readonly store: Pick<Store, 'read'>; readonly engines: Engines }
@@ -41,11 +41,12 @@ const AT_ONCE = 20
  */
 export async function search({ store, engines }: SearchNeeds, asked: Search): Promise<Found> {
   const { engine, subject, resource, candidates } = await store.read(async (db) => {
-    const { version } = await findPolicyHead(db)
+    const version = await findVersionInForce(db)
     const opened = await engines.engineOf(version, () => findPolicyFiles(db, version))
     const isOpen = await mayAsk(db, opened, asked)
+    const registry = registryIn(db)
     return {
-      engine: opened, subject: await supposedIn(db, opened, asked.subject, asked.by), resource: await supposedIn(db, opened, asked.resource, asked.by),
+      engine: opened, subject: await supposedIn(registry, opened, asked.subject, asked.by), resource: await supposedIn(registry, opened, asked.resource, asked.by),
       candidates: isOpen ? await candidatesIn(db, opened, asked) : [],
     }
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ExactRecord } from '@writ/domain/exact'
 import { InexactNumber } from '@writ/domain/exact'
-import { useOf, type AskedResource } from './use.ts'
+import { serversOf, useOf, type AskedResource } from './use.ts'
 
 const tool = (id: string): AskedResource => ({ uid: { type: 'Writ::Tool', id }, type: 'tool', kind: 'none' })
 const shop: AskedResource = { uid: { type: 'Writ::Backend', id: 'shop' }, type: 'backend', kind: 'postgres' }
@@ -29,6 +29,7 @@ test('each use is one permit, and has the mode of one server', () => {
     const { permit, server: of } = useOf(resource, action, args)
     const limits = Object.entries(permit.limits).map(([name, most]) => `${name}=${most}`)
     assert.deepEqual([[permit.type, permit.resource, permit.action, ...limits].join(' '), of], [grant, server])
+    assert.ok(serversOf({ type: resource.type, id: resource.uid.id }).includes(server))
   }
 })
 

@@ -10,12 +10,13 @@ import { allowedMethods, type ServedAddress } from './methods.ts'
 import { observe, tell, type ObserveNeeds } from './observe.ts'
 import { problem, toProblem, type ProblemAnswer } from './problem.ts'
 import { serveForms, type FormRoute } from './serve-form.ts'
+import { serveRaw, type RawNeeds, type RawRoute } from './raw-route.ts'
 import { sendProblem, serve, type ServeNeeds } from './serve.ts'
 
 /** R46: no body of ours is larger, but where its endpoint says so. */
 const MOST_BODY_BYTES = 1_048_576
 
-export type AppNeeds = ServeNeeds & {
+export type AppNeeds = ServeNeeds & RawNeeds & {
   readonly listeners: Listeners
   /** Once it is aborted, whoever still comes is sent away. */
   readonly stopping: AbortSignal
@@ -26,8 +27,11 @@ export type AppNeeds = ServeNeeds & {
 
 export type App = { readonly app: FastifyInstance; /** Complete once it listens. */ readonly served: readonly ServedAddress[] }
 
+/** `raw`: of other protocols. */
+export type AppRoutes = { readonly routes: readonly Route[]; readonly forms: readonly FormRoute[]; readonly raw: readonly RawRoute[] }
+
 /** The HTTP surface: routes from the contract, bodies as text that `serve` reads once, and one shape for everything that goes wrong. */
-export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, forms: readonly FormRoute[] = []): App {
+export function makeApp(needs: AppNeeds, { routes, forms, raw }: AppRoutes, log: Logger): App {
   const traceId = (): string => Buffer.from(needs.entropy.bytes(8)).toString('hex')
   const headersOf = (request: FastifyRequest) => ({
     'x-content-type-options': 'nosniff', 'x-request-id': requestIdOf(request),
@@ -84,6 +88,7 @@ export function makeApp(needs: AppNeeds, routes: readonly Route[], log: Logger, 
   })
   for (const route of routes) serve(app, needs, route)
   serveForms(app, needs, { routes: forms, log })
+  serveRaw(app, needs, raw)
   return { app, served }
 }
 

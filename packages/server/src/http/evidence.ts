@@ -20,13 +20,21 @@ export function presentedIn(request: FastifyRequest): Presented | undefined {
 
 /**
  * RFC 9449 §7.2: both schemes are welcome, and the error stands with the one that was tried. It tells no more than that it was in vain,
- * whatever the reason; RFC 6750 §3.1: whoever showed nothing is told of no error.
+ * whatever the reason; RFC 6750 §3.1: whoever showed nothing is told of no error. RFC 9728 §5.1: where the resource says what it takes.
  */
-export function challenge(tried?: Presented['scheme']): string {
-  const error = 'error="invalid_token"'
-  return `Bearer${tried === 'Bearer' ? ` ${error}` : ''}, DPoP ${tried === 'DPoP' ? `${error}, ` : ''}${ALGS}`
+export function challenge(tried?: Presented['scheme'], resourceMetadata?: string): string {
+  const more = resourceMetadata === undefined ? [] : [`resource_metadata="${resourceMetadata}"`]
+  const of = (scheme: Presented['scheme'], ...parameters: readonly string[]): string =>
+    [scheme, [...(tried === scheme ? ['error="invalid_token"'] : []), ...parameters, ...more].join(', ')].join(' ').trimEnd()
+  return `${of('Bearer')}, ${of('DPoP', ALGS)}`
 }
 
 /** RFC 9449 §9: what to put into the next proof. */
-export const nonceChallenge = (nonce: string): Readonly<Record<string, string>> =>
-  ({ 'www-authenticate': `DPoP error="use_dpop_nonce", ${ALGS}`, 'dpop-nonce': nonce })
+export const nonceChallenge = (nonce: string, resourceMetadata?: string): Readonly<Record<string, string>> =>
+  ({ 'www-authenticate': `DPoP error="use_dpop_nonce", ${ALGS}${resourceMetadata === undefined ? '' : `, resource_metadata="${resourceMetadata}"`}`, 'dpop-nonce': nonce })
+
+/** RFC 6750 §3.1, RFC 9449 §7.1: of a resource that has said what it takes (RFC 9728 §5.1), to whoever came with the wrong token, or with one for less (`scope`). */
+export function resourceChallenge(error: 'invalid_token' | 'insufficient_scope', resourceMetadata: string, scope?: string): string {
+  const said = [`error="${error}"`, ...(scope === undefined ? [] : [`scope="${scope}"`]), `resource_metadata="${resourceMetadata}"`]
+  return `Bearer ${said.join(', ')}, DPoP ${[...said.slice(0, 1), ALGS, ...said.slice(1)].join(', ')}`
+}

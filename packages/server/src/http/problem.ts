@@ -1,4 +1,7 @@
 import { PROBLEM_BASE, PROBLEMS, type Problem, type ProblemType } from '@writ/contract/problem'
+import { unreachable } from '@writ/domain/outcome'
+import type { Complaint } from '@writ/policy/complaint'
+import type { UrlFault } from '../platform/outbound.ts'
 
 /** What a caller is told, besides what the problem's type says. */
 export type ProblemDetails = {
@@ -19,6 +22,24 @@ export type ProblemAnswer = { readonly problem: ProblemType; readonly details: P
 export const problem = (type: ProblemType, details: ProblemDetails = {}): ProblemAnswer => ({ problem: type, details })
 
 export const NO_TASK = problem('not-found', { code: 'task_not_found', detail: 'there is no such task, or it is not yours' })
+
+export const badField = (field: string, message: string): ProblemAnswer => problem('invalid-fields', { detail: '1 field is missing or wrong; nothing was written', errors: [{ field, message }] })
+
+/** A file is named as its author's tools name a place in it: `payments.cedar:4:12`. */
+export const policiesRefused = (complaints: readonly Complaint[]): ProblemAnswer => problem('policy-refused', {
+  detail: `${complaints.length} ${complaints.length === 1 ? 'fault' : 'faults'} in the policies; nothing was applied, and the version in force stays`,
+  hint: 'writ policy check DIR',
+  errors: complaints.map(({ file, line, column, message, hint }) => ({ field: `${file}:${line}:${column}`, message: hint === undefined ? message : `${message}; ${hint}` })),
+})
+
+/** Why a URL may not be called, as what is said of its field. */
+export function urlFaultText(fault: UrlFault): string {
+  switch (fault.kind) {
+    case 'bad_url': return fault.why === 'scheme' ? 'must be an https URL' : `can not be asked (${fault.why})`
+    case 'address_not_allowed': return `\`${fault.host}\` is not on the internet: name it in WRIT_OUTBOUND_ALLOW if Writ may call it`
+    default: return unreachable(fault)
+  }
+}
 
 /** RFC 9457 §3 problem details. */
 export function toProblem(answer: ProblemAnswer, traceId: string): Problem {

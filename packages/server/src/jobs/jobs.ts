@@ -3,20 +3,23 @@ import { milliseconds, plus } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
 import type { ResyncedClock } from '../platform/clock.ts'
+import { warmRound } from '../decide/warm.ts'
 import { within } from '../platform/within.ts'
 import { MOST_LEAVES, sealOnce, type SealNeeds } from '../record/seal.ts'
 import type { Store } from '../record/tx.ts'
 import { retireDueIdentities } from '../registry/change-identity.ts'
 import type { WithdrawNeeds } from '../revoke/withdraw.ts'
+import { INSTANCE_PACE_MS } from '../tools/instances.ts'
 import { endDueTasks } from '../tasks/keep-task.ts'
 import { forget } from './forget.ts'
+import { instanceRound, type InstanceJobNeeds } from './instances.ts'
 import { startLoop, type Loop } from './loop.ts'
 import { orphanRound, type OrphanNeeds } from './orphans.ts'
 import { signingKeyRound, type SigningKeyJobNeeds } from './signing-keys.ts'
 import { tokenRound } from './tokens.ts'
 import { withdrawals } from './withdrawals.ts'
 
-export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & Omit<OrphanNeeds, 'reach'> & {
+export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & InstanceJobNeeds & Omit<OrphanNeeds, 'reach'> & {
   readonly backends: OrphanNeeds['reach']
   readonly store: Store
   readonly clock: ResyncedClock
@@ -38,6 +41,9 @@ const MOST_DUE = 200
 /** A checkpoint costs a commit and some statements: under load it covers what has come in this long; the first event after a rest waits for nothing. */
 const SEAL_GAP_MS = 50
 
+/** A version is parsed where it decides within twice this time. */
+const WARM_PACE_MS = 500
+
 export type Jobs = {
   readonly loops: readonly Loop[]
   /** Whether the withdrawals that were under way have ended in this time; what was recorded is sealed. */
@@ -55,6 +61,8 @@ export function startJobs(needs: JobNeeds): Jobs {
     startLoop({ name: 'end-tokens', paceMs: 250, wokenBy: needs.due, ...about, round: tokenRound(needs) }),
     startLoop({ name: 'seal', paceMs: 200, gapMs: SEAL_GAP_MS, wokenBy: needs.recorded, ...about, round: () => sealAll(needs) }),
     startLoop({ name: 'signing-keys', paceMs: 1000, ...about, round: signingKeyRound(needs) }),
+    startLoop({ name: 'instances', paceMs: INSTANCE_PACE_MS, ...about, round: instanceRound(needs) }),
+    startLoop({ name: 'policies', paceMs: WARM_PACE_MS, ...about, round: warmRound(needs) }),
     startLoop({ name: 'orphans', paceMs: 30_000, ...about, round: orphanRound({ ...needs, reach: needs.backends }) }),
     startLoop({
       name: 'forget', paceMs: 15_000, ...about,

@@ -26,6 +26,10 @@ export type Keys = {
   readonly forChanges: ChangeKeys
   /** For the nonces of DPoP proofs, the newest first; the same on every server that has this key directory. */
   readonly nonceKeys: readonly KeyObject[]
+  /** For what clients of MCP carry from one request to the next, which any server that has this key directory opens. */
+  readonly mcpStates: Sealer
+  /** For what one server of an installation hands over to another. */
+  readonly hopKeys: readonly KeyObject[]
   /** Which key signs which log. */
   readonly signers: Readonly<Record<Stream, Signer>>
   /** The text that the store keeps: written when the store is new, and again when `checkKey` answers that it is of an older key. */
@@ -46,6 +50,8 @@ export function openKeys(directory: string, entropy: Entropy): Outcome<Keys, Key
     replies: sealerOf(sealKeysOf(masters, 'reply'), entropy),
     eventMac: eventMacOf(eventMacKeys),
     forChanges: { eventMac: eventMacKeys, question: sealKeysOf(masters, 'question') },
+    mcpStates: sealerOf(sealKeysOf(masters, 'mcp-state'), entropy),
+    hopKeys: masters.map(({ bytes }) => createSecretKey(derive(bytes, 'mcp-hop'))),
     nonceKeys: masters.map(({ bytes }) => createSecretKey(derive(bytes, 'dpop-nonce'))),
     signers: { 'non-human': signerOf(logs['non-human']), human: signerOf(logs.human) },
     keyCheck: () => keyCheckOf(masters[0]),

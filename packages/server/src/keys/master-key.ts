@@ -9,7 +9,7 @@ export type MasterKey = {
 
 export const MASTER_KEY_BYTES = 32
 
-export type KeyPurpose = 'seal' | 'reply' | 'question' | 'event-mac' | 'dpop-nonce' | 'key-check' | 'key-id' | 'backup'
+export type KeyPurpose = 'seal' | 'reply' | 'question' | 'event-mac' | 'dpop-nonce' | 'mcp-state' | 'mcp-hop' | 'key-check' | 'key-id' | 'backup'
 
 export function masterKeyOf(bytes: Uint8Array): MasterKey {
   if (bytes.length !== MASTER_KEY_BYTES) throw new Error(`a master key has ${MASTER_KEY_BYTES} bytes`)

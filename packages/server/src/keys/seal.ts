@@ -39,7 +39,7 @@ const TAG_BYTES = 16
 /** What a sealer seals with, the newest first: no log prints it, and it can be posted to a worker. */
 export type SealKey = { readonly id: string; readonly key: KeyObject }
 
-export const sealKeysOf = (masters: readonly MasterKey[], purpose: 'seal' | 'reply' | 'question'): readonly SealKey[] =>
+export const sealKeysOf = (masters: readonly MasterKey[], purpose: 'seal' | 'reply' | 'question' | 'mcp-state'): readonly SealKey[] =>
   masters.map(({ id, bytes }) => ({ id, key: createSecretKey(derive(bytes, purpose)) }))
 
 /** Seals under the newest of the keys and opens what any of them has sealed. */

@@ -29,6 +29,9 @@ export const KEPT_TABLES: readonly KeptTable[] = [
   { name: 'tree_label' },
   { name: 'instance_label' },
   { name: 'mode' },
+  { name: 'mcp_server' },
+  { name: 'mcp_tool' },
+  { name: 'tool_call', orderBy: 'decision_id' },
   { name: 'finding' },
   { name: 'incident' },
   { name: 'event', orderBy: 'seq' },
@@ -43,4 +46,4 @@ export const KEPT_TABLES: readonly KeptTable[] = [
 ]
 
 /** What no backup holds: the schema is the program's own, and what was used up is replaced by refusing all evidence from before the restore. */
-export const LEFT_OUT: readonly (TableName | 'migration')[] = ['migration', 'bootstrap', 'proof_used', 'evidence_key', 'idempotency']
+export const LEFT_OUT: readonly (TableName | 'migration')[] = ['migration', 'bootstrap', 'proof_used', 'evidence_key', 'idempotency', 'server_instance']

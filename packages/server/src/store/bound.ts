@@ -57,8 +57,15 @@ export function bind<DB>(dialect: Dialect['name'], execute: Execute): Bound<DB> 
   return { db, end: () => { ended = true } }
 }
 
+const JUST_WRITES: unique symbol = Symbol('just writes')
+
+/** A statement that returns nothing, and of which nobody wants to know how many rows it wrote. */
+export const justWriting = <Row>(query: CompiledQuery<Row>): CompiledQuery<Row> => 
+  ({ ...query, query: Object.assign({ ...query.query }, { [JUST_WRITES]: true }) })
+
 /** A plain `insert ... values`: it returns nothing and leaves no row out. */
 function rowsWritten(query: RootOperationNode): number | undefined {
+  if (JUST_WRITES in query) return 0
   if (!InsertQueryNode.is(query) || query.returning !== undefined || query.onConflict !== undefined) return undefined
   return query.values !== undefined && ValuesNode.is(query.values) ? query.values.values.length : undefined
 }

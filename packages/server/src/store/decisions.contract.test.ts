@@ -6,9 +6,9 @@ import { onBothStores } from '../../test/both-stores.ts'
 import { countUp, decidedWorld, decisionOf, newId, write, type Call, type DecidedStore } from '../../test/decided/world.ts'
 import { findDecision, listDecisions, type Decision, type DecisionPage } from './decisions.ts'
 import { RuleBroken } from './faults.ts'
-import { describeTreeLabels, listInstanceLabels, listTreeLabels } from './labels.ts'
-import { findModes, listModes, modeAt } from './modes.ts'
-import { findPolicyFiles, findPolicyHead, findPolicyVersion, listPolicyVersions, peekPolicyHead } from './policies.ts'
+import { describeTreeLabels, listInstanceLabels, listLabelsAround, listTreeLabels } from './labels.ts'
+import { findModes, findModesAround, listModes, modeAt } from './modes.ts'
+import { findPolicyFiles, findPolicyHead, findPolicyVersion, findVersionInForce, listPolicyVersions, peekPolicyHead } from './policies.ts'
 import { findTask } from './tasks.ts'
 
 const identity = newId('identity')
@@ -101,6 +101,8 @@ onBothStores<Tables, null>(decidedWorld, (name, open) => {
     const store = await opened(t, put(first), labels(first, ['confidential', 'untrusted'], 'pod-1'), put(second), labels(second, ['untrusted', 'pii'], null))
     assert.deepEqual(await store.read((db) => listTreeLabels(db, task)), ['confidential', 'pii', 'untrusted'])
     assert.deepEqual(await store.read((db) => listTreeLabels(db, other)), [])
+    assert.deepEqual(await store.read((db) => listLabelsAround(db, task)), ['confidential', 'pii', 'untrusted'])
+    assert.deepEqual(await store.read((db) => listLabelsAround(db, other)), [])
     assert.deepEqual((await store.read((db) => describeTreeLabels(db, task))).map((one) => [one.label, one.decision, one.source, one.at]), [
       ['confidential', first.id, 'shop/refund', 1000], ['untrusted', first.id, 'shop/refund', 1000], ['pii', second.id, 'shop/refund', 2000],
     ])
@@ -125,11 +127,12 @@ onBothStores<Tables, null>(decidedWorld, (name, open) => {
   test(`${name}: versions of the policies count up, whoever applies at the same time`, async (t) => {
     const store = await opened(t)
     assert.equal(await store.read(peekPolicyHead), undefined)
-    await assert.rejects(store.read(findPolicyHead), /no policies were ever applied/)
+    for (const find of [findPolicyHead, findVersionInForce]) await assert.rejects(store.read<unknown>(find), /no policies were ever applied/)
     await store.change(countUp, null)
     const counted = await Promise.all(Array.from({ length: 8 }, () => store.change(countUp, null)))
     assert.deepEqual(counted.map((one) => one.ok && one.value).toSorted((a, b) => Number(a) - Number(b)), [2, 3, 4, 5, 6, 7, 8, 9])
     assert.deepEqual(await store.read(findPolicyHead), { version: 9, digest: 'of 9' })
+    assert.equal(await store.read(findVersionInForce), 9)
     assert.deepEqual(await store.read((db) => findPolicyFiles(db, 3)), { 'a.cedar': '3' })
     await assert.rejects(store.read((db) => findPolicyFiles(db, 10)), /no version 10/)
     assert.equal(await store.read((db) => findPolicyVersion(db, 10)), undefined)
@@ -154,6 +157,13 @@ onBothStores<Tables, null>(decidedWorld, (name, open) => {
     const at = (now: number, server = 'shop') => store.read((db) => findModes(db, { identity, server }, epochMs(now)))
     assert.deepEqual(await at(4999), [observed])
     assert.deepEqual(await at(5000), [])
+    const around = (now: number, ...servers: [string, string, string]) => store.read((db) => findModesAround(db, { task, servers }, epochMs(now)))
+    assert.deepEqual(await around(4999, 'shop/refund', 'shop', 'tool'), [observed])
+    assert.deepEqual(await around(4999, 'bank/refund', 'bank', 'tool'), [])
+    assert.deepEqual(await around(5000, 'shop', 'shop', 'shop'), [])
+    await store.change(write, [{ name: 'setMode', given: [{ ...enforced, mode: 'observe', until: epochMs(3000) }] }])
+    assert.deepEqual((await around(2999, 'a', 'b', 'c')).map(({ kind }) => kind), ['identity'])
+    await store.change(write, [{ name: 'setMode', given: [enforced] }])
     assert.deepEqual(await at(4999, identity), [])
     assert.deepEqual(await store.read(listModes), [enforced, observed])
     await store.change(write, [{ name: 'setMode', given: [{ ...observed, mode: 'enforce', until: null }] }])

@@ -5,6 +5,7 @@ import type { EntityRef } from '@writ/policy/question'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { insertRows, preparedWrite } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { DecisionRow, Tables } from './tables.ts'
 
@@ -78,7 +79,7 @@ const INSTANT_LENGTH = 14
 export async function insertDecision(db: Db, decision: Decision): Promise<void> {
   // INVARIANT: pages go by id alone, which is by time only as long as ids are minted at the instant of their decision.
   if (!decision.id.startsWith(firstIdAt('decision', decision.at).slice(0, INSTANT_LENGTH))) throw new Error(`${decision.id} was not minted at the instant of its decision`)
-  await db.insertInto('decision').values({
+  await insertRows(db, 'decision', [{
     id: decision.id,
     at: decision.at,
     task_id: decision.task,
@@ -102,7 +103,7 @@ export async function insertDecision(db: Db, decision: Decision): Promise<void> 
     evaluated_salt: decision.evaluatedSalt,
     trace_id: decision.traceId,
     event_id: decision.event,
-  }).execute()
+  }])
 }
 
 export async function findDecision(db: Db, id: string): Promise<Decision | undefined> {
@@ -150,5 +151,7 @@ export async function eraseEvaluated(db: Db, id: DecisionId): Promise<void> {
 
 /** One more call that the task tried and may not. */
 export async function countDenied(db: Db, task: TaskId): Promise<void> {
-  await db.updateTable('task').set((eb) => ({ denied_calls: eb('denied_calls', '+', 1) })).where('id', '=', task).execute()
+  await countOne(db, { task })
 }
+
+const countOne = preparedWrite((db, of: { readonly task: TaskId }) => db.updateTable('task').set((eb) => ({ denied_calls: eb('denied_calls', '+', 1) })).where('id', '=', of.task))

@@ -1,5 +1,5 @@
 import type { Authority } from '@writ/domain/authority'
-import type { AdmissionId, CredentialId, IdentityId } from '@writ/domain/id'
+import type { AdmissionId, CredentialId, IdentityId, TaskId } from '@writ/domain/id'
 import type { Environment, Identity, IdentityKind, IdentityState, Trigger } from '@writ/domain/identity'
 import type { Owner } from '@writ/domain/owner'
 import type { IdentityClass } from '@writ/domain/profile'
@@ -95,10 +95,21 @@ export async function updateIdentity(db: Db, identity: Identity): Promise<void> 
 
 /** By id or by SPIFFE ID. */
 export async function findIdentity(db: Db, reference: string): Promise<Identity | undefined> {
-  const row = await db.selectFrom('identity').selectAll()
-    .where(reference.startsWith('spiffe://') ? 'spiffe_id' : 'id', '=', reference).executeTakeFirst()
+  const [row] = (await (reference.startsWith('spiffe://') ? identityNamed : identityOf)(db, { reference })).rows
   return row && parseIdentityRow(row)
 }
+
+const identityNamed = prepared((db, of: { readonly reference: string }) => db.selectFrom('identity').selectAll().where('spiffe_id', '=', of.reference))
+const identityOf = prepared((db, of: { readonly reference: string }) => db.selectFrom('identity').selectAll().where('id', '=', of.reference))
+
+/** The one that holds a task. */
+export async function findIdentityOfTask(db: Db, task: TaskId): Promise<Identity | undefined> {
+  const [row] = (await identityOfTask(db, { task })).rows
+  return row && parseIdentityRow(row)
+}
+
+const identityOfTask = prepared((db, of: { readonly task: TaskId }) =>
+  db.selectFrom('identity').selectAll().where('id', '=', (eb) => eb.selectFrom('task').select('task.identity_id').where('task.id', '=', of.task)))
 
 /** The identity, locked until the end of the change: nobody changes its state or its row meanwhile. */
 export async function lockIdentity<Context>(tx: TxOf<Tables, Context>, reference: string): Promise<Identity | undefined> {

@@ -41,9 +41,12 @@ export async function insertOperator(db: Db, operator: { readonly id: OperatorId
 }
 
 export async function findOperatorByKey(db: Db, keyHash: Uint8Array): Promise<{ readonly id: OperatorId; readonly name: string } | undefined> {
-  const row = await db.selectFrom('operator').select(['id', 'name']).where('key_hash', '=', keyHash).where('state', '=', 'active').executeTakeFirst()
+  const [row] = (await operatorWith(db, { keyHash })).rows
   return row && { id: row.id as OperatorId, name: row.name }
 }
+
+const operatorWith = prepared((db, of: { readonly keyHash: Uint8Array }) =>
+  db.selectFrom('operator').select(['id', 'name']).where('key_hash', '=', of.keyHash).where('state', '=', 'active'))
 
 /** Also those that were removed: of all that ever were, the last is never removed. */
 export async function countOperators(db: Db): Promise<number> {

@@ -1,8 +1,9 @@
 import type { Mode, ModeSubject } from '@writ/domain/decision'
-import type { IdentityId } from '@writ/domain/id'
+import type { IdentityId, TaskId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
+import { prepared } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { ModeRow, Tables } from './tables.ts'
 
@@ -25,11 +26,24 @@ export const modeAt = (stored: StoredMode | undefined, now: EpochMs): Mode =>
 
 /** Which of the two is observed at this instant: none means that everything is enforced. */
 export async function findModes(db: Db, { identity, server }: { readonly identity: IdentityId; readonly server: string }, now: EpochMs): Promise<readonly StoredMode[]> {
-  const rows = await db.selectFrom('mode').selectAll().where((eb) => eb.or([
-    eb.and([eb('subject_kind', '=', 'identity'), eb('subject', '=', identity)]), eb.and([eb('subject_kind', '=', 'server'), eb('subject', '=', server)]),
-  ])).execute()
-  return rows.map(parseModeRow).filter((stored) => modeAt(stored, now) === 'observe')
+  return observedAt((await modesOf(db, { identity, server })).rows, now)
 }
+
+const observedAt = (rows: readonly ModeRow[], now: EpochMs): readonly StoredMode[] => rows.map(parseModeRow).filter((stored) => modeAt(stored, now) === 'observe')
+
+const modesOf = prepared((db, of: { readonly identity: IdentityId; readonly server: string }) => db.selectFrom('mode').selectAll().where((eb) => eb.or([
+  eb.and([eb('subject_kind', '=', 'identity'), eb('subject', '=', of.identity)]), eb.and([eb('subject_kind', '=', 'server'), eb('subject', '=', of.server)]),
+])))
+
+/** Where it is not known yet who holds the task and which of these names is the server's: all that are observed of them. */
+export async function findModesAround(db: Db, { task, servers: [first, second, third] }: { readonly task: TaskId; readonly servers: readonly [string, string, string] }, now: EpochMs): Promise<readonly StoredMode[]> {
+  return observedAt((await modesAround(db, { task, first, second, third })).rows, now)
+}
+
+const modesAround = prepared((db, of: { readonly task: TaskId; readonly first: string; readonly second: string; readonly third: string }) => db.selectFrom('mode').selectAll().where((eb) => eb.or([
+  eb.and([eb('subject_kind', '=', 'identity'), eb('subject', '=', (one) => one.selectFrom('task').select('task.identity_id').where('task.id', '=', of.task))]),
+  eb.and([eb('subject_kind', '=', 'server'), eb('subject', 'in', [of.first, of.second, of.third])]),
+])))
 
 /** Everything that was ever set, by subject. */
 export async function listModes(db: Db): Promise<readonly StoredMode[]> {

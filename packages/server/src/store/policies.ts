@@ -2,6 +2,7 @@ import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
+import { prepared } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { PolicyVersionRow, Tables } from './tables.ts'
 
@@ -30,12 +31,12 @@ const parsePolicyVersionRow = (row: Omit<PolicyVersionRow, 'files'>): PolicyVers
 
 export type PolicyHead = { readonly version: number; readonly digest: string }
 
-const headIn = (db: Db) => db.selectFrom('policy_head').innerJoin('policy_version', 'policy_version.version', 'policy_head.version')
-  .select(['policy_version.version', 'policy_version.digest'])
+const headIn = prepared((db: Db) => db.selectFrom('policy_head').innerJoin('policy_version', 'policy_version.version', 'policy_head.version')
+  .select(['policy_version.version', 'policy_version.digest']))
 
 /** The version that decides; undefined before the first one was written. */
 export async function peekPolicyHead(db: Db): Promise<PolicyHead | undefined> {
-  return headIn(db).executeTakeFirst()
+  return (await headIn(db, {})).rows[0]
 }
 
 /** The version that decides. A store without one decides nothing. */
@@ -44,6 +45,15 @@ export async function findPolicyHead(db: Db): Promise<PolicyHead> {
   if (head === undefined) throw new Error('no policies were ever applied')
   return head
 }
+
+/** Its number alone. */
+export async function findVersionInForce(db: Db): Promise<number> {
+  const [row] = (await versionInForce(db, {})).rows
+  if (row === undefined) throw new Error('no policies were ever applied')
+  return row.version
+}
+
+const versionInForce = prepared((db: Db) => db.selectFrom('policy_head').select('version'))
 
 /** The same, locked until the end of the change: nobody else applies meanwhile. */
 export async function lockPolicyHead<Context>(tx: TxOf<Tables, Context>): Promise<PolicyHead | undefined> {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bind, type Execute } from './bound.ts'
-import { insertRows, prepared } from './prepared.ts'
+import { postgresDialect } from './dialect-postgres.ts'
+import { sqliteDialect } from './dialect-sqlite.ts'
+import { insertRows, justWrite, prepared, preparedLock, preparedWrite } from './prepared.ts'
+import { forUpdate } from './row-locks.ts'
 import type { Tables } from './tables.ts'
 
 type Asked = { readonly text: string; readonly values: readonly unknown[]; readonly rows: number | undefined }
@@ -60,4 +63,38 @@ test('a value that is missing is a fault, and nothing is asked', async () => {
   await assert.rejects(insertRows(db, 'event_said', [said('evt_1', 'purpose'), { event_id: 'evt_1' } as never]), TypeError)
   await assert.rejects(insertRows(db, 'event_said', [{ ...said('evt_1', 'purpose'), value: undefined } as never]), TypeError)
   assert.equal(asked.length, 1)
+})
+
+const lockKey = preparedLock((tx, of: { readonly kid: string }) => forUpdate({ ...tx, context: undefined }, tx.db.selectFrom('signing_key').select('id').where('id', '=', of.kid)))
+
+test('what locks is built for each database, which locks in its own way or not at all', async () => {
+  const [sqlite, postgres] = [asking('sqlite'), asking('postgres')]
+  for (const kid of ['a', 'b']) {
+    await lockKey({ db: sqlite.db, dialect: sqliteDialect }, { kid })
+    await lockKey({ db: postgres.db, dialect: postgresDialect }, { kid })
+  }
+  assert.deepEqual(sqlite.asked.map(({ text, values }) => [text, ...values]), ['a', 'b'].map((kid) => ['select "id" from "signing_key" where "id" = ?', kid]))
+  assert.deepEqual(postgres.asked.map(({ text, values }) => [text, ...values]), ['a', 'b'].map((kid) => ['select "id" from "signing_key" where "id" = $1 for no key update', kid]))
+})
+
+test('of what just writes nobody waits for a number of rows: it says itself that it needs no answer', async () => {
+  const { asked, db } = asking('postgres')
+  const retire = preparedWrite((to, of: { readonly kid: string }) => to.updateTable('signing_key').set({ state: 'retired' }).where('id', '=', of.kid))
+  for (const kid of ['a', 'b']) await retire(db, { kid })
+  await justWrite(db, db.insertInto('event_said').values([said('evt_1', 'purpose')]).onConflict((conflict) => conflict.doNothing()))
+  await db.updateTable('signing_key').set({ state: 'retired' }).execute()
+  assert.deepEqual(asked.map(({ rows }) => rows), [0, 0, 0, undefined])
+  assert.deepEqual(asked.slice(0, 2).map(({ values }) => values), [['retired', 'a'], ['retired', 'b']])
+})
+
+test('what is asked at once arrives in the order in which it was asked, however it was built', async () => {
+  const find = prepared((db, of: { readonly kid: string }) => db.selectFrom('signing_key').select('id').where('id', '=', of.kid))
+  for (let round = 0; round < 3; round++) {
+    const { asked, db } = asking('postgres')
+    await Promise.all([
+      lockKey({ db, dialect: postgresDialect }, { kid: '1' }), find(db, { kid: '2' }), db.selectFrom('signing_key').select('id').where('id', '=', '3').execute(),
+      (async () => (await find(db, { kid: '4' })).rows)(), db.selectFrom('signing_key').select('id').where('id', '=', '5').executeTakeFirst(), find(db, { kid: '6' }),
+    ])
+    assert.deepEqual(asked.map(({ values }) => values[0]), ['1', '2', '3', '4', '5', '6'])
+  }
 })

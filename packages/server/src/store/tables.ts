@@ -39,6 +39,10 @@ export type Tables = {
   tree_label: TreeLabelRow
   instance_label: InstanceLabelRow
   mode: ModeRow
+  mcp_server: McpServerRow
+  mcp_tool: McpToolRow
+  server_instance: ServerInstanceRow
+  tool_call: ToolCallRow
 }
 
 export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string; not_before: number | null }
@@ -329,3 +333,55 @@ export type TreeLabelRow = { root_id: string; label: string; at: number; decisio
 export type InstanceLabelRow = { identity_id: string; workload: string; label: string; at: number; decision_id: string; source: string }
 /** `until`: null of one that is enforced. */
 export type ModeRow = { subject_kind: string; subject: string; mode: string; reason: string; until: number | null; set_by: string; set_at: number }
+
+export type McpServerRow = {
+  id: string
+  name: string
+  transport: string
+  /** JSON of `McpSettings`. */
+  settings: string
+  /** JSON of names and values: headers of one over HTTP, environment variables of one over stdio. Null where there are none. */
+  sealed_secret: string | null
+  environment: string | null
+  state: string
+  added_by: string
+  added_at: number
+  /** When its secret was last put in place of another; null of one that is as it was added. */
+  secret_set_at: number | null
+  retired_at: number | null
+}
+
+export type McpToolRow = {
+  server_id: string
+  name: string
+  /** `sha256:` and the digest of the definition. */
+  hash: string
+  /** In canonical form. */
+  definition: string
+  /** JSON: `HiddenText`s. */
+  flags: string
+  first_seen: number
+  last_seen: number
+  /** Null of what the server lists now. */
+  gone_at: number | null
+}
+
+export type ServerInstanceRow = { id: string; address: string | null; started_at: number; seen_at: number; gone_at: number | null }
+
+export type ToolCallRow = {
+  decision_id: string
+  task_id: string
+  identity_id: string
+  /** Names, as the client said them. */
+  server: string
+  tool: string
+  instance_id: string
+  started_at: number
+  status: string
+  finished_at: number | null
+  /** Of the result's text, in UTF-8; null where there was none. */
+  bytes: number | null
+  /** In hexadecimal digits. */
+  sha256: string | null
+  duration_ms: number | null
+}

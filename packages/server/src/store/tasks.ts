@@ -6,7 +6,7 @@ import type { TaskOutcome } from '@writ/ledger/lease-closure'
 import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { insertRows, prepared } from './prepared.ts'
+import { insertRows, prepared, preparedLock, preparedWrite } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { Tables, TaskRow } from './tables.ts'
 
@@ -95,12 +95,21 @@ export async function listTasksById(db: Db, ids: readonly TaskId[]): Promise<rea
  * task, and a lease after its task.
  */
 export async function lockTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Task | undefined> {
-  return ownRow(await forUpdate(tx, withRoot(tx.db, id)).execute(), id)
+  return (await lockHeldTask(tx, id))?.task
 }
+
+/** The same, with the mark of the workload that holds it; null where that is not known. */
+export async function lockHeldTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<{ readonly task: Task; readonly workload: string | null } | undefined> {
+  const row = ownRow(await lockWithRoot(tx, { id }), id)
+  return row && { task: parseTaskRow(row), workload: row.workload }
+}
+
+const lockWithRoot = preparedLock((tx, of: { readonly id: string }) => forUpdate({ ...tx, context: undefined }, withRoot(tx.db, of.id)))
 
 /** The same, or undefined when another change holds the tree. */
 export async function lockFreeTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Task | undefined> {
-  return ownRow(await forUpdateOfFree(tx, withRoot(tx.db, id)).execute(), id)
+  const row = ownRow(await forUpdateOfFree(tx, withRoot(tx.db, id)).execute(), id)
+  return row && parseTaskRow(row)
 }
 
 /** A task that is to be locked, and the top of its tree. */
@@ -125,9 +134,9 @@ const withRoot = (db: Db, id: string) => db.selectFrom('task').selectAll()
     .unionAll(db.selectNoFrom(sql<string>`cast(${id} as text)`.as('root_id'))))
   .orderBy('depth')
 
-function ownRow(rows: readonly TaskRow[], id: string): Task | undefined {
+function ownRow(rows: readonly TaskRow[], id: string): TaskRow | undefined {
   const own = rows.find((row) => row.id === id)
-  return own !== undefined && rows.some((row) => row.id === own.root_id) ? parseTaskRow(own) : undefined
+  return own !== undefined && rows.some((row) => row.id === own.root_id) ? own : undefined
 }
 
 /** Open tasks whose time is over, longest over first. */
@@ -203,10 +212,14 @@ export async function countBeneath(db: Db, task: TaskId): Promise<number> {
 
 /** Moves the task's clocks and its used budget; the caller has checked both. */
 export async function touchTask(db: Db, task: Task): Promise<void> {
-  await db.updateTable('task')
-    .set({ calls_used: task.callsUsed, last_heard_at: task.lastHeardAt, last_call_at: task.lastCallAt, due_at: nextDueAt(task) })
-    .where('id', '=', task.id).where('state', '=', 'open').execute()
+  await touchOpen(db, { id: task.id, callsUsed: task.callsUsed, heardAt: task.lastHeardAt, callAt: task.lastCallAt, dueAt: nextDueAt(task) })
 }
+
+type Touched = { readonly id: TaskId; readonly callsUsed: number; readonly heardAt: EpochMs; readonly callAt: EpochMs; readonly dueAt: EpochMs | null }
+
+const touchOpen = preparedWrite((db, to: Touched) => db.updateTable('task')
+  .set({ calls_used: to.callsUsed, last_heard_at: to.heardAt, last_call_at: to.callAt, due_at: to.dueAt })
+  .where('id', '=', to.id).where('state', '=', 'open'))
 
 /** Who holds a task that was delegated: the first running workload that comes for it. */
 export async function takeUpTask(db: Db, task: TaskId, workload: string): Promise<void> {

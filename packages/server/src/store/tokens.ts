@@ -1,12 +1,14 @@
 import type { Authority } from '@writ/domain/authority'
 import type { IdentityId, IncidentId, LeaseId, TaskId } from '@writ/domain/id'
+import type { Identity } from '@writ/domain/identity'
 import type { IdentityClass } from '@writ/domain/profile'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
+import type { Task } from '@writ/domain/task'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { insertRows } from './prepared.ts'
+import { insertRows, prepared } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { AccessTokenRow, Tables } from './tables.ts'
 
@@ -96,9 +98,11 @@ export async function insertToken(db: Db, token: Token): Promise<void> {
 }
 
 export async function findToken(db: Db, id: string): Promise<StoredToken | undefined> {
-  const row = await db.selectFrom('access_token').selectAll().where('id', '=', id).executeTakeFirst()
+  const [row] = (await tokenRow(db, { id })).rows
   return row && parseTokenRow(row)
 }
+
+const tokenRow = prepared((db, of: { readonly id: string }) => db.selectFrom('access_token').selectAll().where('id', '=', of.id))
 
 /** What a token may; nothing, once it has been stopped. */
 export async function liveAuthority(db: Db, id: LeaseId): Promise<Authority> {
@@ -129,17 +133,18 @@ export type AskedStanding = { readonly jti: string; readonly kid: string | null 
  * it is refused from the commit on that ended it.
  */
 export async function findTokenStanding(db: Db, of: AskedStanding, now: EpochMs): Promise<TokenStanding> {
-  return (await findTokenStandings(db, [of], now))[0]!
+  return standingIn((await standingRow(db, { jti: of.jti })).rows[0], of.kid, now)
 }
 
 /** The same of several at once, in the order in which they were asked for. */
 export async function findTokenStandings(db: Db, asked: readonly AskedStanding[], now: EpochMs): Promise<readonly TokenStanding[]> {
   if (asked.length === 0) return []
-  const rows = new Map((await standingRows(db, asked.map((one) => one.jti))).map((row) => [row.id, row]))
+  const found = await standings(db).where('access_token.id', 'in', asked.map((one) => one.jti)).execute()
+  const rows = new Map(found.map((row) => [row.id, row]))
   return asked.map((one) => standingIn(rows.get(one.jti), one.kid, now))
 }
 
-const standingRows = (db: Db, ids: readonly string[]) => db.selectFrom('access_token')
+const standings = (db: Db) => db.selectFrom('access_token')
   .innerJoin('task', 'task.id', 'access_token.task_id')
   .innerJoin('identity', 'identity.id', 'access_token.identity_id')
   .innerJoin('signing_key', 'signing_key.id', 'access_token.kid')
@@ -148,15 +153,28 @@ const standingRows = (db: Db, ids: readonly string[]) => db.selectFrom('access_t
     'task.state as task_state', 'task.deadline as task_deadline', 'identity.state as identity_state', 'identity.ends_at as identity_ends_at',
     'identity.spiffe_id', 'identity.class', 'signing_key.state as key_state',
   ])
-  .where('access_token.id', 'in', ids).execute()
 
-type StandingRow = Awaited<ReturnType<typeof standingRows>>[number]
+const standingRow = prepared((db, of: { readonly jti: string }) => standings(db).where('access_token.id', '=', of.jti))
+
+type StandingRow = Awaited<ReturnType<typeof standingRow>>['rows'][number]
+
+/** The same where the change has read the rest: `kid` is left out of the question. */
+export function standingOf(token: StoredToken | undefined, { task, identity }: { readonly task: Task; readonly identity: Identity }, now: EpochMs): TokenStanding {
+  const around = { task_state: task.state, task_deadline: task.deadline, identity_state: identity.state, identity_ends_at: identity.endsAt, spiffe_id: identity.spiffeId, class: identity.class }
+  return standingWith(token, around, now)
+}
 
 function standingIn(row: StandingRow | undefined, kid: string | null, now: EpochMs): TokenStanding {
-  if (row === undefined) return { kind: 'not_live', why: 'unknown', token: null }
-  const token = parseTokenRow(row)
+  const isKeyGood = row === undefined || kid === null || (kid === row.kid && (row.key_state === 'active' || row.key_state === 'retired'))
+  const token = row && parseTokenRow(row)
+  return token !== undefined && !isKeyGood ? { kind: 'not_live', why: 'signing_key', token } : standingWith(token, row, now)
+}
+
+type Around = Pick<StandingRow, 'task_state' | 'task_deadline' | 'identity_state' | 'identity_ends_at' | 'spiffe_id' | 'class'>
+
+function standingWith(token: StoredToken | undefined, row: Around | undefined, now: EpochMs): TokenStanding {
+  if (token === undefined || row === undefined) return { kind: 'not_live', why: 'unknown', token: null }
   const why = (): TokenRefusal | undefined => {
-    if (kid !== null && (kid !== row.kid || (row.key_state !== 'active' && row.key_state !== 'retired'))) return 'signing_key'
     if (token.state !== 'live') return token.stopAt === null ? 'expired' : 'stopped'
     if (row.task_state !== 'open' || now >= row.task_deadline) return 'task_over'
     if (row.identity_state !== 'active' || now >= row.identity_ends_at) return 'identity_not_active'

@@ -55,6 +55,13 @@ export async function setEvidence(db: Db, id: FindingId, evidence: Finding['evid
   await db.updateTable('finding').set({ evidence: toJsonText(evidence) }).where('id', '=', id).execute()
 }
 
+/** The open ones of these kinds whose subject begins like this. */
+export async function listOpenFindings(db: Db, kinds: readonly FindingKind[], subjectBegins: string): Promise<readonly Finding[]> {
+  const rows = await db.selectFrom('finding').selectAll().where('kind', 'in', kinds).where('state', '=', 'open')
+    .where((eb) => eb(eb.fn<string>('substr', ['subject', eb.val(1), eb.val(subjectBegins.length)]), '=', subjectBegins)).execute()
+  return rows.map(parseFindingRow)
+}
+
 /** Of any state, locked until the end of the change. */
 export async function lockFinding<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Finding | undefined> {
   const row = await forUpdate(tx, tx.db.selectFrom('finding').selectAll().where('id', '=', id)).executeTakeFirst()

@@ -6,10 +6,13 @@ import type { Kysely } from 'kysely'
 import { change, type TxOf } from '../../src/store/change.ts'
 import { countDenied, eraseEvaluated, insertDecision, type Decision } from '../../src/store/decisions.ts'
 import { addLabels } from '../../src/store/labels.ts'
+import { forgetGoneTools, insertMcpServer, markMcpServerRetired, markToolsGone, putSeenTool, setMcpSecret, touchListedTools } from '../../src/store/mcp-servers.ts'
 import { MIGRATIONS } from '../../src/store/migrations/all.ts'
 import { setMode } from '../../src/store/modes.ts'
 import { insertPolicyVersion, lockPolicyHead, movePolicyHead } from '../../src/store/policies.ts'
+import { forgetServerInstances, insertServerInstance, markServerInstanceGone, markUnseenInstancesGone, touchServerInstance } from '../../src/store/server-instances.ts'
 import type { Tables } from '../../src/store/tables.ts'
+import { insertToolCall, lockLostCalls, markCallFinished } from '../../src/store/tool-calls.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { World } from '../both-stores.ts'
 
@@ -19,8 +22,10 @@ export type DecidedStore = Store<Tables, null>
 /** What store functions write, and two that go past them. */
 const WRITERS = {
   insertDecision, eraseEvaluated, countDenied, addLabels, insertPolicyVersion, movePolicyHead, setMode,
+  insertMcpServer, markMcpServerRetired, setMcpSecret, putSeenTool, markToolsGone, touchListedTools, forgetGoneTools,
+  insertToolCall, markCallFinished, insertServerInstance, touchServerInstance, markServerInstanceGone, markUnseenInstancesGone, forgetServerInstances,
   /** One statement as a change of its own, to come upon the guards. */
-  async breakRule(db: Kysely<Tables>, { table, set, id }: { readonly table: 'decision' | 'policy_version' | 'policy_head' | 'tree_label' | 'instance_label' | 'mode' | 'task'; readonly set: object; readonly id: object }) {
+  async breakRule(db: Kysely<Tables>, { table, set, id }: { readonly table: keyof Tables; readonly set: object; readonly id: object }) {
     let query = db.updateTable(table as 'decision').set(set)
     for (const [column, value] of Object.entries(id)) query = query.where(column as 'id', '=', value as string)
     await query.execute()
@@ -50,11 +55,15 @@ type Writers = typeof WRITERS
 type Given<Name extends keyof Writers> = Writers[Name] extends (db: never, ...given: infer Rest) => unknown ? Rest : never
 export type Call = { [Name in keyof Writers]: { readonly name: Name; readonly given: Given<Name> } }[keyof Writers]
 
-/** Several store functions in one transaction. */
+/** Several store functions in one transaction; what each of them answered. */
 export const write = change('decided.write', async (tx: DecidedTx, calls: readonly Call[]) => {
-  for (const { name, given } of calls) await (WRITERS[name] as (db: Kysely<Tables>, ...given: readonly unknown[]) => Promise<unknown>)(tx.db, ...given)
-  return ok(null)
+  const answers: unknown[] = []
+  for (const { name, given } of calls) answers.push(await (WRITERS[name] as (db: Kysely<Tables>, ...given: readonly unknown[]) => Promise<unknown>)(tx.db, ...given))
+  return ok(answers)
 })
+
+/** The calls that nobody serves any more, as whoever finishes them finds them. */
+export const lost = change('decided.lost', async (tx: DecidedTx, limit: number) => ok((await lockLostCalls(tx, limit)).map((one) => one.decision)))
 
 /** As an application of policies does it: whoever has the head counts up from it. */
 export const countUp = change('decided.count_up', async (tx: DecidedTx) => {
@@ -64,7 +73,7 @@ export const countUp = change('decided.count_up', async (tx: DecidedTx) => {
   return ok(version)
 })
 
-export const DECIDED_CHANGES = [write, countUp]
+export const DECIDED_CHANGES = [write, lost, countUp]
 
 export const decidedWorld: World<null> = {
   migrations: { release: 2, list: MIGRATIONS }, writer: new URL('./writer.ts', import.meta.url), given: null, makeContext: () => null,

@@ -155,6 +155,7 @@ onEachStore('questions in AuthZEN\'s words', (at) => {
       ...[7, null, '', 'tsk_x', [task], { id: task }].map((bad) => [{ ...good, context: { task: bad } }, [400, 'bad_task']] as const),
       [{ ...good, subject: { type: 'agent', id: other.spiffeId } }, [400, 'not_the_holder']],
       [{ ...good, subject: { type: 'bot', id: agent.spiffeId } }, [400, 'not_the_holder']],
+      [{ ...good, subject: { type: 'identity', id: other.spiffeId } }, [400, 'not_the_holder']],
       [{ ...good, subject: { type: 'user', id: 'alice' } }, [400, 'not_the_holder']],
       [{ ...good, subject: { type: 'agent', id: agent.spiffeId, properties: { class: 'script' } } }, [400, 'properties_not_yours']],
       [{ ...good, resource: { ...toolNamed('crm/search'), properties: { effect: 'read' } } }, [400, 'properties_not_yours']],
@@ -172,6 +173,7 @@ onEachStore('questions in AuthZEN\'s words', (at) => {
     await nothing(at(), refusedTo(at().stranger, good), [401, 'unauthenticated'])
     await nothing(at(), refusedTo(other.api, good), [404, 'task_not_found'])
     assert.equal((await decided(agent.api, { ...good, subject: { type: 'Writ::Agent', id: agent.id }, future: { field: 1 } })).decision, true)
+    assert.equal((await decided(agent.api, { ...good, subject: { type: 'identity', id: agent.spiffeId } })).decision, true, 'whatever its kind')
   })
 
   test('evidence that works once is used up with the decision, and also where nothing was decided', async () => {

@@ -8,15 +8,13 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import * as registry from '@writ/contract/registry'
 import { createKeys } from '../../src/keys/key-files.ts'
 import { hostEntropy } from '../../src/platform/entropy.ts'
 import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { postgres, type TestDatabase } from '../postgres.ts'
+import { MAIN } from '../program.ts'
 import { startWrit, type RunningWrit } from '../running-writ.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 type Ended = { readonly code: number | null; readonly err: string; readonly out: string; readonly ms: number }
 

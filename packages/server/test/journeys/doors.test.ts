@@ -14,7 +14,7 @@ import { rawRequest, withoutTrace, type RawAnswer } from '../raw-request.ts'
 import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 
 /** The metrics are open on a server that only this machine can ask: see the test of the surface. */
-const CLOSED = ENDPOINTS.filter(({ name, endpoint }) => endpoint.who !== 'anyone' && endpoint.who !== 'webhook' && name !== 'metrics')
+const CLOSED = ENDPOINTS.filter(({ name, endpoint }) => endpoint.who !== 'anyone' && endpoint.who !== 'webhook' && endpoint.who !== 'token_holder' && name !== 'metrics')
 const forWhom = (...who: readonly Endpoint['who'][]): readonly Named[] =>
   ENDPOINTS.filter(({ name, endpoint }) => who.includes(endpoint.who) && name !== 'metrics')
 
@@ -41,7 +41,7 @@ onEachStore('the doors', (writ, store) => {
     assert.deepEqual(forWhom('anyone', 'webhook').map((one) => one.name).toSorted(),
       [
         'authzenConfiguration', 'explainProblem', 'fireTrigger', 'firstSignIn', 'hashTile', 'health', 'introspect', 'issueToken', 'jwks', 'listLogs', 'logCheckpoint', 'metadata', 'openApiDocument',
-        'pastCheckpoint', 'pastHashTile',
+        'pastCheckpoint', 'pastHashTile', 'protectedResource',
         'ready', 'redeemBootstrap', 'referencePage', 'revokeToken',
       ].toSorted())
     assert.ok(CLOSED.length >= 30)

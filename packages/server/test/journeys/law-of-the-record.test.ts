@@ -9,6 +9,7 @@ import { CHANGES, issueToken } from '../../src/changes.ts'
 import { parseRegisteredKey } from '../../src/authenticate/registered-key.ts'
 import { showEvidence } from '../../src/authenticate/evidence-key.ts'
 import { useOnce } from '../../src/authenticate/one-time.ts'
+import { warmPolicies } from '../../src/decide/warm.ts'
 import { evaluate } from '../../src/evaluate/evaluate.ts'
 import { abandonLease, activateLease, intendLease } from '../../src/issue/issue-lease.ts'
 import { revokeToken } from '../../src/issue/revoke-token.ts'
@@ -39,6 +40,7 @@ import { endDueTasks, heartbeat } from '../../src/tasks/keep-task.ts'
 import { openTask } from '../../src/tasks/open-task.ts'
 import { widenTask } from '../../src/tasks/widen-task.ts'
 import { permits } from '../laws/estate.ts'
+import { toolSteps } from '../laws/tool-steps.ts'
 import { draftOf, OPERATOR } from '../recorded.ts'
 import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../store-of-writ.ts'
 
@@ -47,9 +49,9 @@ type Step = { readonly change: string; readonly run: () => Promise<{ readonly ok
   ({ readonly tells: readonly EventType[] } | { readonly refuses: string })
 
 /** What a change may touch without an event: clocks, counters and marks of work under way. None of it says what anyone may do. */
-const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'evidence_key', 'log', 'checkpoint', 'tile', 'event', 'event_said'])
+const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'evidence_key', 'log', 'checkpoint', 'tile', 'event', 'event_said', 'server_instance'])
 const UNRECORDED_COLUMNS: Readonly<Record<string, readonly string[]>> = {
-  task: ['calls_used', 'last_heard_at', 'last_call_at', 'due_at'], lease: ['due_at', 'survey'], backend: ['next_sealed_secret'], identity: ['last_used_at', 'due_at'],
+  task: ['calls_used', 'last_heard_at', 'last_call_at', 'due_at'], lease: ['due_at', 'survey'], backend: ['next_sealed_secret'], identity: ['last_used_at', 'due_at'], mcp_tool: ['last_seen'],
 }
 
 type Everything = Awaited<ReturnType<typeof everyRow>>
@@ -283,6 +285,7 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   const applying = (files: CheckedFiles | undefined, expected: number | null = null) => () => ({ files, expected, now: now(), ...said })
   const back = (version: number, expected: number | null = null) => () => ({ version, expected, now: now(), ...said })
   yield step(installPolicies, () => ({ files: shipped, now: now() }), tells())
+  yield step(warmPolicies, () => ({}), tells())
   yield step(applyPolicies, applying(shipped), tells())
   yield step(applyPolicies, applying(changed, 2), refuses('policies_changed_meanwhile'))
   yield step(applyPolicies, applying(changed, 1), tells('policy.applied'))
@@ -307,6 +310,8 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   yield step(evaluate, questioning(question(), question({ task: newId('task') })), refuses('no_such_task'))
   yield step(eraseDecision, () => ({ decision: 'dec_none', now: now(), ...said }), refuses('no_such_decision'))
   for (const expected of [tells('decision.erased'), tells()]) yield step(eraseDecision, () => ({ decision: denied.decision, now: now(), ...said }), expected)
+
+  yield* toolSteps<Step>(writ, step)
 
   const ended = opening()
   yield step(openTask, () => ended, tells('task.opened'))

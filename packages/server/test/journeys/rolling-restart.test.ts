@@ -12,6 +12,8 @@ import { startSeveral, type SeveralWrits } from '../several-writs.ts'
 
 const CLIENTS = 8
 const ROUNDS = inFull ? 2 : 1
+/** Fewer would say little; a server that is soon up again, or a busy machine, needs more restarts for them. */
+const FEWEST_REQUESTS = 200
 
 type Tally = { requests: number; failed: number; repeated: number; opened: number }
 
@@ -65,10 +67,10 @@ describe('a rolling restart under load', () => {
     const workers = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => several.writs[0].register(`worker-${i}`)))
     const tally: Tally = { requests: 0, failed: 0, repeated: 0, opened: 0 }
     const load = loadOn(workers, (worker) => retrying(several.writs.map((writ) => several.through(writ, worker).api), () => { tally.repeated++ }), tally)
-    for (let round = 0; round < ROUNDS; round++) await restartEach(several)
+    for (let round = 0; round < ROUNDS || tally.requests <= FEWEST_REQUESTS; round++) await restartEach(several)
     await load.stop()
     t.diagnostic(JSON.stringify(tally))
-    assert.ok(tally.requests > 200 && tally.repeated > 0)
+    assert.ok(tally.requests > FEWEST_REQUESTS && tally.repeated > 0)
     assert.equal(tally.failed, 0)
     const types = Map.groupBy(await allEvents(several.writs[1]), (event) => event.type)
     assert.equal(types.get('task.opened')!.length, tally.opened, 'a repeat opened no second task')
@@ -95,10 +97,10 @@ describe('a rolling restart under load', () => {
     }
     const tally: Tally = { requests: 0, failed: 0, repeated: 0, opened: 0 }
     const load = loadOn(workers, balanced, tally)
-    await restartEach(several, { before: takeOut, after: (writ) => { serving.add(writ) } })
+    while (tally.requests <= FEWEST_REQUESTS) await restartEach(several, { before: takeOut, after: (writ) => { serving.add(writ) } })
     await load.stop()
     t.diagnostic(JSON.stringify(tally))
-    assert.ok(tally.requests > 200)
+    assert.ok(tally.requests > FEWEST_REQUESTS)
     assert.ok(tally.failed <= tally.requests / 1000, `${tally.failed} of ${tally.requests}`)
     await assertLogsHold(several.writs[0])
   })

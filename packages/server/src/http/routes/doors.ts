@@ -1,6 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import * as contract from '@writ/contract/registry'
 import * as surface from '@writ/contract/surface'
+import { textOf } from '@writ/domain/authority'
 import { mintId, parseId } from '@writ/domain/id'
 import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { epochMs, toIso } from '@writ/domain/time'
@@ -12,6 +13,7 @@ import type { Entropy } from '../../platform/entropy.ts'
 import type { Store } from '../../record/tx.ts'
 import { fireTrigger } from '../../registry/change-identity.ts'
 import { redeemBootstrap } from '../../registry/operators.ts'
+import { findIdentity } from '../../store/identities.ts'
 import { findTriggerHook } from '../../store/installation.ts'
 import { route, type Answer, type Route } from '../call.ts'
 import { explainProblem, problem } from '../problem.ts'
@@ -43,9 +45,12 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
       const text = explainProblem(parameters.type!)
       return text === undefined ? problem('not-found', { code: 'no_such_problem' }) : { raw: text, type: 'text/plain; charset=utf-8' }
     }),
-    route(contract.whoAmI, async ({ caller }) => ({
-      reply: caller.kind === 'operator' ? { kind: 'operator' as const, id: caller.operator, name: caller.name } : { kind: 'identity' as const, id: caller.identity, name: caller.spiffeId },
-    })),
+    route(contract.whoAmI, async ({ caller }) => {
+      if (caller.kind === 'operator') return { reply: { kind: 'operator' as const, id: caller.operator, name: caller.name } }
+      const { identity: id, spiffeId: name } = caller
+      const identity = await store.read((db) => findIdentity(db, id))
+      return { reply: { kind: 'identity' as const, id, name, ...(identity === undefined ? {} : { authority: identity.authority.map(textOf) }) } }
+    }),
     route(surface.firstSignIn, async () => ({ raw: 'This link signs in the first operator. Run `writ login` and paste the whole link.\n', type: 'text/plain; charset=utf-8' })),
     route(contract.redeemBootstrap, async ({ body }) => {
       if (!isSecret(body.code) || !body.code.startsWith(`${SECRET_PREFIX.bootstrap}_`)) return badCode()

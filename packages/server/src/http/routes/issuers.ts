@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto'
 import * as contract from '@writ/contract/issuers'
 import type { IssuerKind } from '@writ/domain/binding'
 import { mintId } from '@writ/domain/id'
@@ -8,13 +7,14 @@ import type { z } from 'zod'
 import { parseKeySet, type KeySetRefusal } from '../../authenticate/key-set.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Entropy } from '../../platform/entropy.ts'
-import type { Outbound, UrlFault } from '../../platform/outbound.ts'
+import type { Outbound } from '../../platform/outbound.ts'
 import type { Db, Store } from '../../record/tx.ts'
 import { changeIssuer, removeIssuer, trustIssuer, type ChangeIssuerRefusal } from '../../registry/issuers.ts'
 import { countBindings } from '../../store/bindings.ts'
 import { findIssuer, listIssuers, type InlineKey, type Issuer, type KeySource } from '../../store/issuers.ts'
 import { actorOf, route, type Route } from '../call.ts'
-import { problem, type ProblemAnswer } from '../problem.ts'
+import { isCertificates } from '../certificates.ts'
+import { badField, problem, urlFaultText, type ProblemAnswer } from '../problem.ts'
 
 export type IssuerRoutesNeeds = { readonly store: Store; readonly clock: Clock; readonly entropy: Entropy; readonly outbound: Pick<Outbound, 'faultOf'>; readonly wake: () => void }
 
@@ -30,7 +30,7 @@ export function issuerRoutes(needs: IssuerRoutesNeeds): readonly Route[] {
     route(contract.trustIssuer, async ({ caller, body, once }) => {
       const { url, kind } = body
       const fault = kind === 'oidc' ? needs.outbound.faultOf(url) : undefined
-      if (fault !== undefined) return badField('url', faultText(fault))
+      if (fault !== undefined) return badField('url', urlFaultText(fault))
       const read = readSource(needs, kind, body)
       if (!read.ok) return read.refusal
       const now = clock.now()
@@ -97,7 +97,7 @@ function readSource({ outbound }: IssuerRoutesNeeds, kind: IssuerKind, { jwks_ur
   const url = kind === 'spiffe' ? bundleUrl : jwksUri
   if (url === undefined) return ok({ source: { kind: 'discovery' }, ca: ca ?? null })
   const fault = outbound.faultOf(url)
-  return fault === undefined ? ok({ source: { kind: 'url', url }, ca: ca ?? null }) : refuse(badField(kind === 'spiffe' ? 'bundle_url' : 'jwks_uri', faultText(fault)))
+  return fault === undefined ? ok({ source: { kind: 'url', url }, ca: ca ?? null }) : refuse(badField(kind === 'spiffe' ? 'bundle_url' : 'jwks_uri', urlFaultText(fault)))
 }
 
 function readKeys(claimed: unknown, kind: IssuerKind): Outcome<readonly InlineKey[], { readonly at: string; readonly message: string }> {
@@ -119,28 +119,6 @@ function setText(refusal: KeySetRefusal): string {
     default: return unreachable(refusal)
   }
 }
-
-const PEM = /^(?:\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----)+\s*$/
-
-function isCertificates(pem: string): boolean {
-  if (!PEM.test(pem)) return false
-  try {
-    return pem.split(/(?<=-----END CERTIFICATE-----)/).filter((one) => one.trim() !== '').every((one) => new X509Certificate(one).publicKey !== undefined)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error) return false
-    throw error
-  }
-}
-
-function faultText(fault: UrlFault): string {
-  switch (fault.kind) {
-    case 'bad_url': return fault.why === 'scheme' ? 'must be an https URL' : `can not be asked (${fault.why})`
-    case 'address_not_allowed': return `\`${fault.host}\` is not on the internet: name it in WRIT_OUTBOUND_ALLOW if Writ may call it`
-    default: return unreachable(fault)
-  }
-}
-
-const badField = (field: string, message: string): ProblemAnswer => problem('invalid-fields', { detail: '1 field is missing or wrong; nothing was written', errors: [{ field, message }] })
 
 function issuerProblem(refusal: ChangeIssuerRefusal): ProblemAnswer {
   const code = refusal.kind

@@ -1,16 +1,16 @@
 import * as contract from '@writ/contract/policies'
 import { unreachable } from '@writ/domain/outcome'
 import { epochMs, toIso, type EpochMs } from '@writ/domain/time'
-import type { Complaint } from '@writ/policy/complaint'
 import type { Clock } from '../../platform/clock.ts'
-import { applyPolicies, rollBackPolicies, type Applied, type ApplyRefusal } from '../../policies/apply.ts'
+import { rollBackPolicies, type Applied } from '../../policies/apply.ts'
+import { applyFiles, type FilesRefusal } from '../../policies/apply-files.ts'
 import type { PoliciesAside } from '../../policies/aside.ts'
 import { MOST_OBSERVED_DAYS, setModeOf, type ModeRefusal } from '../../policies/mode.ts'
 import type { Db, Store } from '../../record/tx.ts'
 import { findPolicyFiles, findPolicyHead, findPolicyVersion, listPolicyVersions, type PolicyVersion } from '../../store/policies.ts'
 import { listModes, modeAt, type StoredMode } from '../../store/modes.ts'
 import { actorOf, route, type Route } from '../call.ts'
-import { problem, type ProblemAnswer } from '../problem.ts'
+import { policiesRefused, problem, type ProblemAnswer } from '../problem.ts'
 
 export type PolicyRoutesNeeds = { readonly store: Store; readonly clock: Clock; readonly aside: Pick<PoliciesAside, 'check'> }
 
@@ -53,22 +53,19 @@ export function policyRoutes({ store, clock, aside }: PolicyRoutesNeeds): readon
       return { reply: { complaints: checked.ok ? [] : checked.refusal.map((one) => ({ ...one })) } }
     }),
     route(contract.applyPolicies, async ({ caller, body, once }) => {
-      const checked = await aside.check(body.files)
-      if (!checked.ok) return refused(checked.refusal)
-      const order = { files: checked.value, reason: body.reason, expected: body.expected_version ?? null, by: actorOf(caller), now: clock.now() }
-      const applied = await store.changeOnce(applyPolicies, order, once)
-      if (!applied.ok) return applied.refusal.kind === 'key_reused' ? KEY_REUSED : applyProblem(applied.refusal)
-      return { reply: await showApplied(applied.value.value) }
+      const order = { files: body.files, reason: body.reason, expected: body.expected_version ?? null, by: actorOf(caller), once }
+      const applied = await applyFiles({ store, aside, clock }, order)
+      return applied.ok ? { reply: await showApplied(applied.value) } : applyProblem(applied.refusal)
     }),
     route(contract.rollBackPolicies, async ({ caller, body, once }) => {
       const files = await store.read(async (db) => (await findPolicyVersion(db, body.version)) && findPolicyFiles(db, body.version))
       if (files === undefined) return NO_VERSION
       // What was applied under an older program may be nothing that this one can read.
       const checked = await aside.check(files)
-      if (!checked.ok) return refused(checked.refusal)
+      if (!checked.ok) return policiesRefused(checked.refusal)
       const order = { version: body.version, reason: body.reason, expected: body.expected_version ?? null, by: actorOf(caller), now: clock.now() }
       const applied = await store.changeOnce(rollBackPolicies, order, once)
-      if (!applied.ok) return applied.refusal.kind === 'key_reused' ? KEY_REUSED : applyProblem(applied.refusal)
+      if (!applied.ok) return applyProblem(applied.refusal)
       return { reply: await showApplied(applied.value.value) }
     }),
     ...modeRoutes,
@@ -92,16 +89,11 @@ function modeReply(stored: StoredMode, now: EpochMs): contract.ModeReply {
   return { subject: { kind, id: subject }, mode: modeAt(stored, now), reason, until: until === null ? null : toIso(until), set_by: setBy, set_at: toIso(setAt) }
 }
 
-/** A file is named as its author's tools name a place in it: `payments.cedar:4:12`. */
-const refused = (complaints: readonly Complaint[]): ProblemAnswer => problem('policy-refused', {
-  detail: `${complaints.length} ${complaints.length === 1 ? 'fault' : 'faults'} in the policies; nothing was applied, and the version in force stays`,
-  hint: 'writ policy check DIR',
-  errors: complaints.map(({ file, line, column, message, hint }) => ({ field: `${file}:${line}:${column}`, message: hint === undefined ? message : `${message}; ${hint}` })),
-})
-
-function applyProblem(refusal: ApplyRefusal): ProblemAnswer {
+function applyProblem(refusal: FilesRefusal): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
+    case 'key_reused': return KEY_REUSED
+    case 'policies_refused': return policiesRefused(refusal.complaints)
     case 'no_such_version': return NO_VERSION
     case 'policies_changed_meanwhile': return problem('conflict', {
       code, detail: `version ${refusal.version} is in force by now; nothing was applied`, hint: 'see what it changed: writ policy diff DIR',

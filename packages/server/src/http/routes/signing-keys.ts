@@ -57,7 +57,7 @@ function metadataOf(issuer: string): { readonly issuer: string } & Readonly<Reco
     revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: algs,
     dpop_signing_alg_values_supported: algs,
-    authorization_details_types_supported: ['postgres'],
+    authorization_details_types_supported: ['postgres', 'mcp'],
   }
 }
 

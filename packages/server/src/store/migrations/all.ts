@@ -8,6 +8,7 @@ import { tokens } from './0006-tokens.ts'
 import { restore } from './0007-restore.ts'
 import { operators } from './0008-operators.ts'
 import { decisions } from './0009-decisions.ts'
+import { mcp } from './0010-mcp.ts'
 
 /** In order; forward only. A release adds migrations and never edits one that has shipped. */
-export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore, operators, decisions]
+export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore, operators, decisions, mcp]

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { DecisionId, ServerInstanceId } from '@writ/domain/id'
+import { seconds } from '@writ/domain/time'
+import { addIdentity, done } from '../../test/laws/estate.ts'
+import { callOf, definitionOf, hashOf, pinning } from '../../test/laws/tool-steps.ts'
+import { OPERATOR } from '../../test/recorded.ts'
+import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../../test/store-of-writ.ts'
+import { evaluate } from '../evaluate/evaluate.ts'
+import { applyPolicies } from '../policies/apply.ts'
+import { findToolCall } from '../store/tool-calls.ts'
+import { openTask } from '../tasks/open-task.ts'
+import { finishCall, type FinishCallInput } from './finish-call.ts'
+import { beginInstance, INSTANCE_PACE_MS, keepInstance, leaveInstance } from './instances.ts'
+import { loseCalls } from './unknown-calls.ts'
+
+const look = definitionOf('look', 'Looks.')
+const authority = [{ type: 'mcp', resource: 'mail', action: 'look', limits: {} }]
+
+for (const store of STORES) {
+  describe(`calls of tools, on ${store}`, () => {
+    const opened = storeForSuite(store)
+    /** A call that is allowed, through an instance of its own. */
+    const begun = async (writ: StoreOfWrit): Promise<{ readonly decision: DecisionId; readonly instance: ServerInstanceId }> => {
+      await done(writ.store.change(applyPolicies, { files: pinning('mail', 'look', hashOf(look)), expected: null, reason: 'looked at', by: OPERATOR, now: writ.now() }))
+      const [identity, instance, task] = [await addIdentity(writ, { authority }), writ.newId('serverInstance'), writ.newId('task')]
+      await done(writ.store.change(beginInstance, { instance, address: null, now: writ.now() }))
+      const asked = { authority, length: seconds(600), budgetCalls: 10, idleTimeout: seconds(600), heartbeat: seconds(600), onBehalfOf: null }
+      await done(writ.store.change(openTask, { id: task, identity, parent: null, purpose: 'reads', asked, now: writ.now() }))
+      const { decision, input } = callOf(writ, { task, identity, instance, listed: hashOf(look) })
+      await done(writ.store.change(evaluate, input as never))
+      return { decision, instance }
+    }
+    const finish = (writ: StoreOfWrit, decision: DecisionId, more: Partial<FinishCallInput> = {}) =>
+      writ.store.change(finishCall, { decision, outcome: 'succeeded', result: { bytes: 2, sha256: 'f00d' }, durationMs: 3, labels: ['pii'], now: writ.now(), ...more })
+    const lose = (writ: StoreOfWrit) => done(writ.store.change(loseCalls, { limit: 10, now: writ.now() }))
+    const statusOf = async (writ: StoreOfWrit, decision: DecisionId) => (await writ.store.read((db) => findToolCall(db, decision)))?.status
+    const lastLeaf = async (writ: StoreOfWrit) => JSON.parse(String((await writ.sql('select leaf from event order by seq desc limit 1'))[0]!['leaf'])) as { readonly facts: object; readonly commitments: object }
+
+    test('what became of a call is recorded, and of its result no more than a commitment', async () => {
+      const writ = opened()
+      const { decision } = await begun(writ)
+      assert.equal(await statusOf(writ, decision), 'in_flight')
+      await done(finish(writ, decision))
+      const { facts, commitments } = await lastLeaf(writ)
+      assert.deepEqual(facts, { decision, mcp_server: 'mail', tool: 'look', outcome: 'succeeded', bytes: 2, duration_ms: 3, labels: ['pii'] })
+      assert.deepEqual(Object.keys(commitments), ['result_sha256'])
+      assert.equal((await writ.sql('select leaf from event')).some(({ leaf }) => String(leaf).includes('f00d')), false)
+    })
+
+    test('a call ends once: whoever tells it another end is refused, and nothing is written', async () => {
+      const writ = opened()
+      const { decision } = await begun(writ)
+      await done(finish(writ, decision, { outcome: 'cancelled', result: null }))
+      const before = await everyRow(writ)
+      assert.deepEqual(await finish(writ, decision), { ok: false, refusal: { kind: 'already_finished', outcome: 'cancelled' } })
+      assert.deepEqual(await finish(writ, writ.newId('decision')), { ok: false, refusal: { kind: 'no_such_call' } })
+      assert.deepEqual(await everyRow(writ), before)
+    })
+
+    test('a call is unknown once its server stopped, fell silent, or was never known', async () => {
+      const writ = opened()
+      const [stopped, silent, stranger] = [await begun(writ), await begun(writ), await begun(writ)]
+      await lose(writ)
+      for (const { decision } of [stopped, silent, stranger]) assert.equal(await statusOf(writ, decision), 'in_flight')
+      await done(writ.store.change(leaveInstance, { instance: stopped.instance, now: writ.now() }))
+      await writ.sql(`delete from server_instance where id = '${stranger.instance}'`)
+      await lose(writ)
+      assert.deepEqual(await Promise.all([stopped, silent, stranger].map(({ decision }) => statusOf(writ, decision))), ['unknown', 'in_flight', 'unknown'])
+      const alive = await begun(writ)
+      const keep = () => done(writ.store.change(keepInstance, { instance: alive.instance, address: null, now: writ.now() }))
+      for (let i = 0; i < 11; i++) {
+        writ.clock.advance(INSTANCE_PACE_MS)
+        await keep()
+      }
+      await lose(writ)
+      assert.deepEqual(await Promise.all([silent, alive].map(({ decision }) => statusOf(writ, decision))), ['unknown', 'in_flight'])
+    })
+
+    test('a server that was away for a while still tells what became of its calls', async () => {
+      const writ = opened()
+      const away = await begun(writ)
+      await done(writ.store.change(leaveInstance, { instance: away.instance, now: writ.now() }))
+      await lose(writ)
+      await done(finish(writ, away.decision, { outcome: 'tool_error' }))
+      assert.equal(await statusOf(writ, away.decision), 'tool_error')
+      assert.deepEqual((await lastLeaf(writ)).facts, { decision: away.decision, mcp_server: 'mail', tool: 'look', outcome: 'tool_error', bytes: 2, duration_ms: 3, labels: ['pii'], before: 'unknown' })
+    })
+
+    test('two servers of ours that look for lost calls at once record each once', async () => {
+      const writ = opened()
+      const calls = [await begun(writ), await begun(writ), await begun(writ)]
+      for (const { instance } of calls) await done(writ.store.change(leaveInstance, { instance, now: writ.now() }))
+      const before = (await everyRow(writ)).get('event')!.length
+      await Promise.all([lose(writ), lose(writ), lose(writ)])
+      await lose(writ)
+      assert.equal((await everyRow(writ)).get('event')!.length, before + 3)
+    })
+  })
+}

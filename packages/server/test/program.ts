@@ -1,0 +1,16 @@
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+/** Where this run of the tests has packed the server's programs (`scripts/pack-server.ts`). */
+const packed = process.env['WRIT_TEST_SERVER']
+
+/** A program or a thread of the server: as this run of the tests has packed it, else its source. */
+const program = (name: string): string =>
+  packed === undefined ? fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url)) : join(packed, `${name}.mjs`)
+
+/** `src/main.ts`. */
+export const MAIN = program('main')
+/** `src/restore-main.ts`. */
+export const RESTORE_MAIN = program('restore-main')
+/** `src/writer.ts`. */
+export const WRITER = pathToFileURL(program('writer'))
