@@ -1,8 +1,9 @@
 import { EFFECTS } from '@writ/domain/decision'
+import { leaseVariableNames, LIBPQ } from '@writ/domain/lease-variables'
 import { CALL_STATUSES, MCP_TRANSPORTS } from '@writ/domain/tool-call'
 import { z } from 'zod'
 import { endpoint } from './endpoint.ts'
-import { environment, freeText, name, page, reason } from './words.ts'
+import { action, environment, freeText, name, page, reason } from './words.ts'
 
 const plainText = (most: number) => z.string().min(1).max(most).refine((text) => !text.includes('\0'), { error: 'must not hold NUL' })
 
@@ -18,6 +19,22 @@ const fewest = (most: number) => (record: Readonly<Record<string, unknown>>): bo
 const headers = z.record(headerName, headerValue).refine(fewest(50), { error: 'must hold at most 50' })
   .refine((record) => new Set(Object.keys(record).map((one) => one.toLowerCase())).size === Object.keys(record).length, { error: 'must not name a header twice' })
 const variables = z.record(variableName, z.string().max(32_768).refine((text) => !text.includes('\0'), { error: 'must not hold NUL' })).refine(fewest(100), { error: 'must hold at most 100' })
+
+/** A login of a back end that a program is lent by each task that starts it: one permit of the task's grant. */
+const programLease = z.strictObject({
+  /** How its variables begin: `PG` for those that libpq reads, `SHOP` for `SHOP_HOST`, `SHOP_PASSWORD` and the rest. */
+  variables: variableName.default(LIBPQ),
+  type: z.literal('postgres'),
+  resource: name,
+  /** A template of the back end. */
+  action,
+})
+const programLeases = z.array(programLease).max(10)
+  .refine((leases) => new Set(leases.map((one) => one.variables)).size === leases.length, { error: 'must not name the same variables twice' })
+
+/** The first of the variables that a lease of these would bring too. */
+export const variableOfLease = (leases: readonly { readonly variables: string }[], given: Readonly<Record<string, unknown>>): string | undefined =>
+  leases.flatMap(({ variables: prefix }) => leaseVariableNames(prefix)).find((one) => Object.hasOwn(given, one))
 
 const command = z.string().regex(/^(?:\/[^\0]*[^/\0]|[A-Za-z0-9_][A-Za-z0-9_.+-]*)$/, { error: 'must be an absolute path, or the bare name of a program' }).max(4096)
 const directory = z.string().regex(/^\/[^\0]*$/, { error: 'must be an absolute path' }).max(4096)
@@ -41,6 +58,8 @@ export const addMcpServerBody = z.discriminatedUnion('transport', [
     cwd: directory.optional(),
     /** Beside these it sees next to nothing of Writ's own environment. */
     variables: variables.default({}),
+    /** Minted when a task starts it, shown to it alone, and ended with the task, or before when the program is stopped. */
+    leases: programLeases.default([]),
     environment: environment.optional(),
   }),
 ])
@@ -57,6 +76,7 @@ export const mcpServer = z.object({
   cwd: z.string().nullable(),
   /** Whether headers or variables of its own are kept for it. */
   has_secrets: z.boolean(),
+  leases: z.array(programLease),
   environment: environment.nullable(),
   state: z.enum(['active', 'retired']),
   added_by: z.string(),
@@ -76,6 +96,8 @@ const terms = {
   labels: z.array(z.string().min(1).max(100)).max(50),
   /** `untrusted`: what it brings may have been written by anybody. */
   trust: z.string().min(1).max(100).nullable(),
+  /** Arguments, by name, whose values stand in the record of each call; of all others no value ever does. */
+  public: z.array(z.string().max(200)).max(16).default([]),
 }
 const toolTerms = z.object(terms)
 export type ToolTerms = z.infer<typeof toolTerms>

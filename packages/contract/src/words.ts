@@ -11,7 +11,7 @@ export const instant = z.union([z.iso.datetime({ offset: true }), z.iso.date()],
 export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, { error: 'must be 1 to 63 letters, digits, `.`, `_` or `-`' }).describe('1 to 63 letters, digits, `.`, `_` or `-`.')
 
 /** Of a grant: the name of a template, or of a tool. */
-const action = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/, { error: 'must be 1 to 128 letters, digits, `.`, `_`, `-` or `/`' }).describe('1 to 128 letters, digits, `.`, `_`, `-` or `/`.')
+export const action = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/, { error: 'must be 1 to 128 letters, digits, `.`, `_`, `-` or `/`' }).describe('1 to 128 letters, digits, `.`, `_`, `-` or `/`.')
 
 export const freeText = (most: number) => z.string().trim().min(1, { error: 'must not be empty' }).max(most, { error: `must be at most ${most} characters` })
 

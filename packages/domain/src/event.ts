@@ -81,7 +81,7 @@ export type EventActor =
   | { readonly kind: 'operator'; readonly id: string }
   | { readonly kind: 'writ'; readonly id: string }
 
-export type PublicValue = string | number | null | readonly PublicValue[] | { readonly [field: string]: PublicValue }
+export type PublicValue = string | number | boolean | null | readonly PublicValue[] | { readonly [field: string]: PublicValue }
 
 /**
  * What a change hands to the record. `facts` stand in the leaf and are public to every reader of the log; `said` holds personal and

@@ -92,7 +92,7 @@ const entityName = ({ uid }: Entity): string => `${uid.type}::${JSON.stringify(u
 const entityText = ({ attributes, parents }: Entity): string =>
   inOrder({ attributes, parents: parents.map(({ type, id }) => JSON.stringify([type, id])).toSorted() })
 const toolName = ({ id }: Tool): string => id
-const toolText = (tool: Tool): string => inOrder({ ...tool, labels: tool.labels.toSorted() })
+const toolText = (tool: Tool): string => inOrder({ ...tool, labels: tool.labels.toSorted(), public: tool.public.toSorted() })
 const caseName = ({ name }: PolicyCase): string => name
 const caseText = ({ file: _file, line: _line, ...asked }: PolicyCase): string => inOrder(asked)
 

@@ -7,7 +7,7 @@ import { readTools } from './tools.ts'
 
 const PIN = `sha256:${'A'.repeat(43)}`
 const tool = (more: Partial<PinnedTool> = {}): PinnedTool =>
-  ({ server: 'mail', name: 'look', effect: 'read', reversible: true, labels: [], trust: null, pin: PIN, description: null, input: { type: 'object' }, ...more })
+  ({ server: 'mail', name: 'look', effect: 'read', reversible: true, labels: [], trust: null, pin: PIN, public: [], description: null, input: { type: 'object' }, ...more })
 
 const written = (text: string | undefined, ...tools: readonly PinnedTool[]): string => {
   const pinned = pinTools(text, tools)
@@ -76,5 +76,31 @@ for (const { what, schema, input, unshown } of [
     const shown = shownInput((exact(`{"s":${schema}}`))['s'])
     assert.deepEqual(shown, { input: input === 'same' ? exact(schema) : exact(input), unshown })
     assert.deepEqual(readBack(written(undefined, tool({ input: shown.input }))).complaints, [])
+  })
+}
+
+const PATHS = exact('{"type":"object","properties":{"path":{"type":"string"},"head":{"type":"integer"},"deep":{"type":"object","properties":{"inner":{"type":"string"}}}}}')
+
+test('arguments that a person made public are read back, and without the word none is', () => {
+  const first = written(undefined, tool({ public: ['path', 'head'], input: PATHS }))
+  assert.deepEqual(readBack(first).tools.map((one) => one.public), [['path', 'head']])
+  const second = written(first, tool({ input: PATHS }))
+  assert.deepEqual([readBack(second).tools.map((one) => one.public), second.includes('public')], [[[]], false])
+})
+
+const LIST = '`public` is a list of at most 16 names of arguments, each once'
+for (const { what, open, message, hint } of [
+  { what: 'is mistyped', open: ['paht'], message: 'the tool has no argument `paht`', hint: 'did you mean `path`?' },
+  { what: 'is none of them', open: ['path', 'contents'], message: 'the tool has no argument `contents`', hint: undefined },
+  { what: 'stands inside of another', open: ['inner'], message: 'the tool has no argument `inner`', hint: undefined },
+  { what: 'is of every object', open: ['constructor'], message: 'the tool has no argument `constructor`', hint: undefined },
+  { what: 'stands there twice', open: ['path', 'path'], message: LIST, hint: undefined },
+  { what: 'is one of too many', open: Array.from({ length: 17 }, (_, i) => `a${i}`), message: LIST, hint: undefined },
+  { what: 'is longer than any', open: ['p'.repeat(201)], message: LIST, hint: undefined },
+  { what: 'is no name', open: [7n as never], message: LIST, hint: undefined },
+]) {
+  test(`a public argument that ${what} is refused by its place`, () => {
+    const { tools, complaints } = readBack(written(undefined, tool({ public: open, input: PATHS })))
+    assert.deepEqual([tools.length, complaints.map((one) => [one.message, one.hint])], [0, [[message, hint]]])
   })
 }

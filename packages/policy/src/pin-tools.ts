@@ -16,6 +16,8 @@ export type PinnedTool = {
   readonly labels: readonly string[]
   readonly trust: string | null
   readonly pin: string
+  /** Names of arguments. */
+  readonly public: readonly string[]
   readonly description: string | null
   readonly input: ExactRecord
 }
@@ -38,8 +40,10 @@ const isOf = (entry: ExactValue, { server, name }: PinnedTool): boolean => {
 }
 
 const entryOf = ({ trust, description, ...tool }: PinnedTool): ExactRecord => {
-  const { server, name, effect, reversible, labels, pin, input } = tool
-  return { server, name, effect, reversible, labels, ...(trust === null ? {} : { trust }), pin, ...(description === null ? {} : { description }), input }
+  const { server, name, effect, reversible, labels, pin, public: open, input } = tool
+  return {
+    server, name, effect, reversible, labels, ...(trust === null ? {} : { trust }), pin, ...(open.length === 0 ? {} : { public: open }), ...(description === null ? {} : { description }), input,
+  }
 }
 
 /** What policies are shown of a tool's arguments. `unshown`: those for which Cedar has no type, so that a call which gives one is denied. */

@@ -76,8 +76,10 @@ export function readSchema(operators: string, tools: readonly Tool[]): Outcome<S
       hint: 'declare your types in a namespace of yours, or in none',
     }])
   }
-  const alone = schemaToJson(operators)
-  const syntax = alone.type === 'failure' ? allFlaws(alone.errors).filter(({ message }) => !UNRESOLVED.test(plain(message))) : []
+  // Writ's own needs no check, and most begin with nothing else.
+  const isOwn = operators.trim() === '' && tools.length === 0
+  const alone = isOwn ? undefined : schemaToJson(operators)
+  const syntax = alone?.type === 'failure' ? allFlaws(alone.errors).filter(({ message }) => !UNRESOLVED.test(plain(message))) : []
   if (syntax.length > 0) return refuse(syntax.map((flaw) => complaintOf(flaw, { file: SCHEMA_FILE, text: operators, from: 0 })))
   const text = composeSchema(operators, tools)
   const read = schemaToJsonWithResolvedTypes(text)
@@ -90,8 +92,8 @@ export function readSchema(operators: string, tools: readonly Tool[]): Outcome<S
     })))
   }
   // What is without a namespace stands in every namespace: Cedar takes no name there that Writ uses in its own.
-  const whole = checkParseSchema(text)
-  if (whole.type === 'failure') return refuse(allFlaws(whole.errors).map((flaw) => complaintOfShadow(flaw, operators)))
+  const whole = isOwn ? undefined : checkParseSchema(text)
+  if (whole?.type === 'failure') return refuse(allFlaws(whole.errors).map((flaw) => complaintOfShadow(flaw, operators)))
   return ok({ text, types: readTypes(read.json) })
 }
 

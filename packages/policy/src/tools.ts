@@ -1,5 +1,6 @@
 import { EFFECTS, type Effect } from '@writ/domain/decision'
 import type { ExactRecord } from '@writ/domain/exact'
+import { nearestOf } from '@writ/domain/nearest'
 import { inputTypeOf } from './input-type.ts'
 import { complainAt, exactOf, type JsonFile, type JsonNode } from './json-text.ts'
 import type { Complaint } from './complaint.ts'
@@ -17,6 +18,8 @@ export type Tool = {
   readonly trust?: string
   /** The definition that was accepted, by its hash; a tool without one is called by nobody through an MCP server. */
   readonly pin?: string
+  /** Those of its arguments, by name, whose values stand in the record; of all others no value ever does. */
+  readonly public: readonly string[]
   /** The JSON Schema of its arguments. */
   readonly input: ExactRecord
   /** The type of `context.arguments`, in Cedar's language. */
@@ -27,7 +30,10 @@ const SERVER = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 const NAME = /^[^\p{Cc}\s"\\]{1,200}$/u
 /** SHA-256 in base64url (RFC 4648 §5), without padding. */
 const PIN = /^sha256:[A-Za-z0-9_-]{43}$/
-const KNOWN = ['server', 'name', 'effect', 'reversible', 'labels', 'trust', 'pin', 'input', 'description']
+const KNOWN = ['server', 'name', 'effect', 'reversible', 'labels', 'trust', 'pin', 'public', 'input', 'description']
+/** So that what stands in the record of a call is small. */
+const MOST_PUBLIC = 16
+const LONGEST_PUBLIC = 200
 /** A tool that says nothing of its arguments takes none. */
 const NO_INPUT: JsonNode = { kind: 'object', at: 0, members: new Map([['type', { at: 0, value: { kind: 'plain', at: 0, value: 'object' } }]]) }
 
@@ -83,8 +89,27 @@ function readTool(node: JsonNode, complain: Complain): Tool | undefined {
     reversible: reversible?.kind === 'plain' && reversible.value === true,
     ...(trust ? { trust: text('trust')! } : {}),
     ...(pin ? { pin: text('pin')! } : {}),
+    public: readPublic(get('public'), input, complain),
     input: exact as ExactRecord, argumentsType: type.kind === 'type' ? type.text : '{}',
   }
+}
+
+function readPublic(node: JsonNode | undefined, input: JsonNode, complain: Complain): readonly string[] {
+  if (node === undefined) return []
+  const names = node.kind === 'array' ? node.elements.map(textOf) : [undefined]
+  const isList = names.length <= MOST_PUBLIC && new Set(names).size === names.length && names.every((name) => name !== undefined && name.length <= LONGEST_PUBLIC)
+  if (!isList) {
+    complain(node.at, `\`public\` is a list of at most ${MOST_PUBLIC} names of arguments, each once`)
+    return []
+  }
+  const properties = input.kind === 'object' ? input.members.get('properties')?.value : undefined
+  const known = properties?.kind === 'object' ? [...properties.members.keys()] : []
+  for (const [i, name] of (names as readonly string[]).entries()) {
+    if (known.includes(name)) continue
+    const near = nearestOf(name, known)
+    complain(node.kind === 'array' ? node.elements[i]!.at : node.at, `the tool has no argument \`${name}\``, near === undefined ? undefined : `did you mean \`${near}\`?`)
+  }
+  return names as readonly string[]
 }
 
 const textOf = (node: JsonNode | undefined): string | undefined => (node?.kind === 'plain' && typeof node.value === 'string' ? node.value : undefined)

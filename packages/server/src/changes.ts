@@ -32,7 +32,7 @@ import { endDueTasks, heartbeat } from './tasks/keep-task.ts'
 import { openTask, openTaskIn } from './tasks/open-task.ts'
 import { widenTask } from './tasks/widen-task.ts'
 import { addMcpServer } from './tools/add.ts'
-import { finishCall } from './tools/finish-call.ts'
+import { finishCalls } from './tools/finish-call.ts'
 import { beginInstance, keepInstance, leaveInstance } from './tools/instances.ts'
 import { retireMcpServer } from './tools/retire.ts'
 import { rotateMcpSecret } from './tools/rotate-secret.ts'
@@ -52,6 +52,6 @@ export const CHANGES: readonly AnyWritChange[] = [
   installPolicies, applyPolicies, rollBackPolicies, setModeOf, eraseDecision, evaluate, warmPolicies,
   openTask, delegateTask, widenTask, heartbeat, endTask, endDueTasks,
   intendLease, activateLease, abandonLease, stopLease, claimLeases, holdLeases, surveyLease, endLease, failWithdrawal, findOrphan, withdrawOrphan,
-  addMcpServer, rotateMcpSecret, retireMcpServer, see, settleTools, finishCall, loseCalls, beginInstance, keepInstance, leaveInstance,
+  addMcpServer, rotateMcpSecret, retireMcpServer, see, settleTools, finishCalls, loseCalls, beginInstance, keepInstance, leaveInstance,
   makeFirstKey, publishKey, turnKeys, replaceKeys, issueToken, revokeToken, endDueTokens, recordAcceptedToken,
 ]

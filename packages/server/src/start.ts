@@ -46,6 +46,7 @@ import { signingKeyRoutes } from './http/routes/signing-keys.ts'
 import { surfaceRoutes } from './http/routes/surface.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
+import type { IssueNeeds } from './issue/issue-lease.ts'
 import type { OwnInstance } from './jobs/instances.ts'
 import { startJobs, type Jobs } from './jobs/jobs.ts'
 import type { Loop } from './jobs/loop.ts'
@@ -139,7 +140,8 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const connect: BackendNeeds['connect'] = (_kind, settings, secret) => postgresConnector(settings, secret, { clock, entropy })
     const backends = reachBackends({ store, secrets: keys.secrets, connect })
     const wake = (): void => due.ring()
-    const shared = { store, secrets: keys.secrets, clock, entropy, handlePrefix, wake, connect, reach: backends }
+    const backendNamed: IssueNeeds['backendNamed'] = async (name) => (await store.read(listBackends)).some((one) => one.name === name && one.state === 'active') ? backends.reach(name) : undefined
+    const shared = { store, secrets: keys.secrets, clock, entropy, handlePrefix, wake, connect, reach: backends, backendNamed }
     for (const backend of await store.read(listBackends)) if (backend.state === 'active') await settleRotation(shared, backend)
 
     const tokenKeys = openTokenKeys({ list: () => store.read(listSigningKeys), secrets: keys.secrets, clock })
@@ -183,7 +185,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...bindingRoutes({ ...shared, show: showIdentityIn }),
       ...issuerRoutes({ ...shared, outbound: outside }),
       ...watchedRoutes(shared),
-      ...taskRoutes({ ...shared, closed: sealed, stopping: stopping.signal, backendNamed: async (name) => (await store.read(listBackends)).some((one) => one.name === name && one.state === 'active') ? backends.reach(name) : undefined }),
+      ...taskRoutes({ ...shared, closed: sealed, stopping: stopping.signal }),
       ...backupRoutes({ ...shared, release: RELEASE, version: VERSION, snapshot: () => snapshotOf(config), backupKey: (check) => keyOrFault(keys.backupKey(check)) }),
       ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed, stopping: stopping.signal }),
       ...policyRoutes({ ...shared, aside }),

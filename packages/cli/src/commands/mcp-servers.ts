@@ -1,15 +1,16 @@
 import { parseEnv } from 'node:util'
 import { addMcpServer, listMcpServers, retireMcpServer, setMcpServerSecrets, type AddMcpServerBody, type McpServerReply } from '@writ/contract/mcp-servers'
+import { parseGrantText } from '@writ/domain/authority'
 import type { Environment } from '@writ/domain/identity'
+import { nearestOf } from '@writ/domain/nearest'
 import { confirm, readInput, textFor } from '../ask.ts'
 import { call, type Connection } from '../client.ts'
 import { operatorConnection, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, usage } from '../exit.ts'
-import { nearestOf } from '../named.ts'
 import { printList, printThing, say, whenOf } from '../output.ts'
 
 export type SecretFlags = { readonly headerFile?: readonly string[]; readonly envFile?: string }
-export type AddFlags = SecretFlags & { readonly ca?: string; readonly cwd?: string; readonly environment?: Environment }
+export type AddFlags = SecretFlags & { readonly ca?: string; readonly cwd?: string; readonly lease?: readonly string[]; readonly environment?: Environment }
 
 /** What was said of where it is: `program` null where nothing stands after `--`. */
 type Where = { readonly urls: readonly string[]; readonly program: readonly string[] | null }
@@ -22,6 +23,7 @@ export async function listServers(start: Start, isWhole: boolean): Promise<void>
     { head: 'where', of: placeOf },
     { head: 'state', of: (row) => row.state },
     { head: 'secrets', of: (row) => (row.has_secrets ? 'kept' : 'none') },
+    { head: 'leases', of: leasesOf },
     { head: 'endpoint', of: (row) => row.endpoint },
   ])
 }
@@ -37,6 +39,7 @@ async function overHttp(name: string, { urls }: Where, flags: AddFlags): Promise
   const [url, ...more] = urls
   if (url === undefined || more.length > 0) throw usage('a URL is needed, or a command after `--`', `writ mcp add ${name} https://HOST/mcp`, `writ mcp add ${name} -- COMMAND [ARGUMENT...]`)
   if (flags.cwd !== undefined || flags.envFile !== undefined) throw usage('--cwd and --env-file are for a program, which is named after `--`')
+  if (flags.lease !== undefined) throw usage('--lease is for a program, which is named after `--`: a header can not carry a login of a back end')
   const ca = flags.ca === undefined ? {} : { ca: await readInput(flags.ca) }
   return { name, transport: 'http', url, ...ca, headers: await headersIn(flags.headerFile), ...environmentOf(flags) }
 }
@@ -47,10 +50,21 @@ async function overStdio(name: string, program: readonly string[], urls: readonl
   if (urls.length > 0) throw usage('a URL and a command exclude each other')
   if (flags.ca !== undefined || flags.headerFile !== undefined) throw usage('--ca and --header-file are for a server over HTTP')
   const cwd = flags.cwd === undefined ? {} : { cwd: flags.cwd }
-  return { name, transport: 'stdio', command, args, ...cwd, variables: await variablesIn(flags.envFile), ...environmentOf(flags) }
+  return { name, transport: 'stdio', command, args, ...cwd, variables: await variablesIn(flags.envFile), leases: leasesIn(flags.lease), ...environmentOf(flags) }
 }
 
 const environmentOf = ({ environment }: AddFlags) => (environment === undefined ? {} : { environment })
+
+function leasesIn(given: readonly string[] = []) {
+  return given.map((one) => {
+    const at = one.indexOf('=')
+    const parsed = parseGrantText(one.slice(at + 1))
+    if (at < 1 || !parsed.ok || parsed.value.type !== 'postgres' || parsed.value.limits !== undefined) {
+      throw usage('--lease must be NAME=postgres:BACKEND:TEMPLATE', 'writ mcp add NAME --lease PG=postgres:shop:reading -- COMMAND [ARGUMENT...]')
+    }
+    return { variables: one.slice(0, at), type: 'postgres' as const, resource: parsed.value.locations[0]!, action: parsed.value.actions[0]! }
+  })
+}
 
 /** A value never stands on a command line: other users of this machine could read it there. */
 async function headersIn(given: readonly string[] = []): Promise<Record<string, string>> {
@@ -96,11 +110,12 @@ export async function serverNamed(connection: Connection, name: string): Promise
   throw new CommandFailure(EXIT.not_found, `there is no active MCP server \`${name}\``, { hints: [near === undefined ? '`writ mcp list` names them' : `did you mean \`${near}\`?`] })
 }
 
+const leasesOf = ({ leases }: McpServerReply): string => leases.map(({ variables, type, resource, action }) => `${variables}=${type}:${resource}:${action}`).join(', ') || 'none'
 const placeOf = ({ url, command, args }: McpServerReply): string => url ?? [command, ...args].join(' ')
 
 async function printServer({ settings }: Start, server: McpServerReply): Promise<void> {
   await printThing(settings, server, [
     ['name', server.name], ['id', server.id], ['over', server.transport], ['where', placeOf(server)], ...(server.cwd === null ? [] : [['in', server.cwd] as const]),
-    ['state', server.state], ['secrets', server.has_secrets ? 'kept' : 'none'], ['environment', server.environment], ['endpoint', server.endpoint], ['added', whenOf(settings, server.added_at)],
+    ['state', server.state], ['secrets', server.has_secrets ? 'kept' : 'none'], ['leases', leasesOf(server)], ['environment', server.environment], ['endpoint', server.endpoint], ['added', whenOf(settings, server.added_at)],
   ])
 }

@@ -1,11 +1,11 @@
 import { acceptMcpTools, listMcpTools, listToolCalls, type McpToolReply, type McpToolsReply, type ToolTerms } from '@writ/contract/mcp-servers'
+import { nearestOf } from '@writ/domain/nearest'
 import { confirm } from '../ask.ts'
 import { call, type Connection } from '../client.ts'
 import { operatorConnection, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, usage } from '../exit.ts'
 import { definitionLines, differenceLines } from '../mcp/definition-lines.ts'
 import { checkSaid, isSaidOf, termsOf, type SaidFlags } from '../mcp/overrides.ts'
-import { nearestOf } from '../named.ts'
 import { painterOf, printList, printThing, say, tableOf, warn, whenOf, type Column } from '../output.ts'
 import { serverNamed } from './mcp-servers.ts'
 import { inert } from '@writ/ledger/inert'
@@ -22,6 +22,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { head: 'reversible', of: (row) => (row.shown === null ? null : row.shown.reversible ? 'yes' : 'no') },
   { head: 'labels', of: (row) => row.shown?.labels.join(', ') || null },
   { head: 'trust', of: (row) => row.shown?.trust ?? null },
+  { head: 'public', of: (row) => row.shown?.public.join(', ') || null },
   { head: 'state', of: (row) => row.state },
   { head: 'flags', of: flagsOf },
 ]

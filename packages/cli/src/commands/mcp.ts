@@ -34,6 +34,7 @@ function defineServers(command: Command, run: Run): void {
     .usage('NAME URL [options] | NAME [options] -- COMMAND [ARGUMENT...]')
     .option('--ca <file>', 'certification authorities in PEM, in place of those that everybody trusts')
     .option('--cwd <folder>', 'where the program starts; an absolute path')
+    .option('--lease <name=grant>', 'a login that each task lends the program: PG=postgres:BACKEND:TEMPLATE sets PGHOST, PGPASSWORD and so on; may be repeated', oneMore)
     .addOption(new Option('--environment <environment>', 'which environment it belongs to').choices(['production', 'staging', 'development', 'test']))
     .action((name: string, words: readonly string[], flags: AddFlags, own: Command) => run(async () => {
       const { rawArgs } = command.parent as unknown as { readonly rawArgs: readonly string[] }
@@ -58,6 +59,7 @@ function defineTools(command: Command, run: Run): void {
     .option('--reversible <tool=yes|no>', 'whether what it does can be taken back; may be repeated', oneMoreYesOrNo)
     .option('--label <tool=label>', 'what a task may have seen once it was called, or none; may be repeated', oneMoreSaid)
     .option('--trust <tool=trust>', 'TOOL=untrusted where what it brings may have been written by anybody, or none; may be repeated', oneMoreSaid)
+    .option('--public <tool=argument>', 'an argument whose values may stand in the record of each call, or none; may be repeated', oneMoreSaid)
     .option('--reason <text>', 'why; it is recorded')
     .action((name: string, chosen: readonly string[], flags: PinFlags, own: Command) => run(async () => (await tools()).pinTools(await startOf(own), name, chosen, flags)))
   command.command('accept <name> <tool>').description('show how the definition of a tool changed, and accept it as it is now')

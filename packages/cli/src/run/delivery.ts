@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuthorizationDetail } from '@writ/domain/authority'
+import { leaseVariables, LIBPQ } from '@writ/domain/lease-variables'
 import { usage } from '../exit.ts'
 
 export type LeaseTo = 'env' | 'fd' | 'file'
@@ -66,23 +67,12 @@ export async function deliver(to: LeaseTo, bare: NodeJS.ProcessEnv, leases: read
   return { environment: { ...bare, WRIT_LEASE_FILE: file }, descriptorText: undefined, folder, forget: () => rm(folder, { recursive: true, force: true }) }
 }
 
-/**
- * What libpq reads (PG*) for the first lease and, when there are several, `WRIT_LEASE_<RESOURCE>_*` for each. No DATABASE_URL: law 8
- * keeps secrets out of URLs, which programs log.
- */
+/** What libpq reads (PG*) for the first lease and, when there are several, `WRIT_LEASE_<RESOURCE>_*` for each. */
 export function variablesOf(leases: readonly Delivered[]): NodeJS.ProcessEnv {
   const [first] = leases
   if (first === undefined) return {}
-  const variables: NodeJS.ProcessEnv = {}
-  for (const [name, value] of Object.entries(connectionOf(first))) variables[`PG${name}`] = value
-  if (leases.length === 1) return variables
+  const ofFirst = leaseVariables(LIBPQ, first)
+  if (leases.length === 1) return ofFirst
   const prefixes = variablePrefixes(leases)
-  for (const [i, lease] of leases.entries()) {
-    for (const [name, value] of Object.entries(connectionOf(lease))) variables[`${prefixes[i]}_${name}`] = value
-  }
-  return variables
+  return Object.assign({}, ofFirst, ...leases.map((lease, i) => leaseVariables(prefixes[i]!, lease)))
 }
-
-const connectionOf = (lease: Delivered): Readonly<Record<string, string>> => ({
-  HOST: lease.host, PORT: String(lease.port), DATABASE: lease.database, USER: lease.user, PASSWORD: lease.password, SSLMODE: lease.tls ? 'require' : 'disable',
-})

@@ -53,7 +53,7 @@ test('a server over HTTP is added with a header that comes from a file, and is l
   assert.match(added.out, /secrets +kept/)
   assert.match(added.err, /nothing of it can be called yet/)
   const listed = await mcp('list')
-  assert.match(listed.out, /mail +http +https:\/\/mail\.example\/mcp +active +kept +http:\/\/\S+\/mcp\/mail/)
+  assert.match(listed.out, /mail +http +https:\/\/mail\.example\/mcp +active +kept +none +http:\/\/\S+\/mcp\/mail/)
   assert.ok(!(added.out + added.err + listed.out + server.log()).includes(CANARY))
 })
 
@@ -70,6 +70,9 @@ for (const { what, args, code, says } of [
   { what: 'at two places', args: ['add', 'x', 'https://a.example', '--', 'y'], code: 2, says: /exclude each other/ },
   { what: 'without a command', args: ['add', 'x', '--'], code: 2, says: /a command is needed/ },
   { what: 'with a header on a program', args: ['add', 'x', '--header-file', 'A=key', '--', 'y'], code: 2, says: /for a server over HTTP/ },
+  { what: 'over HTTP with a lease', args: ['add', 'x', 'https://a.example', '--lease', 'PG=postgres:shop:ddl'], code: 2, says: /--lease is for a program/ },
+  { what: 'with a lease that is none', args: ['add', 'x', '--lease', 'postgres:shop:ddl', '--', 'y'], code: 2, says: /NAME=postgres:BACKEND:TEMPLATE/ },
+  { what: 'with a lease of a back end that there is not', args: ['add', 'x', '--lease', 'PG=postgres:shop:ddl', '--', 'y'], code: 2, says: /leases: no back end `shop` has a template `ddl`/ },
   { what: 'with a header that names no file', args: ['add', 'x', 'https://a.example', '--header-file', 'key'], code: 2, says: /NAME=FILE/ },
   { what: 'at an address that is not on the internet', args: ['add', 'x', 'https://10.0.0.1/mcp'], code: 2, says: /url: `10\.0\.0\.1` is not on the internet/ },
   { what: 'under a name that is taken', args: ['add', 'files', 'https://a.example'], code: 6, says: /has this name/ },
@@ -82,7 +85,7 @@ for (const { what, args, code, says } of [
 test('the tools are shown with what is proposed, and nothing is pinned by looking', async () => {
   const shown = await mcp('tools', 'files', '--fresh')
   assert.equal(shown.code, 0, shown.err)
-  for (const row of [/^look +read +yes +- +- +new/m, /^resources\/read +read +yes +- +untrusted +new/m, /^send +external +no +- +untrusted +new/m, /^sly +read .* new +invisible text: U\+200B/m]) assert.match(shown.out, row)
+  for (const row of [/^look +read +yes +- +- +- +new/m, /^resources\/read +read +yes +- +untrusted +- +new/m, /^send +external +no +- +untrusted +- +new/m, /^sly +read .* new +invisible text: U\+200B/m]) assert.match(shown.out, row)
   const asJson = JSON.parse((await mcp('tools', 'files', '--json')).out) as readonly { readonly name: string; readonly hash: string }[]
   assert.equal(asJson.find((one) => one.name === 'look')!.hash, hashOf(look))
   assert.ok(!shown.out.includes('\u200b'))
@@ -94,12 +97,14 @@ test('a tool is pinned with what a person says of it, once somebody agrees', asy
   assert.match((await refused(2, 'pin', 'files')).err, /name the tools to pin, or give --all/)
   assert.match((await refused(2, 'pin', 'files', 'look', '--effect', 'look=sleep')).err, /TOOL=read\|write\|external/)
   assert.match((await refused(2, 'pin', 'files', 'look', '--label', 'loook=pii', '--yes')).err, /`loook` is none of the tools/)
+  assert.match((await refused(2, 'pin', 'files', 'look', '--public', 'look', '--yes')).err, /TOOL=VALUE/)
+  assert.match((await refused(6, 'pin', 'files', 'look', '--public', 'look=ids', '--yes')).err, /the tool has no argument `ids`[^]*did you mean `id`\?/)
   assert.match((await refused(5, 'pin', 'files', 'lok', '--yes')).err, /did you mean `look`\?/)
   assert.match((await refused(5, 'pin', 'fils', 'look', '--yes')).err, /did you mean `files`\?/)
-  const pinned = await mcp('pin', 'files', 'look', 'send', '--effect', 'send=write', '--reversible', 'send=yes', '--label', 'look=pii', '--label', 'look=hr', '--trust', 'send=none', '--yes')
+  const pinned = await mcp('pin', 'files', 'look', 'send', '--effect', 'send=write', '--reversible', 'send=yes', '--label', 'look=pii', '--label', 'look=hr', '--public', 'look=id', '--trust', 'send=none', '--yes')
   assert.equal(pinned.code, 0, pinned.err)
   assert.deepEqual(await toolsInForce(), [
-    { server: 'files', name: 'look', effect: 'read', reversible: true, labels: ['pii', 'hr'], pin: hashOf(look), description: 'Looks at a file.', input: JSON.parse(look).inputSchema },
+    { server: 'files', name: 'look', effect: 'read', reversible: true, labels: ['pii', 'hr'], pin: hashOf(look), public: ['id'], description: 'Looks at a file.', input: JSON.parse(look).inputSchema },
     { server: 'files', name: 'send', effect: 'write', reversible: true, labels: [], pin: hashOf('{"name":"send"}'), input: { type: 'object' } },
   ])
 })
@@ -115,7 +120,7 @@ test('all that is new is pinned at once, but what has something to hide', async 
 test('a definition that changed is shown word by word, and accepted as it was shown or not at all', async () => {
   list(changed, '{"name":"send"}', hidden)
   const shown = await mcp('tools', 'files', '--fresh')
-  assert.match(shown.out, /^look +read +yes +pii, hr +- +changed/m)
+  assert.match(shown.out, /^look +read +yes +pii, hr +- +id +changed/m)
   assert.match(shown.err, /blocked, for its definition changed: writ mcp accept files look/)
   assert.match((await refused(6, 'pin', 'files', 'look', '--yes')).err, /changed since it was pinned/)
   const asked = await refused(2, 'accept', 'files', 'look')
@@ -125,7 +130,7 @@ test('a definition that changed is shown word by word, and accepted as it was sh
   const accepted = await mcp('accept', 'files', 'look', '--hash', hashOf(changed))
   assert.equal(accepted.code, 0, accepted.err)
   const [tool] = await toolsInForce()
-  assert.deepEqual(tool, { server: 'files', name: 'look', effect: 'read', reversible: true, labels: ['pii', 'hr'], pin: hashOf(changed), description: 'Looks at a file, and sends it.', input: JSON.parse(changed).inputSchema })
+  assert.deepEqual(tool, { server: 'files', name: 'look', effect: 'read', reversible: true, labels: ['pii', 'hr'], pin: hashOf(changed), public: ['id'], description: 'Looks at a file, and sends it.', input: JSON.parse(changed).inputSchema })
   assert.match((await refused(0, 'accept', 'files', 'look', '--yes')).err, /nothing to do/)
 })
 

@@ -1,6 +1,6 @@
 import { covers, textOf, type Authority, type Permit } from '@writ/domain/authority'
 import { UNTRUSTED, type DecisionCause, type Label, type Mode } from '@writ/domain/decision'
-import type { EventActor } from '@writ/domain/event'
+import type { EventActor, PublicValue } from '@writ/domain/event'
 import type { ExactRecord } from '@writ/domain/exact'
 import type { DecisionId } from '@writ/domain/id'
 import type { Identity } from '@writ/domain/identity'
@@ -46,6 +46,8 @@ export type Attempted = {
   /** What whoever answers for the resource says of it: of the operator's own types alone. */
   readonly said?: ExactRecord
   readonly arguments: ExactRecord
+  /** Those of the arguments that stand in the record. */
+  readonly publicArguments?: { readonly [name: string]: PublicValue }
   readonly claimed: ExactRecord
   /** What Writ knows of this action alone. */
   readonly also?: Question['known']
@@ -84,6 +86,7 @@ export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
   const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: version }
   await recordDecision(tx, {
     decided, question, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, permit: use.permit, by: use.by, traceId: use.traceId, now,
+    ...(use.publicArguments === undefined ? {} : { publicArguments: use.publicArguments }),
   })
   if (decided.answer === 'allow') await take(tx, use, labelsOf(engine, use.resource), labels)
   else await refuseUse(tx, use)

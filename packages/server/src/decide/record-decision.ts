@@ -1,6 +1,6 @@
 import { textOf, type Permit } from '@writ/domain/authority'
 import type { DecisionCause, Mode } from '@writ/domain/decision'
-import type { EventActor } from '@writ/domain/event'
+import type { EventActor, PublicValue } from '@writ/domain/event'
 import { exactText, type ExactValue } from '@writ/domain/exact'
 import type { DecisionId, IdentityId, TaskId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
@@ -34,6 +34,7 @@ type Recorded = {
   readonly resource: EntityRef
   /** Null of advice. */
   readonly permit: Permit | null
+  readonly publicArguments?: { readonly [name: string]: PublicValue }
   readonly by: EventActor
   readonly traceId: string
   readonly now: EpochMs
@@ -43,7 +44,7 @@ type Recorded = {
 export const questionPlace = (id: DecisionId): string => `decision:${id}:question`
 
 /** The decision as a row, with what was asked sealed beside it, and its event, which holds the salted hash of what was asked. */
-export async function recordDecision(tx: Tx, { decided, question, mode, task, identity, advisory, resource, permit, by, traceId, now }: Recorded): Promise<void> {
+export async function recordDecision(tx: Tx, { decided, question, mode, task, identity, advisory, resource, permit, publicArguments, by, traceId, now }: Recorded): Promise<void> {
   const { questions, entropy } = tx.context
   const text = exactText(question as ExactValue)
   const salt = entropy.bytes(32)
@@ -53,6 +54,7 @@ export async function recordDecision(tx: Tx, { decided, question, mode, task, id
       decision: decided.id, answer: decided.answer, cause: decided.cause, action: question.action, resource_type: resource.type, resource: resource.id,
       policy_version: decided.policyVersion, policies: decided.by.map((place) => place.policy), mode, would_deny: yesNo(decided.wouldDeny),
       approvable: yesNo(decided.approvable), advisory: yesNo(advisory), evaluated: commit(sha256, salt, text),
+      ...(publicArguments === undefined ? {} : { arguments: publicArguments }),
     },
   })
   await insertDecision(tx.db, {

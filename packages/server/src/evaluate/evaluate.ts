@@ -20,6 +20,7 @@ import { lockHeldTask } from '../store/tasks.ts'
 import { findToken, standingOf, type StoredToken } from '../store/tokens.ts'
 import { isNamed, mayBeIdentity, readExact, registryIn, supposedIn, typeOf, type Asker, type ExactText, type Registry, type Said } from './supposed.ts'
 import { barredAt, begin, type AtGateway } from './at-gateway.ts'
+import { publicArguments } from './public-arguments.ts'
 import { isLook, saidIn, serversOf, useOf } from './use.ts'
 
 /** One question in the caller's words. */
@@ -145,10 +146,12 @@ async function attempt(tx: Tx, { asked, held, token, identity, around }: MetInTa
   const authority = token?.authority ?? task.authority
   const isGranted = isLook(uid, asked.action, authority)
   const barred = barredAt(asked.atGateway, uid, engine)
+  // What its server defines otherwise now may mean something else by the same name.
+  const open = barred === undefined ? publicArguments(engine, { uid, action: asked.action, arguments: use.arguments }) : undefined
   const said = asked.resource.properties
   const decided = await decideIn(tx, {
     ...use, id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === null ? {} : { said: readExact(said) }),
-    ...(barred === undefined ? {} : { barred }), authority, workload, policies, around, by: actorOf(by), traceId, now,
+    ...(barred === undefined ? {} : { barred }), ...(open === undefined ? {} : { publicArguments: open }), authority, workload, policies, around, by: actorOf(by), traceId, now,
   })
   await endIfDue(tx, task, decided, now)
   if (asked.atGateway?.kind === 'call' && decided.answer === 'allow') await begin(tx, { decided, task, uid, instance: asked.atGateway.instance, now })

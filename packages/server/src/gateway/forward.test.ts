@@ -24,7 +24,7 @@ async function serve(handle: (request: IncomingMessage, response: ServerResponse
 }
 
 const side = (self: ServerInstanceId, address?: string, keys = [keyOf(1)]): Forwarding =>
-  forwarding({ self, hopKeys: keys, clock, issuer: () => 'https://writ.example', addressOf: async (home) => (home === HOME ? address : undefined) })
+  forwarding({ self, hopKeys: keys, clock, stopping: new AbortController().signal, issuer: () => 'https://writ.example', addressOf: async (home) => (home === HOME ? address : undefined) })
 
 const call = (more: Partial<WholeCall> = {}): WholeCall =>
   ({ method: 'POST', path: '/mcp/files?a=1', headers: { 'mcp-session-id': 'session', 'authorization': 'DPoP token' }, body: '{"é":1}', signal: new AbortController().signal, ...more })

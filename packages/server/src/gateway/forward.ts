@@ -38,6 +38,8 @@ export type ForwardingNeeds = {
   /** What clients call this installation: over TLS its servers show a certificate for that name, whatever address they are called at. */
   readonly issuer: () => string
   readonly clock: Clock
+  /** Aborted when this server stops. */
+  readonly stopping: AbortSignal
 }
 
 export const HOP_HEADER = 'writ-hop'
@@ -79,7 +81,8 @@ export function forwarding(needs: ForwardingNeeds): Forwarding {
         method: call.method, headers: { ...endToEnd(call.headers), [HOP_HEADER]: mark }, ...(call.body === '' ? {} : { body: call.body }),
         signal: call.signal, headersDeadlineMs: HEAD_MS,
       })
-      return opened.ok ? ok(answerOf(opened.value)) : refuse(isGone(opened.refusal) ? { kind: 'home_gone' } : { kind: 'unreachable', code: codeOf(opened.refusal) })
+      // What answers a GET waits for what may never come.
+      return opened.ok ? ok(answerOf(opened.value, call.method === 'GET' ? needs.stopping : undefined)) : refuse(isGone(opened.refusal) ? { kind: 'home_gone' } : { kind: 'unreachable', code: codeOf(opened.refusal) })
     },
   }
 }
@@ -109,25 +112,30 @@ function endToEnd(headers: Readonly<Record<string, string>>): Record<string, str
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_ONE_HOP.has(name) && !named.has(name)))
 }
 
-function answerOf(opened: Opened): FaceAnswer {
+function answerOf(opened: Opened, until: AbortSignal | undefined): FaceAnswer {
   const headers = Object.fromEntries(Object.entries(opened.headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, [value].flat().join(', ')]])))
   const isEmpty = opened.status === 202 || opened.status === 204
   if (isEmpty) opened.close()
-  return { status: opened.status, headers: endToEnd(headers), body: isEmpty ? null : textsOf(opened) }
+  return { status: opened.status, headers: endToEnd(headers), body: isEmpty ? null : textsOf(opened, until) }
 }
 
-/** A line that breaks breaks ours too: the client sees what has happened, and may come back to its stream. */
-async function* textsOf(opened: Opened): AsyncGenerator<string, void> {
+/** A line that breaks breaks ours too: the client sees what has happened, and may come back to its stream. One that we end ourselves ends as it should. */
+async function* textsOf(opened: Opened, until: AbortSignal | undefined): AsyncGenerator<string, void> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  const onAbort = (): void => { opened.close() }
+  until?.addEventListener('abort', onAbort, { once: true })
+  if (until?.aborted) onAbort()
   try {
     for await (const chunk of opened.body) {
       const text = decoder.decode(chunk, { stream: true })
       if (text !== '') yield text
     }
   } catch (cause) {
+    if (until?.aborted) return
     if (cause instanceof OutboundFault) throw new Error('the server that keeps this session broke off', { cause })
     throw cause
   } finally {
+    until?.removeEventListener('abort', onAbort)
     opened.close()
   }
 }

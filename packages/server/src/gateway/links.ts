@@ -10,11 +10,19 @@ import { canonicalText, readList, type ToolDefinition } from '../tools/definitio
 import { seeTools } from '../tools/see.ts'
 import { UpstreamFault, type McpClient, type McpMessage, type Upstream } from '../upstreams/upstream.ts'
 import { isRecord } from './json-rpc.ts'
+import { NotLent, type Lent } from './lend.ts'
 import { Ended } from './refused.ts'
 import { listDefinitions } from './tool-lists.ts'
 import { isPseudo } from './visible.ts'
 
-export type OpenUpstream = (server: McpServer, order: { readonly secret: Readonly<Record<string, string>>; readonly client: McpClient; readonly signal: AbortSignal }) => Promise<Upstream>
+export type OpenUpstreamOrder = {
+  readonly secret: Readonly<Record<string, string>>
+  /** What the server is told besides, and need not be hidden. */
+  readonly beside: Readonly<Record<string, string>>
+  readonly client: McpClient
+  readonly signal: AbortSignal
+}
+export type OpenUpstream = (server: McpServer, order: OpenUpstreamOrder) => Promise<Upstream>
 
 export type LinksNeeds = {
   readonly store: Pick<Store, 'read' | 'change'>
@@ -48,8 +56,11 @@ export type Link = {
 export type Links = {
   /** Undefined where none is open. */
   find(key: LinkKey): Link | undefined
-  /** The open one, or one that is opened now: to be asked for once a decision has let the task look at the server. */
-  open(key: LinkKey, server: McpServer): Promise<Link>
+  /**
+   * The open one, or one that is opened now: to be asked for once a decision has let the task look at the server. `lend` is asked for what the
+   * server is lent before it is started, and has it back with the end of the way.
+   */
+  open(key: LinkKey, server: McpServer, lend: () => Promise<Lent>): Promise<Link>
   /** Ends what does not hold any more. */
   end(isMeant: (link: LinkState) => Ended | undefined): void
   /** Ends calls that came with these tokens. */
@@ -87,7 +98,7 @@ export function openLinks(needs: LinksNeeds): Links {
 
   return {
     find: (key) => held.get(keyOf(key))?.link(),
-    async open(key, server) {
+    async open(key, server, lend) {
       const name = keyOf(key)
       const known = held.get(name)
       if (known?.server.id === server.id) return known.opened
@@ -95,7 +106,7 @@ export function openLinks(needs: LinksNeeds): Links {
       const pause = pauses.get(name)
       if (pause !== undefined && needs.clock.now() < pause.until) throw new UpstreamFault(server.name, 'waiting_after_failure')
       makeRoom(key.task, server.name)
-      const one: Held = hold(needs, bounds, { ...key, server, onBroken: (because) => { letGo(name, one, because) } })
+      const one: Held = hold(needs, bounds, { ...key, server, lend, onBroken: (because) => { letGo(name, one, because) } })
       held.set(name, one)
       try {
         const link = await one.opened
@@ -103,7 +114,9 @@ export function openLinks(needs: LinksNeeds): Links {
         return link
       } catch (error) {
         const failures = (pause?.failures ?? 0) + 1
-        pauses.set(name, { failures, until: needs.clock.now() + Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), bounds.longestPauseMs) })
+        const until = needs.clock.now() + Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), bounds.longestPauseMs)
+        // Who was denied what the server needs, and asks again, is denied again.
+        if (!(error instanceof NotLent && error.decided !== undefined)) pauses.set(name, { failures, until })
         letGo(name, one, error as Error)
         throw error
       }
@@ -145,12 +158,12 @@ type Held = {
   end(because: Error): Promise<void>
 }
 
-type HoldOrder = Omit<LinkKey, 'server'> & { readonly server: McpServer; readonly onBroken: (because: Error) => void }
+type HoldOrder = Omit<LinkKey, 'server'> & { readonly server: McpServer; readonly lend: () => Promise<Lent>; readonly onBroken: (because: Error) => void }
 
 /** Faults of one answer, after which the way is as good as before. */
 const OF_ONE_ANSWER: ReadonlySet<string> = new Set(['unknown_state', 'too_large', 'unanswered', 'bad_answer', 'compressed'])
 
-function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, onBroken }: HoldOrder): Held {
+function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, lend, onBroken }: HoldOrder): Held {
   const flights = new Set<Flight>()
   const hearers = new Set<{ readonly hear: (message: McpMessage) => void; readonly onEnd: (because: Error) => void }>()
   const ending = new AbortController()
@@ -159,11 +172,14 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, onB
   let usedAt = needs.clock.now()
   let link: Link | undefined
   let isOpening = true
+  let lending: Promise<Lent> | undefined
 
   async function openLink(): Promise<Link> {
     const secret = server.sealedSecret === null ? {} : JSON.parse(needs.secrets.unseal(server.sealedSecret, mcpSecretPlace(server.id))) as Readonly<Record<string, string>>
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(bounds.openMs)])
-    const upstream = await unlessLate(server.name, needs.openUpstream(server, { secret, client, signal }), signal)
+    lending = lend()
+    const lent = await inTime(server.name, lending, signal)
+    const upstream = await unlessLate(server.name, needs.openUpstream(server, { secret: { ...secret, ...lent.secret }, beside: lent.beside, client, signal }), signal)
     try {
       const list = liveList(needs, { server, upstream, client, ending: ending.signal, bounds, onBroken })
       await list.now()
@@ -230,21 +246,28 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, onB
       for (const { onEnd } of hearers) onEnd(because)
       hearers.clear()
       if (flights.size > 0 && !(because instanceof Ended)) await new Promise<void>((resolve) => { onLanded = resolve })
-      await link?.upstream.close()
+      await Promise.all([link?.upstream.close(), lending?.then((lent) => lent.giveBack(), () => undefined)])
     },
   }
 }
 
 /** An upstream that comes after nobody waits for it any more is closed at once. */
 async function unlessLate(server: string, opening: Promise<Upstream>, signal: AbortSignal): Promise<Upstream> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => { reject(signal.reason instanceof DOMException ? new UpstreamFault(server, 'too_slow') : signal.reason) }
-  signal.addEventListener('abort', onAbort, { once: true })
   try {
-    return await Promise.race([opening, promise])
+    return await inTime(server, opening, signal)
   } catch (error) {
     opening.then((late) => late.close()).catch(() => undefined)
     throw error
+  }
+}
+
+async function inTime<T>(server: string, work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => { reject(signal.reason instanceof DOMException ? new UpstreamFault(server, 'too_slow') : signal.reason) }
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  try {
+    return await Promise.race([work, promise])
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

@@ -39,11 +39,17 @@ const OF_NO_REQUEST: KeptBounds = { events: 64, characters: 65_536 }
 /** Of the part of the codes that is left to implementations. */
 const TOO_MANY = -32000
 
-type Desk = { readonly needs: OlderFaceNeeds; readonly open: Sessions; readonly connections: Map<EventStream, GatewayCaller> }
+type Desk = {
+  readonly needs: OlderFaceNeeds
+  readonly open: Sessions
+  readonly connections: Map<EventStream, GatewayCaller>
+  /** This server stops: what waits for what may never come is not held open any more. */
+  hasHungUp: boolean
+}
 
 export function olderFace(needs: OlderFaceNeeds): OlderFace {
   const open = sessions(needs, needs.sessionBounds)
-  const desk: Desk = { needs, open, connections: new Map() }
+  const desk: Desk = { needs, open, connections: new Map(), hasHungUp: false }
   const sweeping = setInterval(() => { open.sweep() }, SWEEP_EVERY_MS).unref()
   return {
     async face(call) {
@@ -63,6 +69,7 @@ export function olderFace(needs: OlderFaceNeeds): OlderFace {
     },
     states: () => [...desk.connections.values()].map(({ task, lease }) => ({ task, leases: [lease] })),
     hangUp() {
+      desk.hasHungUp = true
       for (const stream of desk.connections.keys()) stream.hangUp()
     },
     close(because) {
@@ -237,8 +244,11 @@ function foundAgain({ streams }: Session, last: string): { readonly stream: Even
 }
 
 /** A connection lives no longer than the token that opened it; the client comes back with another. */
-async function* connected({ needs, connections }: Desk, { caller, signal }: FaceCall, to: EventStream, after: number | undefined): AsyncGenerator<string, void> {
+async function* connected(desk: Desk, { caller, signal }: FaceCall, to: EventStream, after: number | undefined): AsyncGenerator<string, void> {
+  const { needs, connections } = desk
   const flow = to.connect(after, signal)
+  // One that was on its way while the others were ended.
+  if (desk.hasHungUp) to.hangUp()
   const expiring = setTimeout(() => { to.hangUp() }, millisecondsUntil(caller.evidence.expiresAt, needs.clock)).unref()
   connections.set(to, caller)
   try {

@@ -3,13 +3,10 @@ import type { ExactRecord } from '@writ/domain/exact'
 import type { DecisionId, ServerInstanceId } from '@writ/domain/id'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { KeyObject } from 'node:crypto'
-import type { Logger } from 'pino'
 import { useOnce } from '../authenticate/one-time.ts'
 import { questionPlace } from '../decide/record-decision.ts'
 import type { Sealer } from '../keys/seal.ts'
 import type { Bell } from '../platform/bell.ts'
-import type { Clock } from '../platform/clock.ts'
-import type { Entropy } from '../platform/entropy.ts'
 import type { OutboundStreams } from '../platform/outbound.ts'
 import { within } from '../platform/within.ts'
 import type { PoliciesAside } from '../policies/aside.ts'
@@ -27,7 +24,8 @@ import { mcpDoor, type DoorCall } from './door.ts'
 import type { FaceAnswer } from './face.ts'
 import { forwarding } from './forward.ts'
 import { isRecord } from './json-rpc.ts'
-import { openLinks, type Links, type OpenUpstream } from './links.ts'
+import { lender, type LenderNeeds } from './lend.ts'
+import { openLinks, type Links, type OpenUpstream, type OpenUpstreamOrder } from './links.ts'
 import { newerFace } from './newer-face.ts'
 import { olderFace, type OlderFace } from './older-face.ts'
 import { linkKeyOf, pipeline } from './pipeline.ts'
@@ -35,14 +33,10 @@ import { Ended } from './refused.ts'
 import { listDefinitions } from './tool-lists.ts'
 import { startWatcher } from './watcher.ts'
 
-export type GatewayNeeds = Pick<DecisionNeeds, 'wake' | 'tellRefused' | 'challenge'> & {
+export type GatewayNeeds = Pick<DecisionNeeds, 'tellRefused' | 'challenge'> & LenderNeeds & {
   readonly store: Store
-  readonly clock: Clock
-  readonly entropy: Entropy
-  readonly log: Logger
   readonly engines: Engines
   readonly aside: Pick<PoliciesAside, 'explain'>
-  readonly secrets: Pick<Sealer, 'unseal'>
   /** Opens what was asked at a decision. */
   readonly questions: Pick<Sealer, 'unseal'>
   readonly states: Sealer
@@ -78,8 +72,8 @@ const LIST_MS = 30_000
 export function openGateway(needs: GatewayNeeds): Gateway {
   const { store, clock, entropy, log, instance } = needs
   const generations: KnownGenerations = new Map()
-  const open: OpenUpstream = (server, { secret, client, signal }) => openUpstream(
-    { name: server.name, transport: transportOf(server) }, { secret: secretOf(server, secret), client, signal },
+  const open: OpenUpstream = (server, { client, signal, ...given }) => openUpstream(
+    { name: server.name, transport: transportOf(server) }, { secret: secretOf(server, given), client, signal },
     { outbound: needs.outbound, entropy, generations, onTrouble: (trouble) => log.warn({ trouble }, 'the program of an MCP server ended unasked') },
   )
   const links = openLinks({ store, secrets: needs.secrets, engines: needs.engines, clock, log, openUpstream: open })
@@ -87,7 +81,7 @@ export function openGateway(needs: GatewayNeeds): Gateway {
   const decisions: DecisionNeeds = {
     store, clock, entropy, log, instance, wake: needs.wake, tellRefused: needs.tellRefused, challenge: needs.challenge, explain: (decision) => explained(needs, decision),
   }
-  const way = pipeline({ ...decisions, engines: needs.engines, links, calls })
+  const way = pipeline({ ...decisions, engines: needs.engines, links, calls, lend: lender(needs) })
   const older = olderFace({ home: instance, clock, entropy, log, pipeline: way })
   const newer = newerFace({
     pipeline: way, states: needs.states, clock, home: instance, stopping: needs.stopping,
@@ -102,7 +96,7 @@ export function openGateway(needs: GatewayNeeds): Gateway {
   return {
     door: mcpDoor({
       issuer: needs.issuer, older: older.face, newer, home: instance, log,
-      forwarding: forwarding({ self: instance, hopKeys: needs.hopKeys, addressOf, issuer: needs.issuer, clock }),
+      forwarding: forwarding({ self: instance, hopKeys: needs.hopKeys, addressOf, issuer: needs.issuer, clock, stopping: needs.stopping }),
       useUp: (of) => useUp(decisions, of),
       spend: (uses) => store.change(useOnce, { uses }).then(() => undefined, () => undefined),
     }),
@@ -137,8 +131,8 @@ function transportOf({ settings }: McpServer): UpstreamTransport {
   return { kind: 'stdio', command: settings.command, args: settings.args, ...(settings.cwd === null ? {} : { cwd: settings.cwd }) }
 }
 
-const secretOf = ({ settings }: McpServer, secret: Readonly<Record<string, string>>): UpstreamSecret =>
-  (settings.transport === 'http' ? { headers: secret } : { environment: secret })
+const secretOf = ({ settings }: McpServer, { secret, beside }: Pick<OpenUpstreamOrder, 'secret' | 'beside'>): UpstreamSecret =>
+  (settings.transport === 'http' ? { headers: secret } : { environment: secret, beside })
 
 /** The explanation as a client gets it. Whoever is denied waits for it, but not for long. */
 async function explained({ store, questions, aside, log }: GatewayNeeds, id: DecisionId): Promise<ExactRecord | null> {
@@ -166,7 +160,8 @@ async function listTools({ store, secrets, version }: GatewayNeeds, open: OpenUp
   const signal = AbortSignal.timeout(LIST_MS)
   try {
     const secret = server.sealedSecret === null ? {} : JSON.parse(secrets.unseal(server.sealedSecret, mcpSecretPlace(server.id))) as Readonly<Record<string, string>>
-    const upstream = await open(server, { secret, client, signal })
+    // In nobody's task: it is lent nothing.
+    const upstream = await open(server, { secret, beside: {}, client, signal })
     try {
       return ok({ definitions: await listDefinitions(upstream, { server: name, client, signal }), capabilities: upstream.description.capabilities })
     } finally {

@@ -14,6 +14,7 @@ import type { CallRecorder } from './calls.ts'
 import { decide, denialOf, useUp, type DecisionNeeds } from './decisions.ts'
 import type { Exchange, Pipeline } from './exchange.ts'
 import { isRecord } from './json-rpc.ts'
+import { NotLent, type Lender } from './lend.ts'
 import type { Link, LinkKey, Links } from './links.ts'
 import { readAsking, type Asking, type Listed } from './methods.ts'
 import { mirrorFault } from './mirrored.ts'
@@ -25,6 +26,7 @@ export type PipelineNeeds = DecisionNeeds & VisibleNeeds & {
   readonly engines: Engines
   readonly links: Links
   readonly calls: CallRecorder
+  readonly lend: Lender
 }
 
 /** The one way that every request of every client goes, whatever generation it is of: decided, recorded, forwarded. */
@@ -97,7 +99,19 @@ async function look(needs: PipelineNeeds, exchange: Exchange): Promise<Looked> {
   const server = await needs.store.read((db) => findMcpServer(db, exchange.server))
   const decided = await decide(needs, exchange, { kind: 'look', isThere: server !== undefined })
   if (decided.answer === 'deny' || server === undefined) throw new Refused(200, await denialOf(needs, exchange, decided, 'any'))
-  return { link: await needs.links.open(linkKeyOf(exchange), server), version: decided.policyVersion }
+  const lend = () => needs.lend(server, { task: exchange.caller.task, identity: exchange.caller.identity, traceId: exchange.traceId })
+  try {
+    return { link: await needs.links.open(linkKeyOf(exchange), server, lend), version: decided.policyVersion }
+  } catch (cause) {
+    throw cause instanceof NotLent && cause.decided !== undefined ? await notLentTo(needs, exchange, cause, cause.decided) : cause
+  }
+}
+
+/** The server was not opened, for the task may not have what it needs: the denial of that, and whose it is. */
+async function notLentTo(needs: PipelineNeeds, exchange: Exchange, { server, permit }: NotLent, decided: Decided): Promise<Refused> {
+  const { code, message, data } = await denialOf(needs, exchange, decided, permit)
+  const about = { upstream: server, backend: permit.resource }
+  return new Refused(200, rpcError(code, `the MCP server \`${server}\` needs a lease of \`${permit.resource}\`: ${message}`, isRecord(data) ? { ...data, ...about } : about))
 }
 
 async function show(needs: PipelineNeeds, exchange: Exchange, { list, forward }: Extract<Asking, { kind: 'look' }>): Promise<Turn> {

@@ -41,11 +41,12 @@ export async function subscribe(needs: SubscribeNeeds, call: FaceCall, request: 
   const stop = await needs.pipeline.listen(after, (message) => {
     if (isAgreed(agreed, message)) flow.say(noted(id, message))
   }, (because) => { if (because instanceof Ended) over(); else flow.end() })
-  closing.addEventListener('abort', () => {
+  const onClosing = (): void => {
     stop()
     over()
-  }, { once: true })
-  if (closing.aborted) stop()
+  }
+  closing.addEventListener('abort', onClosing, { once: true })
+  if (closing.aborted) onClosing()
   return flow
 }
 

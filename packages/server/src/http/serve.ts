@@ -141,11 +141,15 @@ function readOnce(needs: ServeNeeds, request: FastifyRequest, caller: AnyCaller 
   if (given !== undefined && (typeof given !== 'string' || !IDEMPOTENCY_KEY.test(given))) {
     return refuse(problem('malformed-request', { code: 'bad_idempotency_key', detail: 'the `Idempotency-Key` header must be 8 to 200 visible characters' }))
   }
-  const hash = createHash('sha256').update(JSON.stringify([request.method, request.url, rawBody])).digest()
+  const hashOf = (): string => {
+    const hash = createHash('sha256').update(JSON.stringify([request.method, request.url, rawBody])).digest()
+    return Buffer.from(needs.eventMac.macOf(Buffer.concat([Buffer.from('request\0'), hash]))).toString('base64url')
+  }
   return ok({
     caller: caller === null ? 'anyone' : caller.kind === 'operator' ? caller.operator : caller.identity,
     key: given ?? null,
-    requestHash: Buffer.from(needs.eventMac.macOf(Buffer.concat([Buffer.from('request\0'), hash]))).toString('base64url'),
+    // Without a key no repeat is looked for, and nothing is hashed.
+    requestHash: given === undefined ? '' : hashOf(),
     now: needs.clock.now(),
   })
 }

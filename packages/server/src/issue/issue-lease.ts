@@ -42,7 +42,7 @@ export type IssueRefusal =
   | { readonly kind: 'no_such_task' }
   | { readonly kind: 'task_not_open'; readonly reason: EndReason }
   | { readonly kind: 'identity_not_active' }
-  | { readonly kind: 'grant_not_covered'; readonly by: 'task' }
+  | { readonly kind: 'grant_not_covered'; readonly by: 'task'; readonly decided: Decided }
   | { readonly kind: 'denied'; readonly decided: Decided }
   | { readonly kind: 'no_such_backend'; readonly name: string }
   | { readonly kind: 'no_such_template'; readonly backend: string; readonly template: string }
@@ -213,7 +213,7 @@ function refusalOf(decided: Decided, because: EndReason | null): IssueRefusal {
   const { cause } = decided
   if (because !== null) return { kind: 'task_not_open', reason: because }
   if (cause === 'state') return { kind: 'identity_not_active' }
-  if (cause === 'grant') return { kind: 'grant_not_covered', by: 'task' }
+  if (cause === 'grant') return { kind: 'grant_not_covered', by: 'task', decided }
   return { kind: 'denied', decided }
 }
 

@@ -36,7 +36,7 @@ onBothStores<Tables, null>(decidedWorld, (name, open) => {
   const set = (table: keyof Tables, id: object, columns: object): Call => ({ name: 'breakRule', given: [{ table, set: columns, id }] })
 
   test(`${name}: an MCP server is read back as it was registered, by its name and by its id`, async (t) => {
-    const local = serverOf({ name: 'files', settings: { transport: 'stdio', command: '/usr/bin/files', args: ['--root', '/srv'], cwd: null }, sealedSecret: null, environment: null })
+    const local = serverOf({ name: 'files', settings: { transport: 'stdio', command: '/usr/bin/files', args: ['--root', '/srv'], cwd: null, leases: [{ variables: 'PG', type: 'postgres', resource: 'shop', action: 'ddl' }] }, sealedSecret: null, environment: null })
     const store = await opened(t, put(server), put(local))
     for (const one of [server, local]) {
       assert.deepEqual(await store.read((db) => findMcpServer(db, one.name)), one)

@@ -13,7 +13,13 @@ type Db = Kysely<Tables>
 /** `ca`: certification authorities in PEM, in place of those that everybody trusts; null where there are none. */
 export type HttpSettings = { readonly transport: 'http'; readonly url: string; readonly ca: string | null }
 /** `command`: an absolute path, or a program that is found by its name. */
-export type StdioSettings = { readonly transport: 'stdio'; readonly command: string; readonly args: readonly string[]; readonly cwd: string | null }
+export type StdioSettings = {
+  readonly transport: 'stdio'; readonly command: string; readonly args: readonly string[]; readonly cwd: string | null
+  /** Logins of back ends that it is lent by each task that starts it. */
+  readonly leases: readonly ProgramLease[]
+}
+/** One permit of the task's grant; `variables`: how the names begin by which the program finds the login. */
+export type ProgramLease = { readonly variables: string; readonly type: 'postgres'; readonly resource: string; readonly action: string }
 export type McpSettings = HttpSettings | StdioSettings
 
 export type McpServer = {

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely'
 import type { Change, TxOf } from './change.ts'
 import type { Dialect } from './dialect.ts'
 
-/** Names one request of one caller, so that its repeat is recognised; without a key it has none. `requestHash` covers method, path and body. */
+/** Names one request of one caller, so that its repeat is recognised; without a key it has none. `requestHash` covers method, path and body; empty without a key. */
 export type Once = { readonly caller: string; readonly key: string | null; readonly requestHash: string; readonly now: EpochMs }
 
 /** `repeated`: the request had been done before, and this is what was answered then. */

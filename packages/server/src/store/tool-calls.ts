@@ -3,7 +3,7 @@ import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { CallOutcome, CallStatus } from '@writ/domain/tool-call'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
-import { insertRows } from './prepared.ts'
+import { insertRows, preparedWrite } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { Tables, ToolCallRow } from './tables.ts'
 
@@ -52,18 +52,22 @@ export async function findToolCall(db: Db, decision: string): Promise<ToolCall |
   return row && parseToolCallRow(row)
 }
 
-/** Locked until the end of the change. */
-export async function lockToolCall<Context>(tx: TxOf<Tables, Context>, decision: DecisionId): Promise<ToolCall | undefined> {
-  const row = await forUpdate(tx, tx.db.selectFrom('tool_call').selectAll().where('decision_id', '=', decision)).executeTakeFirst()
-  return row && parseToolCallRow(row)
+/** Locked until the end of the change, in one order whoever asks. */
+export async function lockToolCalls<Context>(tx: TxOf<Tables, Context>, decisions: readonly DecisionId[]): Promise<readonly ToolCall[]> {
+  if (decisions.length === 0) return []
+  return (await forUpdate(tx, tx.db.selectFrom('tool_call').selectAll().where('decision_id', 'in', decisions).orderBy('decision_id')).execute()).map(parseToolCallRow)
 }
 
 export type FinishedCall = { readonly outcome: CallOutcome; readonly result: CallResult | null; readonly durationMs: number | null; readonly finishedAt: EpochMs }
 
 export async function markCallFinished(db: Db, decision: DecisionId, { outcome, result, durationMs, finishedAt }: FinishedCall): Promise<void> {
-  await db.updateTable('tool_call').set({ status: outcome, finished_at: finishedAt, bytes: result?.bytes ?? null, sha256: result?.sha256 ?? null, duration_ms: durationMs })
-    .where('decision_id', '=', decision).execute()
+  await writeEnd(db, { decision, outcome, finishedAt, bytes: result?.bytes ?? null, sha256: result?.sha256 ?? null, durationMs })
 }
+
+type WrittenEnd = Omit<FinishedCall, 'result'> & { readonly decision: DecisionId; readonly bytes: number | null; readonly sha256: string | null }
+
+const writeEnd = preparedWrite((db, to: WrittenEnd) => db.updateTable('tool_call')
+  .set({ status: to.outcome, finished_at: to.finishedAt, bytes: to.bytes, sha256: to.sha256, duration_ms: to.durationMs }).where('decision_id', '=', to.decision))
 
 const lostIn = (db: Db) => db.selectFrom('tool_call').where('status', '=', 'in_flight')
   .where((eb) => eb.not(eb.exists(eb.selectFrom('server_instance').select('server_instance.id').whereRef('server_instance.id', '=', 'tool_call.instance_id').where('gone_at', 'is', null))))

@@ -14,7 +14,7 @@ import { seeTools } from './see.ts'
 import { toolsInForce } from './tool-findings.ts'
 
 const look = definitionOf('look', 'Looks.')
-const terms = { effect: 'read', reversible: true, labels: ['pii'], trust: 'untrusted' } as const
+const terms = { effect: 'read', reversible: true, labels: ['pii'], trust: 'untrusted', public: [] } as const
 
 for (const store of STORES) {
   describe(`a tool that a person accepts, on ${store}`, () => {
@@ -39,7 +39,8 @@ for (const store of STORES) {
       assert.deepEqual(await known(writ, 'mail'), [['look', 'read', ['pii'], 'untrusted', hashOf(look)]])
       const { 'tools.json': written, ...rest } = await writ.store.read((db) => findPolicyFiles(db, 2))
       assert.deepEqual(rest, before)
-      assert.deepEqual(JSON.parse(written!), [{ server: 'mail', name: 'look', ...terms, pin: hashOf(look), description: 'Looks.', input: JSON.parse(look).inputSchema }])
+      const { public: _, ...said } = terms
+      assert.deepEqual(JSON.parse(written!), [{ server: 'mail', name: 'look', ...said, pin: hashOf(look), description: 'Looks.', input: JSON.parse(look).inputSchema }])
       const again = await done(accept(writ, 'mail', [{ ...terms, name: 'look', hash: hashOf(look) }]))
       assert.deepEqual([again.version, again.changed], [2, false])
     })

@@ -55,9 +55,9 @@ export async function acceptTools<Applied, Refusal>({ store, clock, apply }: Acc
   return applied
 }
 
-function pinnedOf(server: string, { name, hash, effect, reversible, labels, trust }: AcceptedTool, seen: SeenTool): PinnedTool {
+function pinnedOf(server: string, { name, hash, effect, reversible, labels, trust, public: open }: AcceptedTool, seen: SeenTool): PinnedTool {
   const { description, inputSchema } = definitionIn(seen)
   return {
-    server, name, effect, reversible, labels, trust, pin: hash, description: typeof description === 'string' ? description : null, input: shownInput(inputSchema).input,
+    server, name, effect, reversible, labels, trust, pin: hash, public: open, description: typeof description === 'string' ? description : null, input: shownInput(inputSchema).input,
   }
 }

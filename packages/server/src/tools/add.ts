@@ -1,3 +1,4 @@
+import { textOf } from '@writ/domain/authority'
 import type { EventActor, PublicValue } from '@writ/domain/event'
 import { mintId, type McpServerId } from '@writ/domain/id'
 import type { Environment } from '@writ/domain/identity'
@@ -8,16 +9,20 @@ import type { Entropy } from '../platform/entropy.ts'
 import type { Outbound, UrlFault } from '../platform/outbound.ts'
 import { append } from '../record/append.ts'
 import { change, type Store, type Tx } from '../record/tx.ts'
-import { insertMcpServer, mcpSecretPlace, type McpServer, type McpSettings } from '../store/mcp-servers.ts'
+import { listBackends } from '../store/backends.ts'
+import { insertMcpServer, mcpSecretPlace, type McpServer, type McpSettings, type ProgramLease } from '../store/mcp-servers.ts'
 import type { Once, KeyReused } from '../store/store.ts'
 
 /** Names and values that Writ shows the server as its own: headers over HTTP, environment variables over stdio. */
 export type ServerSecrets = Readonly<Record<string, string>>
 
-export type AddRefusal = { readonly kind: 'already_exists' } | { readonly kind: 'url_not_allowed'; readonly fault: UrlFault }
+export type AddRefusal =
+  | { readonly kind: 'already_exists' }
+  | { readonly kind: 'url_not_allowed'; readonly fault: UrlFault }
+  | { readonly kind: 'no_such_permit'; readonly lease: ProgramLease }
 
 export type AddNeeds = {
-  readonly store: Pick<Store, 'changeOnce'>
+  readonly store: Pick<Store, 'read' | 'changeOnce'>
   readonly outbound: Pick<Outbound, 'faultOf'>
   readonly secrets: Sealer
   readonly clock: Clock
@@ -30,6 +35,8 @@ export type NewServer = { readonly name: string; readonly settings: McpSettings;
 export async function addServer(needs: AddNeeds, asked: NewServer, by: EventActor, once: Once): Promise<Outcome<McpServerId, AddRefusal | KeyReused>> {
   const fault = asked.settings.transport === 'http' ? needs.outbound.faultOf(asked.settings.url) : undefined
   if (fault !== undefined) return refuse({ kind: 'url_not_allowed', fault })
+  const nowhere = asked.settings.transport === 'stdio' ? await notOffered(needs, asked.settings.leases) : undefined
+  if (nowhere !== undefined) return refuse({ kind: 'no_such_permit', lease: nowhere })
   const now = needs.clock.now()
   const id = mintId('mcpServer', now, needs.entropy.bytes(10))
   const server: McpServer = {
@@ -38,6 +45,13 @@ export async function addServer(needs: AddNeeds, asked: NewServer, by: EventActo
   }
   const added = await needs.store.changeOnce(addMcpServer, { server, secrets: Object.keys(asked.secrets), by }, once)
   return added.ok ? ok(added.value.value) : added
+}
+
+/** The first of these leases that no back end has a template for. */
+async function notOffered({ store }: AddNeeds, leases: readonly ProgramLease[]): Promise<ProgramLease | undefined> {
+  if (leases.length === 0) return undefined
+  const active = (await store.read(listBackends)).filter(({ state }) => state === 'active')
+  return leases.find(({ type, resource, action }) => !active.some((one) => one.kind === type && one.name === resource && one.templates.some((template) => template.name === action)))
 }
 
 /** Null where there are none. */
@@ -60,5 +74,9 @@ export const addMcpServer = change('mcp_server.add', async (tx: Tx, { server, se
 /** Where it is. Of a URL the origin: what follows may be as good as a password, and so may an argument. */
 function placeOf(settings: McpSettings): Readonly<Record<string, PublicValue>> {
   const { transport } = settings
-  return transport === 'http' ? { transport, origin: new URL(settings.url).origin, own_ca: settings.ca === null ? 'no' : 'yes' } : { transport, command: settings.command, arguments: settings.args.length }
+  if (transport === 'http') return { transport, origin: new URL(settings.url).origin, own_ca: settings.ca === null ? 'no' : 'yes' }
+  return { transport, command: settings.command, arguments: settings.args.length, leases: settings.leases.map(leaseText) }
 }
+
+/** As a command line says it. */
+const leaseText = ({ variables, type, resource, action }: ProgramLease): string => `${variables}=${textOf({ type, resource, action, limits: {} })}`

@@ -10,7 +10,7 @@ import { evaluate } from '../evaluate/evaluate.ts'
 import { applyPolicies } from '../policies/apply.ts'
 import { findToolCall } from '../store/tool-calls.ts'
 import { openTask } from '../tasks/open-task.ts'
-import { finishCall, type FinishCallInput } from './finish-call.ts'
+import { finishCalls, type EndOfCall } from './finish-call.ts'
 import { beginInstance, INSTANCE_PACE_MS, keepInstance, leaveInstance } from './instances.ts'
 import { loseCalls } from './unknown-calls.ts'
 
@@ -21,18 +21,20 @@ for (const store of STORES) {
   describe(`calls of tools, on ${store}`, () => {
     const opened = storeForSuite(store)
     /** A call that is allowed, through an instance of its own. */
-    const begun = async (writ: StoreOfWrit): Promise<{ readonly decision: DecisionId; readonly instance: ServerInstanceId }> => {
-      await done(writ.store.change(applyPolicies, { files: pinning('mail', 'look', hashOf(look)), expected: null, reason: 'looked at', by: OPERATOR, now: writ.now() }))
+    const begun = async (writ: StoreOfWrit, open: readonly string[] = [], given?: string): Promise<{ readonly decision: DecisionId; readonly instance: ServerInstanceId }> => {
+      await done(writ.store.change(applyPolicies, { files: pinning('mail', 'look', hashOf(look), open), expected: null, reason: 'looked at', by: OPERATOR, now: writ.now() }))
       const [identity, instance, task] = [await addIdentity(writ, { authority }), writ.newId('serverInstance'), writ.newId('task')]
       await done(writ.store.change(beginInstance, { instance, address: null, now: writ.now() }))
       const asked = { authority, length: seconds(600), budgetCalls: 10, idleTimeout: seconds(600), heartbeat: seconds(600), onBehalfOf: null }
       await done(writ.store.change(openTask, { id: task, identity, parent: null, purpose: 'reads', asked, now: writ.now() }))
-      const { decision, input } = callOf(writ, { task, identity, instance, listed: hashOf(look) })
+      const { decision, input } = callOf(writ, { task, identity, instance, listed: hashOf(look), ...(given === undefined ? {} : { arguments: given }) })
       await done(writ.store.change(evaluate, input as never))
       return { decision, instance }
     }
-    const finish = (writ: StoreOfWrit, decision: DecisionId, more: Partial<FinishCallInput> = {}) =>
-      writ.store.change(finishCall, { decision, outcome: 'succeeded', result: { bytes: 2, sha256: 'f00d' }, durationMs: 3, labels: ['pii'], now: writ.now(), ...more })
+    const endOf = (writ: StoreOfWrit, decision: DecisionId, more: Partial<EndOfCall> = {}): EndOfCall =>
+      ({ decision, outcome: 'succeeded', result: { bytes: 2, sha256: 'f00d' }, durationMs: 3, labels: ['pii'], at: writ.now(), ...more })
+    const finishAll = (writ: StoreOfWrit, ...ends: readonly EndOfCall[]) => writ.store.change(finishCalls, { ends, now: writ.now() })
+    const finish = (writ: StoreOfWrit, decision: DecisionId, more: Partial<EndOfCall> = {}) => finishAll(writ, endOf(writ, decision, more))
     const lose = (writ: StoreOfWrit) => done(writ.store.change(loseCalls, { limit: 10, now: writ.now() }))
     const statusOf = async (writ: StoreOfWrit, decision: DecisionId) => (await writ.store.read((db) => findToolCall(db, decision)))?.status
     const lastLeaf = async (writ: StoreOfWrit) => JSON.parse(String((await writ.sql('select leaf from event order by seq desc limit 1'))[0]!['leaf'])) as { readonly facts: object; readonly commitments: object }
@@ -48,14 +50,67 @@ for (const store of STORES) {
       assert.equal((await writ.sql('select leaf from event')).some(({ leaf }) => String(leaf).includes('f00d')), false)
     })
 
-    test('a call ends once: whoever tells it another end is refused, and nothing is written', async () => {
+    test('a call ends once: another end of it is not taken, and nothing is written', async () => {
       const writ = opened()
       const { decision } = await begun(writ)
       await done(finish(writ, decision, { outcome: 'cancelled', result: null }))
       const before = await everyRow(writ)
-      assert.deepEqual(await finish(writ, decision), { ok: false, refusal: { kind: 'already_finished', outcome: 'cancelled' } })
-      assert.deepEqual(await finish(writ, writ.newId('decision')), { ok: false, refusal: { kind: 'no_such_call' } })
+      const stranger = writ.newId('decision')
+      assert.deepEqual(await done(finish(writ, decision)), [{ decision, kind: 'already_finished', outcome: 'cancelled' }])
+      assert.deepEqual(await done(finish(writ, stranger)), [{ decision: stranger, kind: 'no_such_call' }])
+      assert.deepEqual(await done(finishAll(writ)), [])
       assert.deepEqual(await everyRow(writ), before)
+    })
+
+    const SECRET = 'xyzzy-7f3a'
+    for (const { what, open, given, shown } of [
+      { what: 'that a person made public', open: ['id'], given: '{"id":"inbox"}', shown: { id: 'inbox' } },
+      { what: 'with all that a text may hold', open: ['id'], given: '{"id":"a\\u001bb\\"c"}', shown: { id: 'a\u001bb"c' } },
+      { what: 'not where it is too long', open: ['id'], given: JSON.stringify({ id: SECRET.repeat(21) }), shown: { id: { withheld: 'too_long' } } },
+      { what: 'not where nobody made it public', open: [], given: `{"id":"${SECRET}"}`, shown: undefined },
+    ]) {
+      test(`the record of an attempt shows an argument ${what}`, async () => {
+        const writ = opened()
+        const { decision } = await begun(writ, open, given)
+        const { facts } = await lastLeaf(writ) as { readonly facts: Record<string, unknown> }
+        assert.deepEqual([facts['decision'], facts['arguments']], [decision, shown])
+        assert.equal((await writ.sql('select leaf from event')).some(({ leaf }) => String(leaf).includes(SECRET)), false)
+      })
+    }
+
+    test('an argument is not shown any more once a person took the word back, nor of a tool that is not as it was accepted, nor of advice', async () => {
+      const writ = opened()
+      await begun(writ, ['id'])
+      const shown = async () => (await lastLeaf(writ) as { readonly facts: Record<string, unknown> }).facts['arguments']
+      assert.deepEqual(await shown(), { id: '1' })
+      const [{ identity_id: identity, task_id: task, instance_id: instance }] = await writ.sql('select identity_id, task_id, instance_id from tool_call order by decision_id desc limit 1') as [Record<string, string>]
+      const ask = async (task: string | null, listed: string) => {
+        const { input } = callOf(writ, { task, identity: identity as never, instance: instance!, listed })
+        const [decided] = await done(writ.store.change(evaluate, input as never))
+        return [decided!.cause, await shown()]
+      }
+      assert.deepEqual(await ask(task!, hashOf(definitionOf('look', 'Sends.'))), ['state', undefined])
+      assert.deepEqual((await ask(null, hashOf(look)))[1], undefined)
+      assert.deepEqual(await ask(task!, hashOf(look)), ['policy', { id: '1' }])
+      await done(writ.store.change(applyPolicies, { files: pinning('mail', 'look', hashOf(look)), expected: null, reason: 'secret after all', by: OPERATOR, now: writ.now() }))
+      assert.deepEqual(await ask(task!, hashOf(look)), ['policy', undefined])
+    })
+
+    test('ends that are written together have an event each, and one that is not taken keeps none of the others away', async () => {
+      const writ = opened()
+      const [one, two, over] = [await begun(writ), await begun(writ), await begun(writ)]
+      await done(finish(writ, over.decision))
+      const before = (await everyRow(writ)).get('event')!.length
+      const stranger = writ.newId('decision')
+      const ends = [one, over, two, { decision: stranger }, one].map(({ decision }, i) => endOf(writ, decision, { durationMs: i, ...(i === 2 ? { outcome: 'failed', result: null } : {}) }))
+      assert.deepEqual(await done(finishAll(writ, ...ends)), [
+        { decision: over.decision, kind: 'already_finished', outcome: 'succeeded' }, { decision: stranger, kind: 'no_such_call' }, { decision: one.decision, kind: 'already_finished', outcome: 'succeeded' },
+      ])
+      const leaves = (await writ.sql('select leaf from event order by seq')).slice(before).map(({ leaf }) => JSON.parse(String(leaf)) as { readonly type: string; readonly facts: Record<string, unknown>; readonly commitments: object })
+      assert.deepEqual(leaves.map(({ type, facts, commitments }) => [type, facts['decision'], facts['outcome'], facts['duration_ms'], Object.keys(commitments)]), [
+        ['call.finished', one.decision, 'succeeded', 0, ['result_sha256']], ['call.finished', two.decision, 'failed', 2, []],
+      ])
+      assert.deepEqual([await statusOf(writ, one.decision), await statusOf(writ, two.decision)], ['succeeded', 'failed'])
     })
 
     test('a call is unknown once its server stopped, fell silent, or was never known', async () => {

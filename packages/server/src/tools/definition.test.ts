@@ -102,6 +102,6 @@ for (const { annotations, effect, reversible, trust } of [
   { annotations: ['readOnlyHint'], effect: 'external', reversible: false, trust: 'untrusted' },
 ]) {
   test(`hints ${JSON.stringify(annotations)} come to ${effect}${reversible ? ', reversible' : ''}${trust === null ? '' : `, ${trust}`}`, () => {
-    assert.deepEqual(proposalOf(read(JSON.stringify({ name: 'look', annotations }))), { effect, reversible, labels: [], trust })
+    assert.deepEqual(proposalOf(read(JSON.stringify({ name: 'look', annotations }))), { effect, reversible, labels: [], trust, public: [] })
   })
 }

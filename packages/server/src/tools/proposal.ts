@@ -7,6 +7,8 @@ export type ToolTerms = {
   readonly reversible: boolean
   readonly labels: readonly string[]
   readonly trust: string | null
+  /** Names of arguments whose values may stand in the record. Nothing is decided by it. */
+  readonly public: readonly string[]
 }
 
 /**
@@ -18,5 +20,5 @@ export function proposalOf({ value }: Pick<ToolDefinition, 'value'>): ToolTerms 
   const isOpen = annotations['openWorldHint'] !== false
   const effect = annotations['readOnlyHint'] === true ? 'read' : isOpen ? 'external' : 'write'
   // What only reads leaves nothing to take back; MCP gives `destructiveHint` no meaning there.
-  return { effect, reversible: effect === 'read' || annotations['destructiveHint'] === false, labels: [], trust: isOpen ? UNTRUSTED : null }
+  return { effect, reversible: effect === 'read' || annotations['destructiveHint'] === false, labels: [], trust: isOpen ? UNTRUSTED : null, public: [] }
 }

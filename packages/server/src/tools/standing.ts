@@ -39,7 +39,7 @@ function standing(name: string, listed: SeenTool | null, tool: Tool | null, seen
   return {
     name, listed, state: listed === null ? 'gone' : pin === null ? 'new' : pin === listed.hash ? 'pinned' : 'changed',
     pinned: pin === null ? null : { hash: pin, definition: seen.find((one) => one.hash === pin)?.definition ?? null },
-    terms: tool === null ? null : { effect: tool.effect, reversible: tool.reversible, labels: tool.labels, trust: tool.trust ?? null },
+    terms: tool === null ? null : { effect: tool.effect, reversible: tool.reversible, labels: tool.labels, trust: tool.trust ?? null, public: tool.public },
     proposal: value === null ? null : proposalOf({ value }), unshown: value === null ? [] : shownInput(value['inputSchema']).unshown,
   }
 }

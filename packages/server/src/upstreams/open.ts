@@ -15,7 +15,12 @@ export type UpstreamTransport =
 export type UpstreamSettings = { readonly name: string; readonly transport: UpstreamTransport }
 
 /** What the server wants to see of us: headers over HTTP, names in the environment of a child process. */
-export type UpstreamSecret = { readonly headers?: Readonly<Record<string, string>>; readonly environment?: Readonly<Record<string, string>> }
+export type UpstreamSecret = {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly environment?: Readonly<Record<string, string>>
+  /** More of the environment, and no secret: it is not withheld from what the server says. */
+  readonly beside?: Readonly<Record<string, string>>
+}
 
 export type Opening = {
   readonly secret: UpstreamSecret | null
@@ -98,7 +103,7 @@ async function openHttp({ settings, opening, needs, signal, known }: Order): Pro
 function openOverStdio({ settings, opening, needs, signal, secrets, known }: Order): Promise<Upstream> {
   const { name, transport } = settings
   if (transport.kind !== 'stdio') throw new TypeError('no settings of an MCP server over stdio')
-  const environment = opening.secret?.environment ?? {}
+  const environment = { ...opening.secret?.environment, ...opening.secret?.beside }
   return openStdio({
     server: name, command: transport.command, args: transport.args, cwd: transport.cwd, environment, client: opening.client, known,
     entropy: needs.entropy, limits: { ...OLDER_LIMITS, ...needs.bounds }, bounds: { ...STDIO_BOUNDS, ...needs.bounds },

@@ -38,7 +38,7 @@ describe('an agent works through the gateway with the filesystem server', () => 
     writ = await startWrit()
     const { command, args } = filesystemServer(folder)
     const written: Readonly<Record<string, object | undefined>> = {
-      write_file: { effect: 'external', reversible: false }, list_directory: { labels: ['confidential'] }, list_allowed_directories: { trust: 'untrusted' }, move_file: undefined,
+      write_file: { effect: 'external', reversible: false }, list_directory: { labels: ['confidential'] }, list_allowed_directories: { trust: 'untrusted' }, get_file_info: { public: ['path'] }, move_file: undefined,
     }
     await governServer(writ, { name: 'files', transport: 'stdio', command, args: [...args] }, (tool) => (tool in written ? written[tool] : {}))
     const { files } = (await writ.operator(policies.showCurrentPolicies)).reply
@@ -71,6 +71,17 @@ describe('an agent works through the gateway with the filesystem server', () => 
       await close()
     })
   }
+
+  test('an argument that a person made public stands in the record of the attempt, and of another tool none does', async () => {
+    const bot = await writ.register('shown', { authority: grants('read_text_file', 'get_file_info') })
+    const access = await accessTo(writ, bot, { server: 'files', tools: ['read_text_file', 'get_file_info'] })
+    const { client, close } = await connected(access)
+    const path = join(folder, 'a.txt')
+    for (const name of ['get_file_info', 'read_text_file']) await client.callTool({ name, arguments: { path } })
+    const attempts = (await eventsOf(writ, access.task)).map(({ type, facts }) => [type, facts as Readonly<Record<string, unknown>>] as const).filter(([type, facts]) => type === 'decision.made' && facts['action'] === 'call')
+    assert.deepEqual(attempts.map(([, facts]) => [facts['resource'], facts['arguments']]), [['files/get_file_info', { path }], ['files/read_text_file', undefined]])
+    await close()
+  })
 
   test('a call is denied for one of its arguments, and the denial says which and why', async () => {
     const bot = await writ.register('curious', { authority: grants('read_text_file') })

@@ -61,7 +61,7 @@ onEachStore('an MCP server', (writ) => {
     const added = await add(http('mail', { url: `https://mail.example/${CANARY}`, headers: { Authorization: `Bearer ${CANARY}` }, environment: 'test' }))
     assert.equal(added.status, 201, added.text)
     assert.deepEqual({ ...added.reply, id: '', added_at: '', added_by: '' }, {
-      id: '', name: 'mail', transport: 'http', url: `https://mail.example/${CANARY}`, own_ca: false, command: null, args: [], cwd: null, has_secrets: true, environment: 'test',
+      id: '', name: 'mail', transport: 'http', url: `https://mail.example/${CANARY}`, own_ca: false, command: null, args: [], cwd: null, has_secrets: true, leases: [], environment: 'test',
       state: 'active', added_by: '', added_at: '', secret_set_at: null, endpoint: `${writ().url}/mcp/mail`,
     })
     const rotated = await operator()(mcp.setMcpServerSecrets, { parameters: { name: 'mail' }, body: { headers: { Authorization: `Bearer ${CANARY}2` } } })

@@ -82,6 +82,19 @@ describe('a session is kept by one of several servers', () => {
     for (const line of [atHome, elsewhere]) assert.equal((await send(line, { body: echo(1) })).status, 404)
   })
 
+  test('a server that stops does not wait for a stream whose session another one keeps', async () => {
+    const [, elsewhere] = await lines()
+    const waiting = eventsIn(await send(elsewhere, { method: 'GET' }))
+    await waiting.next()
+    const [, second] = several.writs
+    const [ended, began] = [Array.fromAsync(waiting), performance.now()]
+    await second!.kill('SIGTERM')
+    await ended
+    assert.ok(performance.now() - began < 8000, `${Math.round(performance.now() - began)} ms`)
+    await second!.restart()
+    assert.match(await bodyOf(await send(elsewhere, { body: echo(1) })), /word 1/)
+  })
+
   test('what a server kept is gone with it, and a client begins anew at another', async () => {
     const [, elsewhere] = await lines()
     const waiting = eventsIn(await send(elsewhere, { method: 'GET' }))

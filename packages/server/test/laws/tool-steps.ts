@@ -12,7 +12,7 @@ import { registerIdentity } from '../../src/registry/register.ts'
 import { openTask } from '../../src/tasks/open-task.ts'
 import { addMcpServer } from '../../src/tools/add.ts'
 import { readDefinition, readList } from '../../src/tools/definition.ts'
-import { finishCall } from '../../src/tools/finish-call.ts'
+import { finishCalls } from '../../src/tools/finish-call.ts'
 import { beginInstance, keepInstance, leaveInstance } from '../../src/tools/instances.ts'
 import { retireMcpServer } from '../../src/tools/retire.ts'
 import { rotateMcpSecret } from '../../src/tools/rotate-secret.ts'
@@ -39,9 +39,9 @@ export function hashOf(definition: string): string {
 }
 
 /** The policies that ship, and this tool pinned in them. */
-export function pinning(server: string, name: string, pin: string): CheckedFiles {
+export function pinning(server: string, name: string, pin: string, open: readonly string[] = []): CheckedFiles {
   const input = { type: 'object', properties: { id: { type: 'string' } } }
-  const text = pinTools(undefined, [{ server, name, effect: 'read', reversible: true, labels: [], trust: null, pin, description: null, input }])
+  const text = pinTools(undefined, [{ server, name, effect: 'read', reversible: true, labels: [], trust: null, pin, public: open, description: null, input }])
   const checked = text.ok ? checkFiles({ ...DEFAULT_BUNDLE, 'tools.json': text.value }) : text
   return checked.ok ? checked.value : assert.fail(JSON.stringify(checked.refusal))
 }
@@ -85,18 +85,19 @@ export function* toolSteps<Step>(writ: StoreOfWrit, step: MakeStep<Step>): Gener
   yield step(openTask, () => ({ id: task, identity: reader.identity, parent: null, purpose: 'reads', asked, now: writ.now() }), tells('task.opened'))
 
   const calling = () => callOf(writ, { task, identity: reader.identity, instance, listed: hashOf(hidden) })
-  const [first, second] = [calling(), calling()]
-  const finishing = (decision: string) => () => ({ decision, outcome: 'succeeded', result: { bytes: 2, sha256: 'ab' }, durationMs: 3, labels: [], now: writ.now() })
+  const [first, second, third] = [calling(), calling(), calling()]
+  const finishing = (...decisions: readonly string[]) => () =>
+    ({ ends: decisions.map((decision) => ({ decision, outcome: 'succeeded', result: { bytes: 2, sha256: 'ab' }, durationMs: 3, labels: [], at: writ.now() })), now: writ.now() })
   yield step(evaluate, () => first.input, tells('decision.made'))
-  yield step(finishCall, finishing(first.decision), tells('call.finished'))
-  yield step(finishCall, finishing(first.decision), refuses('already_finished'))
-  yield step(finishCall, finishing('dec_none'), refuses('no_such_call'))
+  yield step(evaluate, () => third.input, tells('decision.made'))
+  yield step(finishCalls, finishing(first.decision, 'dec_none', third.decision), tells('call.finished', 'call.finished'))
+  yield step(finishCalls, finishing(first.decision, 'dec_none'), tells())
   const losing = () => ({ limit: 10, now: writ.now() })
   yield step(evaluate, () => second.input, tells('decision.made'))
   yield step(loseCalls, losing, tells())
   yield step(leaveInstance, being, tells())
   yield step(loseCalls, losing, tells('call.finished'))
-  yield step(finishCall, finishing(second.decision), tells('call.finished'))
+  yield step(finishCalls, finishing(second.decision), tells('call.finished'))
 
   yield step(see, seeing(rewritten), tells('tools.seen', 'finding.raised'))
   const retiring = (name: string) => () => ({ server: name, now: writ.now(), ...said })
@@ -105,13 +106,13 @@ export function* toolSteps<Step>(writ: StoreOfWrit, step: MakeStep<Step>): Gener
   yield step(changeIdentity, () => ({ identity: reader.identity, change: 'retire', now: writ.now(), ...said }), tells('identity.retired', 'task.ended', 'task.closed'))
 }
 
-export type CallOrder = { readonly task: string; readonly identity: IdentityId; readonly instance: string; readonly listed: string }
+export type CallOrder = { readonly arguments?: string; readonly task: string | null; readonly identity: IdentityId; readonly instance: string; readonly listed: string }
 
 /** As the gateway asks for a call of `mail/look`. */
-export function callOf(writ: StoreOfWrit, { task, identity, instance, listed }: CallOrder) {
+export function callOf(writ: StoreOfWrit, { task, identity, instance, listed, arguments: given = '{"id":"1"}' }: CallOrder) {
   const decision = writ.newId('decision')
   const question = {
-    id: decision, task, action: 'call', arguments: '{"id":"1"}', claimed: '{}', subject: { type: 'agent', id: identity, properties: null },
+    id: decision, task, action: 'call', arguments: given, claimed: '{}', subject: { type: 'agent', id: identity, properties: null },
     resource: { type: 'tool', id: 'mail/look', properties: null }, atGateway: { kind: 'call', instance, listed },
   }
   return { decision, input: { asked: [question], stopAt: 'never', by: { kind: 'identity', id: identity, lease: null, workload: null }, uses: [], traceId: 'a test', now: writ.now() } }

@@ -5,7 +5,7 @@ import { askToken, proofKey, type ProofKey } from '../oauth-client.ts'
 import type { RunningWrit, TestIdentity } from '../running-writ.ts'
 
 export type Terms = mcp.ToolTerms
-const READS: Terms = { effect: 'read', reversible: true, labels: [], trust: null }
+const READS: Terms = { effect: 'read', reversible: true, labels: [], trust: null, public: [] }
 
 /** Puts an MCP server under Writ; `terms` says which of its tools are accepted and as what. Answers what is listed afterwards. */
 export async function governServer(
@@ -24,7 +24,7 @@ export async function acceptAll(writ: RunningWrit, name: string, terms: (tool: s
     return own === undefined || tool.hash === null ? [] : [{ name: tool.name, hash: tool.hash, ...READS, ...own }]
   })
   if (tools.length === 0) return listed.reply.tools
-  const accepted = await writ.operator(mcp.acceptMcpTools, { parameters: { name }, body: { tools: tools.map((tool) => ({ ...tool, labels: [...tool.labels] })), reason: 'read and understood' } })
+  const accepted = await writ.operator(mcp.acceptMcpTools, { parameters: { name }, body: { tools: tools.map((tool) => ({ ...tool, labels: [...tool.labels], public: [...tool.public] })), reason: 'read and understood' } })
   assert.equal(accepted.status, 200, accepted.text)
   return accepted.reply.tools
 }

@@ -8,7 +8,7 @@ import type { Outbound } from '../../platform/outbound.ts'
 import { applyFiles, type FilesRefusal } from '../../policies/apply-files.ts'
 import type { PoliciesAside } from '../../policies/aside.ts'
 import type { Engines, Store } from '../../record/tx.ts'
-import { findMcpServer, findMcpServerById, listMcpServers, type McpServer, type McpSettings } from '../../store/mcp-servers.ts'
+import { findMcpServer, findMcpServerById, listMcpServers, type McpServer, type McpSettings, type ProgramLease } from '../../store/mcp-servers.ts'
 import { listToolCalls, type ToolCall } from '../../store/tool-calls.ts'
 import { acceptTools, type AcceptRefusal } from '../../tools/accept.ts'
 import { addServer, type AddRefusal } from '../../tools/add.ts'
@@ -51,6 +51,8 @@ function serverRoutes(needs: McpRoutesNeeds): readonly Route[] {
     route(contract.addMcpServer, async ({ caller, body, once }) => {
       if (body.transport === 'http' && body.ca !== undefined && !isCertificates(body.ca)) return badField('ca', 'must be X.509 certificates in PEM')
       const secrets = body.transport === 'http' ? body.headers : body.variables
+      const leased = body.transport === 'http' ? undefined : contract.variableOfLease(body.leases, body.variables)
+      if (leased !== undefined) return badField('variables', `\`${leased}\` comes with a lease`)
       const added = await addServer(needs, { name: body.name, settings: settingsOf(body), secrets, environment: body.environment ?? null }, actorOf(caller), once)
       if (!added.ok) return added.refusal.kind === 'key_reused' ? KEY_REUSED : addProblem(added.refusal)
       return { reply: await show(added.value) }
@@ -70,6 +72,8 @@ function serverRoutes(needs: McpRoutesNeeds): readonly Route[] {
       if (server === undefined) return NO_SERVER
       const [field, other] = server.settings.transport === 'http' ? ['headers', 'variables'] as const : ['variables', 'headers'] as const
       if (body[other] !== undefined) return badField(other, `is nothing that a server over ${server.settings.transport} has`)
+      const leased = contract.variableOfLease(leasesOf(server.settings), body.variables ?? {})
+      if (leased !== undefined) return badField('variables', `\`${leased}\` comes with a lease`)
       const rotated = await rotateServerSecret(needs, server.name, body[field] ?? {}, actorOf(caller), once)
       if (!rotated.ok) return rotated.refusal.kind === 'key_reused' ? KEY_REUSED : NO_SERVER
       return { reply: await show(rotated.value) }
@@ -127,7 +131,9 @@ type AddBody = Parameters<Parameters<typeof route<typeof contract.addMcpServer>>
 
 const settingsOf = (body: AddBody): McpSettings => (body.transport === 'http'
   ? { transport: 'http', url: body.url, ca: body.ca ?? null }
-  : { transport: 'stdio', command: body.command, args: body.args, cwd: body.cwd ?? null })
+  : { transport: 'stdio', command: body.command, args: body.args, cwd: body.cwd ?? null, leases: body.leases })
+
+const leasesOf = (settings: McpSettings): readonly ProgramLease[] => (settings.transport === 'stdio' ? settings.leases : [])
 
 function serverReply(server: McpServer, origin: string): contract.McpServerReply {
   const { settings } = server
@@ -135,12 +141,13 @@ function serverReply(server: McpServer, origin: string): contract.McpServerReply
     ? { url: settings.url, own_ca: settings.ca !== null, command: null, args: [], cwd: null }
     : { url: null, own_ca: false, command: settings.command, args: [...settings.args], cwd: settings.cwd }
   return {
-    id: server.id, name: server.name, transport: settings.transport, ...where, has_secrets: server.sealedSecret !== null, environment: server.environment, state: server.state,
-    added_by: server.addedBy, added_at: toIso(server.addedAt), secret_set_at: server.secretSetAt === null ? null : toIso(server.secretSetAt), endpoint: `${origin}/mcp/${server.name}`,
+    id: server.id, name: server.name, transport: settings.transport, ...where, has_secrets: server.sealedSecret !== null, leases: leasesOf(settings).map((one) => ({ ...one })),
+    environment: server.environment, state: server.state, added_by: server.addedBy, added_at: toIso(server.addedAt),
+    secret_set_at: server.secretSetAt === null ? null : toIso(server.secretSetAt), endpoint: `${origin}/mcp/${server.name}`,
   }
 }
 
-const termsReply = (terms: ToolStanding['terms']): contract.ToolTerms | null => (terms === null ? null : { ...terms, labels: [...terms.labels] })
+const termsReply = (terms: ToolStanding['terms']): contract.ToolTerms | null => (terms === null ? null : { ...terms, labels: [...terms.labels], public: [...terms.public] })
 
 function toolReply({ name, state, listed, pinned, terms, proposal, unshown }: ToolStanding): contract.McpToolReply {
   return {
@@ -161,6 +168,7 @@ function addProblem(refusal: AddRefusal): ProblemAnswer {
   switch (refusal.kind) {
     case 'already_exists': return problem('already-exists', { code: refusal.kind, detail: 'an active MCP server has this name', hint: 'writ mcp list' })
     case 'url_not_allowed': return badField('url', urlFaultText(refusal.fault))
+    case 'no_such_permit': return badField('leases', `no back end \`${refusal.lease.resource}\` has a template \`${refusal.lease.action}\``)
     default: return unreachable(refusal)
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nearestOf } from './named.ts'
+import { nearestOf } from './nearest.ts'
 
 for (const { word, words, near } of [
   { word: 'refund-agnet', words: ['refund-agent', 'deploy-bot'], near: 'refund-agent' },
