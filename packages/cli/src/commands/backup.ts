@@ -2,7 +2,7 @@ import { open as openFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { takeBackup } from '@writ/contract/backup'
 import type { Command } from 'commander'
-import { checkBackup } from '../backup-file.ts'
+import { brokeOff, checkBackup } from '../backup-file.ts'
 import { open } from '../client.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, type Run } from '../exit.ts'
@@ -58,7 +58,7 @@ async function download({ settings }: Start, partial: string, ask: () => Promise
   } catch (fault) {
     await rm(partial, { force: true })
     if ((fault as NodeJS.ErrnoException).syscall !== undefined && (fault as NodeJS.ErrnoException).path !== undefined) throw fault
-    throw new CommandFailure(EXIT.unreachable, 'the server broke off in the middle of the backup; nothing was kept', { hints: ['take it again'], cause: fault })
+    throw brokeOff(fault)
   } finally {
     clearInterval(progress)
     if (isWatched) process.stderr.write('\r')
