@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { along, asked, call, textOf, UNABLE, type Wanted } from '../../test/mcp/asking.ts'
 import { eventually } from '../../test/eventually.ts'
 import type { UpstreamNeeds } from './open.ts'
-import type { Upstream } from './upstream.ts'
+import type { Upstream, UpstreamFault } from './upstream.ts'
 
 const RAW = fileURLToPath(new URL('../../test/mcp/raw-stdio.ts', import.meta.url))
 const SECRET = 'a-secret-of-forty-characters-0123456789'
@@ -118,7 +118,12 @@ test('a server that is killed is started again', async () => {
   const [pid, child] = JSON.parse(textOf(await upstream.request(call('pids'), along()))) as [number, number]
   process.kill(pid, 'SIGKILL')
   await eventually('what it had started is gone', async () => !await runs(child))
-  const [next] = JSON.parse(textOf(await upstream.request(call('pids'), along()))) as [number]
+  // What is asked before its end is heard of, ends with it.
+  const answer = await eventually('another one answers', () => upstream.request(call('pids'), along()).catch((fault: UpstreamFault) => {
+    assert.equal(fault.code, 'ended')
+    return undefined
+  }))
+  const [next] = JSON.parse(textOf(answer)) as [number]
   assert.notEqual(next, pid)
 })
 
