@@ -29,11 +29,13 @@ for (const store of STORES) {
       await done(writ.store.change(beginInstance, { instance, address: null, now: writ.now() }))
       const asked = { authority, length: seconds(600), budgetCalls: 1000, idleTimeout: seconds(600), heartbeat: seconds(600), onBehalfOf: null }
       await done(writ.store.change(openTask, { id: task, identity, parent: null, purpose: 'reads', asked, now: writ.now() }))
-      return Promise.all(Array.from({ length: count }, async () => {
+      const decisions: DecisionId[] = []
+      for (let i = 0; i < count; i++) {
         const { decision, input } = callOf(writ, { task, identity, instance, listed: hashOf(look) })
         await done(writ.store.change(evaluate, input as never))
-        return decision
-      }))
+        decisions.push(decision)
+      }
+      return decisions
     }
     /** The store, and how many ends each change that was asked of it held. */
     const counted = (writ: StoreOfWrit) => {
@@ -45,8 +47,11 @@ for (const store of STORES) {
       return { sizes, recorder: callRecorder({ store: { change }, clock: writ.clock, log }) }
     }
     const endOf = (decision: DecisionId, outcome = 'succeeded') => ({ decision, outcome: outcome as 'succeeded', result: { bytes: 2, sha256: 'ab' }, durationMs: 1, labels: [] })
-    const statusesOf = (writ: StoreOfWrit, decisions: readonly DecisionId[]) =>
-      Promise.all(decisions.map(async (decision) => (await writ.store.read((db) => findToolCall(db, decision)))?.status))
+    const statusesOf = (writ: StoreOfWrit, decisions: readonly DecisionId[]) => writ.store.read(async (db) => {
+      const statuses = []
+      for (const decision of decisions) statuses.push((await findToolCall(db, decision))?.status)
+      return statuses
+    })
 
     test('those that end at about the same time are written together, up to a bound', async () => {
       const writ = opened()
