@@ -2,10 +2,14 @@ import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { takeBackup } from '@writ/contract/backup'
 import { listBackends } from '@writ/contract/backends'
 import { ready, suspendIdentity } from '@writ/contract/registry'
 import { certificate } from '@writ/contract/tasks'
-import { call } from './client.ts'
+import { call, open } from './client.ts'
 import { EXIT } from './exit.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
@@ -43,6 +47,18 @@ const identity = json(200, { id: 'nhi_1' })
 test('a reply is read by the contract', async (t) => {
   const { connection } = await serverWith(t, good)
   assert.deepEqual(await call(connection, ready), { ready: true, now: '2026-01-01T00:00:00Z' })
+})
+
+test('a body that waits to be read is whole, also after memory was tidied', async (t) => {
+  const { connection } = await serverWith(t, (_, response) => void response.writeHead(200, { 'content-type': 'application/gzip' }).end('whole'))
+  setFlagsFromString('--expose-gc')
+  const tidy = runInNewContext('gc') as () => void
+  const body = await open(connection, takeBackup)
+  for (let time = 0; time < 5; time++) {
+    tidy()
+    await turn()
+  }
+  assert.equal(Buffer.concat(await Array.fromAsync(body)).toString(), 'whole')
 })
 
 test('nobody is told a bearer value who did not ask for one', async (t) => {

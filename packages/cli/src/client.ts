@@ -103,14 +103,15 @@ async function send<Body extends z.ZodType, Query extends z.ZodType>(
 }
 
 /** The reply's body as it arrives, for what is too large to hold. */
-export async function open<Reply extends z.ZodType>(connection: Connection, endpoint: Endpoint<z.ZodType, z.ZodType, Reply>, ask: Ask<z.ZodType, z.ZodType> = {}): Promise<ReadableStream<Uint8Array>> {
+export async function open<Reply extends z.ZodType>(connection: Connection, endpoint: Endpoint<z.ZodType, z.ZodType, Reply>, ask: Ask<z.ZodType, z.ZodType> = {}): Promise<AsyncIterable<Uint8Array>> {
   let response: Response
   try {
     response = await send(connection, endpoint, ask, { idempotencyKey: undefined, left: ask.timeoutMs ?? connection.timeoutMs })
   } catch (fault) {
     throw fault instanceof CommandFailure ? fault : unreachableOf(connection, fault).failure
   }
-  if (response.ok && response.body !== null) return response.body as ReadableStream<Uint8Array>
+  // Held from here on: `fetch` cancels a body that nobody has begun to read when its response is collected, and then it looks like an empty one.
+  if (response.ok && response.body !== null) return response.body.values()
   const text = await response.text()
   throw problemOf(response, isJson(response) ? parseJson(text) : text, connection).failure
 }

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { exportLog, listEvents, listLogs, STREAM_NAMES, type EventReply, type LogReply } from '@writ/contract/events'
 import { inert } from '@writ/ledger/inert'
@@ -104,7 +103,7 @@ async function exportTo(start: Start, { stream, log: origin }: ExportFlags, path
   const beside = `${path}.${randomBytes(6).toString('hex')}`
   try {
     const body = await open(operatorConnection(start), exportLog, { parameters: { stream }, query: { origin }, timeoutMs: EXPORT_MS })
-    await pipeline(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), createWriteStream(beside, { flags: 'wx' }))
+    await pipeline(body, createWriteStream(beside, { flags: 'wx' }))
     await rename(beside, path)
   } catch (fault) {
     await rm(beside, { force: true })

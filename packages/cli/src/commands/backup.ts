@@ -2,7 +2,7 @@ import { open as openFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { takeBackup } from '@writ/contract/backup'
 import type { Command } from 'commander'
-import { brokeOff, checkBackup } from '../backup-file.ts'
+import { checkBackup } from '../backup-file.ts'
 import { open } from '../client.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, type Run } from '../exit.ts'
@@ -41,7 +41,7 @@ async function backUp(start: Start, path: string, force: boolean): Promise<void>
 }
 
 /** Written beside, for its owner alone and down to the disk, so that a broken backup never looks whole. */
-async function download({ settings }: Start, partial: string, ask: () => Promise<ReadableStream<Uint8Array>>): Promise<number> {
+async function download({ settings }: Start, partial: string, ask: () => Promise<AsyncIterable<Uint8Array>>): Promise<number> {
   const body = await ask()
   await rm(partial, { force: true })
   const file = await openFile(partial, 'wx', 0o600)
@@ -58,7 +58,7 @@ async function download({ settings }: Start, partial: string, ask: () => Promise
   } catch (fault) {
     await rm(partial, { force: true })
     if ((fault as NodeJS.ErrnoException).syscall !== undefined && (fault as NodeJS.ErrnoException).path !== undefined) throw fault
-    throw brokeOff(fault)
+    throw new CommandFailure(EXIT.unreachable, 'the server broke off in the middle of the backup; nothing was kept', { hints: ['take it again'], cause: fault })
   } finally {
     clearInterval(progress)
     if (isWatched) process.stderr.write('\r')
