@@ -9,8 +9,8 @@ export type TestPostgres = {
   readonly port: number
   /** The superuser's URL of `database`, `postgres` when left out. */
   url(database?: string): string
-  /** A fresh empty database of its own, so that test files can run side by side on one server. */
-  createDatabase(): Promise<TestDatabase>
+  /** A fresh database of its own, empty or a copy, so that test files can run side by side on one server. */
+  createDatabase(order?: { readonly like: string }): Promise<TestDatabase>
 }
 
 const started = new Map<number, Promise<Cluster>>()
@@ -38,9 +38,9 @@ function testPostgres(version: 15 | 18, superuser: URL): TestPostgres {
     host: superuser.hostname,
     port: Number(superuser.port),
     url,
-    createDatabase: async () => {
+    createDatabase: async (order) => {
       const name = `writ_test_${randomBytes(6).toString('hex')}`
-      await ask(url(), `create database ${name}`)
+      await ask(url(), `create database ${name}${order === undefined ? '' : ` template ${order.like}`}`)
       return { name, url: url(name), drop: async () => { await ask(url(), `drop database if exists ${name} with (force)`) } }
     },
   }

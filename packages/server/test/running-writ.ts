@@ -9,7 +9,10 @@ import { pathOf, type Endpoint } from '@writ/contract/endpoint'
 import type { Problem } from '@writ/contract/problem'
 import * as registry from '@writ/contract/registry'
 import type { z } from 'zod'
+import { createKeys } from '../src/keys/key-files.ts'
+import { hostEntropy } from '../src/platform/entropy.ts'
 import { CHILD_ENVIRONMENT } from './child-environment.ts'
+import { migratedDatabase } from './migrated.ts'
 import { postgres, type TestDatabase } from './postgres.ts'
 import { MAIN } from './program.ts'
 
@@ -73,7 +76,7 @@ export type WritOrder = {
 /** The server as an operator starts it, with its first operator signed in. */
 export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
   const folder = mkdtempSync(join(tmpdir(), 'writ-test-'))
-  const database: TestDatabase | undefined = order.store === 'postgres' ? await (await postgres(18)).createDatabase() : undefined
+  const database = order.store === 'postgres' ? await databaseFor(order, order.env?.WRIT_KEYS ?? join(folder, 'data-keys')) : undefined
   const base: NodeJS.ProcessEnv = {
     ...CHILD_ENVIRONMENT, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'info', WRIT_RETRY_BASE: '100ms',
     ...(database === undefined ? {} : { WRIT_DATABASE_URL: database.url }), ...order.env,
@@ -114,6 +117,14 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
       await database?.drop()
     },
   }
+}
+
+/** Of a store with tables a server expects its keys too. Where a first start is what the test is about, or another release's, there is nothing. */
+async function databaseFor({ program, diesFirstAt, prepare }: WritOrder, keyDirectory: string): Promise<TestDatabase> {
+  if (program !== undefined || diesFirstAt !== undefined || prepare !== undefined) return (await postgres(18)).createDatabase()
+  const made = createKeys(keyDirectory, hostEntropy)
+  if (!made.ok && made.refusal.kind !== 'already_exists') throw new Error('no keys')
+  return migratedDatabase()
 }
 
 type Launched = { readonly child: ChildProcess; readonly url: string; readonly ended: Promise<number | NodeJS.Signals>; readonly log: () => string }

@@ -16,11 +16,10 @@ import { installDefaults } from '../src/policies/install-defaults.ts'
 import { install } from '../src/record/install.ts'
 import { openLog, originOf, sealOnce, type SealNeeds } from '../src/record/seal.ts'
 import type { Store } from '../src/record/tx.ts'
-import { MIGRATIONS } from '../src/store/migrations/all.ts'
 import { openPostgres } from '../src/store/postgres.ts'
 import { openSqlite } from '../src/store/sqlite.ts'
 import { fixedClock, type FixedClock } from './fakes/clock.ts'
-import { postgres } from './postgres.ts'
+import { MIGRATED, migratedDatabase } from './migrated.ts'
 import { WRITER } from './program.ts'
 
 export const STORES = ['sqlite', 'postgres'] as const
@@ -56,7 +55,6 @@ export function storeForSuite(name: StoreName): () => StoreOfWrit {
 }
 
 const STARTED = epochMs(1_795_327_200_000)
-const MIGRATED = { release: 2, list: MIGRATIONS }
 
 /** An empty store of its own, installed, with both logs open; it ends with the test. */
 export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>): Promise<StoreOfWrit> {
@@ -98,7 +96,7 @@ async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after
 }
 
 async function inPostgres(keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
-  const database = await (await postgres(18)).createDatabase()
+  const database = await migratedDatabase()
   const store: Store = await openPostgres({
     url: database.url, migrations: MIGRATED, now: STARTED, context: changeContextOf(keys.forChanges), mostConnections: 4,
   })
