@@ -1,4 +1,4 @@
-import type { EventId, IdentityId, LeaseId, TaskId } from './id.ts'
+import type { EventId, IdentityId, LeaseId, PersonId, TaskId } from './id.ts'
 import type { EpochMs } from './time.ts'
 
 /** Decision 8: people's acts and machines' acts are two logs, joined by ids. */
@@ -79,6 +79,7 @@ export type EventType = keyof typeof EVENT_TYPES
 export type EventActor =
   | { readonly kind: 'identity'; readonly id: IdentityId }
   | { readonly kind: 'operator'; readonly id: string }
+  | { readonly kind: 'person'; readonly id: PersonId }
   | { readonly kind: 'writ'; readonly id: string }
 
 export type PublicValue = string | number | boolean | null | readonly PublicValue[] | { readonly [field: string]: PublicValue }

@@ -23,6 +23,10 @@ export const ID_PREFIX = {
   decision: 'dec',
   mcpServer: 'mcp',
   serverInstance: 'srv',
+  person: 'psn',
+  signIn: 'sgn',
+  passkey: 'pky',
+  approval: 'apr',
 } as const
 
 export type IdKind = keyof typeof ID_PREFIX
@@ -45,6 +49,10 @@ export type RestoreId = Id<'restore'>
 export type DecisionId = Id<'decision'>
 export type McpServerId = Id<'mcpServer'>
 export type ServerInstanceId = Id<'serverInstance'>
+export type PersonId = Id<'person'>
+export type SignInId = Id<'signIn'>
+export type PasskeyId = Id<'passkey'>
+export type ApprovalId = Id<'approval'>
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
 
