@@ -1,10 +1,25 @@
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { epochMs } from '@writ/domain/time'
 import { Client } from 'pg'
 import { MIGRATIONS } from '../src/store/migrations/all.ts'
 import { openPostgres } from '../src/store/postgres.ts'
+import { migrateFile } from '../src/store/sqlite.ts'
 import { postgres, type TestDatabase, type TestPostgres } from './postgres.ts'
 
 export const MIGRATED = { release: 2, list: MIGRATIONS }
+
+/** Where this run of the tests has put a SQLite file with all of Writ's tables and nothing in them. */
+const FILE = process.env['WRIT_TEST_MIGRATED']
+
+export const writeMigratedFile = (path: string): Promise<void> => migrateFile(path, { migrations: MIGRATED, now: epochMs(1) })
+
+/** Such a file in a data directory of its own; without one of this run's, whoever opens the store migrates. */
+export function placeMigratedFile(directory: string): void {
+  if (FILE === undefined) return
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  copyFileSync(FILE, join(directory, 'writ.db'))
+}
 
 const NAME = 'writ_migrated'
 /** Any number of ours: of the test files of one run a single one migrates. */

@@ -11,8 +11,8 @@ import * as registry from '@writ/contract/registry'
 import type { z } from 'zod'
 import { createKeys } from '../src/keys/key-files.ts'
 import { hostEntropy } from '../src/platform/entropy.ts'
-import { CHILD_ENVIRONMENT } from './child-environment.ts'
-import { migratedDatabase } from './migrated.ts'
+import { AS_OFTEN_AS_NEEDED, CHILD_ENVIRONMENT } from './child-environment.ts'
+import { migratedDatabase, placeMigratedFile } from './migrated.ts'
 import { postgres, type TestDatabase } from './postgres.ts'
 import { MAIN } from './program.ts'
 
@@ -76,9 +76,9 @@ export type WritOrder = {
 /** The server as an operator starts it, with its first operator signed in. */
 export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
   const folder = mkdtempSync(join(tmpdir(), 'writ-test-'))
-  const database = order.store === 'postgres' ? await databaseFor(order, order.env?.WRIT_KEYS ?? join(folder, 'data-keys')) : undefined
+  const database = await placeStore(order, folder)
   const base: NodeJS.ProcessEnv = {
-    ...CHILD_ENVIRONMENT, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'info', WRIT_RETRY_BASE: '100ms',
+    ...CHILD_ENVIRONMENT, ...(order.program === undefined ? AS_OFTEN_AS_NEEDED : {}), WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'info', WRIT_RETRY_BASE: '100ms',
     ...(database === undefined ? {} : { WRIT_DATABASE_URL: database.url }), ...order.env,
   }
   await order.prepare?.(base)
@@ -119,12 +119,19 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
   }
 }
 
-/** Of a store with tables a server expects its keys too. Where a first start is what the test is about, or another release's, there is nothing. */
-async function databaseFor({ program, diesFirstAt, prepare }: WritOrder, keyDirectory: string): Promise<TestDatabase> {
-  if (program !== undefined || diesFirstAt !== undefined || prepare !== undefined) return (await postgres(18)).createDatabase()
-  const made = createKeys(keyDirectory, hostEntropy)
-  if (!made.ok && made.refusal.kind !== 'already_exists') throw new Error('no keys')
-  return migratedDatabase()
+/**
+ * Where a first start is what the test is about, or another release's, there is nothing; else what takes the time of a first start is there:
+ * the tables, and the keys that a server expects beside them.
+ */
+async function placeStore({ store, program, diesFirstAt, prepare, env }: WritOrder, folder: string): Promise<TestDatabase | undefined> {
+  const isNew = program !== undefined || diesFirstAt !== undefined || prepare !== undefined
+  if (!isNew) {
+    const made = createKeys(env?.WRIT_KEYS ?? join(folder, 'data-keys'), hostEntropy)
+    if (!made.ok && made.refusal.kind !== 'already_exists') throw new Error('no keys')
+  }
+  if (store === 'postgres') return isNew ? (await postgres(18)).createDatabase() : migratedDatabase()
+  if (!isNew && env?.WRIT_DATABASE_URL === undefined && env?.WRIT_DATA === undefined) placeMigratedFile(join(folder, 'data'))
+  return undefined
 }
 
 type Launched = { readonly child: ChildProcess; readonly url: string; readonly ended: Promise<number | NodeJS.Signals>; readonly log: () => string }

@@ -19,7 +19,7 @@ import type { Store } from '../src/record/tx.ts'
 import { openPostgres } from '../src/store/postgres.ts'
 import { openSqlite } from '../src/store/sqlite.ts'
 import { fixedClock, type FixedClock } from './fakes/clock.ts'
-import { MIGRATED, migratedDatabase } from './migrated.ts'
+import { MIGRATED, migratedDatabase, placeMigratedFile } from './migrated.ts'
 import { WRITER } from './program.ts'
 
 export const STORES = ['sqlite', 'postgres'] as const
@@ -84,6 +84,7 @@ export async function storeOfWrit(name: StoreName, t: Pick<TestContext, 'after'>
 type Opened = { readonly store: Store; readonly at: Config['store']; readonly sql: StoreOfWrit['sql'] }
 
 async function inFile(directory: string, keys: Keys, t: Pick<TestContext, 'after'>): Promise<Opened> {
+  placeMigratedFile(directory)
   const store: Store = await openSqlite({
     directory, writer: WRITER, context: keys.forChanges, migrations: MIGRATED, now: STARTED,
     onFault: (error) => { throw error },

@@ -7,6 +7,7 @@ import { warmRound } from '../decide/warm.ts'
 import { within } from '../platform/within.ts'
 import { MOST_LEAVES, sealOnce, type SealNeeds } from '../record/seal.ts'
 import type { Store } from '../record/tx.ts'
+import { noticeRounds, type NoticeNeeds } from '../notices/round.ts'
 import { retireDueIdentities } from '../registry/change-identity.ts'
 import type { WithdrawNeeds } from '../revoke/withdraw.ts'
 import { INSTANCE_PACE_MS } from '../tools/instances.ts'
@@ -19,7 +20,7 @@ import { signingKeyRound, type SigningKeyJobNeeds } from './signing-keys.ts'
 import { tokenRound } from './tokens.ts'
 import { withdrawals } from './withdrawals.ts'
 
-export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & InstanceJobNeeds & Omit<OrphanNeeds, 'reach'> & {
+export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & InstanceJobNeeds & Omit<OrphanNeeds, 'reach'> & NoticeNeeds & {
   readonly backends: OrphanNeeds['reach']
   readonly store: Store
   readonly clock: ResyncedClock
@@ -42,7 +43,11 @@ const MOST_DUE = 200
 const SEAL_GAP_MS = 50
 
 /** A version is parsed where it decides within twice this time. */
-const WARM_PACE_MS = 500
+const WARM_PACE_MS = 3000
+
+/** Somebody is told within a second, whichever server recorded it. */
+const NOTICE_PACE_MS = 800
+const NOTICE_GAP_MS = 200
 
 export type Jobs = {
   readonly loops: readonly Loop[]
@@ -55,6 +60,7 @@ export function startJobs(needs: JobNeeds): Jobs {
   const { store, clock } = needs
   const about = { clock, log: needs.log }
   const withdrawing = withdrawals({ ...needs, ended: needs.recorded })
+  const telling = noticeRounds(needs)
   const loops = [
     startLoop({ name: 'end-due', paceMs: 250, wokenBy: needs.due, ...about, round: () => endWhatIsDue(needs) }),
     startLoop({ name: 'withdraw', paceMs: 250, wokenBy: needs.due, ...about, round: withdrawing.round }),
@@ -63,6 +69,7 @@ export function startJobs(needs: JobNeeds): Jobs {
     startLoop({ name: 'signing-keys', paceMs: 1000, ...about, round: signingKeyRound(needs) }),
     startLoop({ name: 'instances', paceMs: INSTANCE_PACE_MS, ...about, round: instanceRound(needs) }),
     startLoop({ name: 'policies', paceMs: WARM_PACE_MS, ...about, round: warmRound(needs) }),
+    startLoop({ name: 'notices', paceMs: NOTICE_PACE_MS, gapMs: NOTICE_GAP_MS, wokenBy: needs.recorded, ...about, round: async () => needs.instance() !== undefined && telling.round() }),
     startLoop({ name: 'orphans', paceMs: 30_000, ...about, round: orphanRound({ ...needs, reach: needs.backends }) }),
     startLoop({
       name: 'forget', paceMs: 15_000, ...about,
@@ -84,7 +91,7 @@ export function startJobs(needs: JobNeeds): Jobs {
     async stop(mostMs) {
       const others = Promise.all(loops.filter((loop) => loop.name !== 'seal').map((loop) => loop.stop()))
       // A back end that hangs holds up nobody's end: what is not withdrawn by then is due again at the next start.
-      const isSettled = await within(others.then(() => withdrawing.settled()), mostMs)
+      const isSettled = await within(others.then(() => Promise.all([withdrawing.settled(), telling.settled()])), mostMs)
       await loops.find((loop) => loop.name === 'seal')!.stop()
       await sealAll(needs)
       return isSettled

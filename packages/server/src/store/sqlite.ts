@@ -176,7 +176,8 @@ function send(worker: Worker, calls: readonly Call[], failed: (id: number, error
   }
 }
 
-async function migrateFile(file: string, order: SqliteOrder): Promise<void> {
+/** Makes the file's tables those of this program; nobody else may have it open. */
+export async function migrateFile(file: string, order: Pick<SqliteOrder, 'migrations' | 'now'>): Promise<void> {
   const connection = openWriting(file)
   const target: MigrationTarget = {
     dialect: sqliteDialect,
