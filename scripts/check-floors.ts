@@ -26,7 +26,7 @@ const PACKAGES: Readonly<Record<string, Package>> = {
 /** The rooms of the server, by folder below `src`; a file that stands in no folder is the roof. */
 const SERVER_ROOMS: Readonly<Record<string, number>> = {
   http: 7, gateway: 7, jobs: 7,
-  registry: 6, tasks: 6, issue: 6, policies: 6, evaluate: 6, tools: 6, approvals: 6, evidence: 6,
+  registry: 6, tasks: 6, issue: 6, policies: 6, evaluate: 6, tools: 6, people: 6, approvals: 6, notices: 6, stops: 6, evidence: 6,
   authenticate: 5, decide: 5, revoke: 5, probe: 5, watch: 5, prove: 5, reach: 5,
   record: 4,
   store: 3, keys: 3, connectors: 3, directory: 3, upstreams: 3,
@@ -94,8 +94,10 @@ function placeBreaches({ path }: SourceFile): readonly Breach[] {
 type Manifest = SourceFile & { readonly dependencies: readonly string[] }
 
 function manifestOf(file: SourceFile): Manifest {
-  const read = JSON.parse(file.text) as { readonly dependencies?: Readonly<Record<string, string>> }
-  return { ...file, dependencies: Object.keys(read.dependencies ?? {}) }
+  const read = JSON.parse(file.text) as { readonly dependencies?: Readonly<Record<string, string>>; readonly devDependencies?: Readonly<Record<string, string>> }
+  // What is built carries in itself what it was built from.
+  const built = file.path === 'packages/console/package.json' ? Object.keys(read.devDependencies ?? {}) : []
+  return { ...file, dependencies: [...Object.keys(read.dependencies ?? {}), ...built] }
 }
 
 function manifestBreaches(name: string, manifest: Manifest): readonly Breach[] {

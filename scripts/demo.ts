@@ -7,6 +7,7 @@ import { constants, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { workAtDesk } from './demo/agent.ts'
+import { buildConsole } from './build-console.ts'
 import { ask, startCluster, type Cluster } from './postgres-cluster.ts'
 
 /**
@@ -60,6 +61,7 @@ async function tell(): Promise<void> {
   const admin = await loadShop(cluster)
   note(`PostgreSQL ${cluster.version} on ${cluster.host}:${cluster.port}: 400 customers, 60 products, 5,000 purchases`)
 
+  await buildConsole(note)
   step('Writ, on its embedded store')
   const port = options.port ?? String(await freePort(7400))
   const url = `http://127.0.0.1:${port}`

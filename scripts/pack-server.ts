@@ -38,13 +38,18 @@ export async function packServer(folder: string): Promise<void> {
   })
 }
 
-/** In the folder every thread's file lies beside the file that starts it. */
+/** How the server names the folder of the built console. */
+const CONSOLE = 'new URL(\'../../../console/dist/\', import.meta.url)'
+const CONSOLE_PLACE = new URL('../packages/console/dist/', import.meta.url).href
+
+/** In the folder every thread's file lies beside the file that starts it; the console stays where it was built. */
 const besideEachOther: Plugin = {
   name: 'beside each other',
   setup(of) {
     of.onLoad({ filter: /packages\/server\/src\/.*\.ts$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8')
-      return { contents: text.replaceAll(THREAD, 'new URL(\'./$1.mjs\', import.meta.url)'), loader: 'ts' }
+      const contents = text.replaceAll(THREAD, 'new URL(\'./$1.mjs\', import.meta.url)').replaceAll(CONSOLE, `new URL(${JSON.stringify(CONSOLE_PLACE)})`)
+      return { contents, loader: 'ts' }
     })
   },
 }

@@ -29,6 +29,19 @@ export function findTestFiles(root: string, selection: Selection): readonly Test
     .filter((file) => !selection.fast || !file.slow)
 }
 
+const BROWSER = 'packages/console/test/browser.ts'
+
+/** Whether one of these tests looks at the console in a browser. */
+export const needConsole = (root: string, files: readonly TestFile[]): boolean => files.some(({ path }) => path.startsWith('packages/') && leadsTo(root, path, BROWSER))
+
+function leadsTo(root: string, path: string, target: string, seen: Set<string> = new Set()): boolean {
+  if (path === target) return true
+  if (seen.has(path) || !/\.test\.ts$|(^|\/)test\//.test(path)) return false
+  seen.add(path)
+  return importsOf(readIfThere(join(root, path))).filter(({ specifier }) => specifier.startsWith('.'))
+    .some(({ specifier }) => leadsTo(root, posix.join(posix.dirname(path), specifier), target, seen))
+}
+
 /** What starts a PostgreSQL, and how a test names the server that it starts as a process of its own. */
 const LAUNCHER = 'scripts/postgres-cluster.ts'
 const SERVER = /@writ\/server\/main\b|\bserver\/src\/main\.ts|^packages\/server\/.*\bsrc\/main\.ts/s

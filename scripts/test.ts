@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROJECT_ROOT } from './breach.ts'
 import type { Cluster } from './postgres-cluster.ts'
-import { findTestFiles, type Selection, type TestFile } from './test-files.ts'
+import { findTestFiles, needConsole, type Selection, type TestFile } from './test-files.ts'
 import { writeTogether } from './test-together.ts'
 
 const USAGE = `usage: npm test -- [--fast | --long | --vectors] [PART-OF-A-FILE-NAME ...]
@@ -45,6 +45,7 @@ async function main(): Promise<number> {
   const slow = files.some((file) => file.slow)
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(signal))
+  if (slow && needConsole(PROJECT_ROOT, files)) await (await import('./build-console.ts')).buildConsole((line) => { console.log(line) })
   const started = slow ? await startClusters() : []
   const folder = mkdtempSync(join(tmpdir(), 'writ-compiled-'))
   try {

@@ -1,4 +1,3 @@
-import { Agent } from 'node:http'
 import { applyPolicies } from '@writ/contract/policies'
 import type { BundleFiles } from '@writ/policy/bundle'
 import { askToken, proofKey, type ProofKey } from '../../packages/server/test/oauth-client.ts'
@@ -6,9 +5,10 @@ import { startWrit, type RunningWrit } from '../../packages/server/test/running-
 import type { Cluster } from '../postgres-cluster.ts'
 import { TOOL_FILES } from './decisions-estate.ts'
 import { CERBOS_NAME, CERBOS_QUESTION, startCerbos, type Peers } from './decisions-peers.ts'
-import { figure, load, type Figure, type Order, type Timed } from './figure.ts'
-import { cpuOf, cpuOfPostgres, perOp } from './machine.ts'
-import { paced, post, type Ask, type Paced, type Place } from './paced.ts'
+import { measureAt, type AtDesk, type Counts, type Desk } from './desk.ts'
+import { figure, type Figure, type Order } from './figure.ts'
+import { cpuOf, cpuOfPostgres } from './machine.ts'
+import type { Ask } from './paced.ts'
 
 const CONCURRENCY = 32
 /** A task's uses are decided one after the other: as many tasks as a small estate has at work. */
@@ -24,14 +24,7 @@ export const QUESTION = {
   action: { name: 'call', properties: { query: 'unpaid orders of last week', limit: 50 } }, resource: { type: 'tool', id: 'crm/search' },
 }
 
-/** Where decisions are asked for, and what each request carries. */
-type Desk = Place & {
-  readonly asks: (count: number) => readonly Ask[]
-  readonly cpu: () => number | undefined
-  readonly databaseCpu: () => number | undefined
-}
-type Measured = { readonly offered: Paced; readonly full: Timed; readonly cpuPerOp: number | null; readonly databaseCpuPerOp: number | null }
-type Counts = { readonly offered: number; readonly full: number; readonly warmUp: number }
+const PACE = { perSecond: OFFERED, concurrency: CONCURRENCY }
 
 /** A decision of which the event is committed before the answer leaves, and Cerbos with the same policy, which writes its log to a file. */
 export async function decisionsOverHttp({ isQuick, tell }: Order, cluster: Cluster, peers: Peers | null): Promise<readonly Figure[]> {
@@ -45,9 +38,9 @@ export async function decisionsOverHttp({ isQuick, tell }: Order, cluster: Clust
     try {
       await applyTo(writ, TOOL_FILES)
       tell(`advice over HTTP on ${store}`)
-      figures.push(...figuresOf(`AuthZEN advice (${store})`, await measure(adviceDesk(writ, databaseCpu), counts), counts, theirs))
+      figures.push(...figuresOf(`AuthZEN advice (${store})`, await measureAt(adviceDesk(writ, databaseCpu), counts, PACE), counts, theirs))
       tell(`uses in tasks over HTTP on ${store}`)
-      figures.push(...figuresOf(`AuthZEN use in a task (${store})`, await measure(await useDesk(writ, databaseCpu), counts), counts, theirs))
+      figures.push(...figuresOf(`AuthZEN use in a task (${store})`, await measureAt(await useDesk(writ, databaseCpu), counts, PACE), counts, theirs))
     } finally {
       await writ.stop()
     }
@@ -60,7 +53,7 @@ export async function applyTo(writ: RunningWrit, files: BundleFiles): Promise<vo
   if (got.status !== 201) throw new Error(`the policies were not applied: ${got.text}`)
 }
 
-function figuresOf(name: string, { offered, full, cpuPerOp, databaseCpuPerOp }: Measured, counts: Counts, peer: Measured | undefined): readonly Figure[] {
+function figuresOf(name: string, { offered, full, cpuPerOp, databaseCpuPerOp }: AtDesk, counts: Counts, peer: AtDesk | undefined): readonly Figure[] {
   const cpuRatio = cpuPerOp === null || !peer?.cpuPerOp ? null : cpuPerOp / peer.cpuPerOp
   const atOnce = full.perSecond / (peer?.full.perSecond ?? Number.NaN)
   return [
@@ -109,32 +102,14 @@ async function useDesk(writ: RunningWrit, databaseCpu: Desk['databaseCpu']): Pro
   }
 }
 
-async function measureCerbos(peers: Peers, counts: Counts, tell: (progress: string) => void): Promise<Measured> {
+async function measureCerbos(peers: Peers, counts: Counts, tell: (progress: string) => void): Promise<AtDesk> {
   tell(`decisions of ${CERBOS_NAME}, with its log to a file`)
   const cerbos = await startCerbos(peers)
   try {
     const ask: Ask = { body: CERBOS_QUESTION, headers: {} }
     const asks = (count: number): readonly Ask[] => Array.from({ length: count }, () => ask)
-    return await measure({ url: cerbos.url, allowed: 'EFFECT_ALLOW', asks, cpu: () => cpuOf(cerbos.pid), databaseCpu: () => undefined }, counts)
+    return await measureAt({ url: cerbos.url, allowed: 'EFFECT_ALLOW', asks, cpu: () => cpuOf(cerbos.pid), databaseCpu: () => undefined }, counts, PACE)
   } finally {
     await cerbos.stop()
-  }
-}
-
-async function measure(desk: Desk, counts: Counts): Promise<Measured> {
-  const agent = new Agent({ keepAlive: true })
-  const each = (count: number): ((index: number) => Promise<void>) => {
-    const asks = desk.asks(count)
-    return (index) => post(agent, desk, asks[index]!)
-  }
-  try {
-    await load(counts.warmUp, CONCURRENCY, each(counts.warmUp))
-    const offered = await paced(counts.offered, OFFERED, each(counts.offered))
-    const one = each(counts.full)
-    const [server, database] = [desk.cpu(), desk.databaseCpu()]
-    const full = await load(counts.full, CONCURRENCY, one)
-    return { offered, full, cpuPerOp: perOp(server, desk.cpu(), counts.full), databaseCpuPerOp: perOp(database, desk.databaseCpu(), counts.full) }
-  } finally {
-    agent.destroy()
   }
 }

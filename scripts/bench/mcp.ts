@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { accessTo, governServer, shown, type Access } from '../../packages/server/test/mcp/estate.ts'
 import { startWrit, type RunningWrit } from '../../packages/server/test/running-writ.ts'
 import type { Cluster } from '../postgres-cluster.ts'
-import { figure, load, type Figure, type Measure, type Timed } from './figure.ts'
-import { cpuOf, cpuOfPostgres, perOp } from './machine.ts'
-import { paced, post, type Ask, type Paced, type Place } from './paced.ts'
+import { measureAt, type AtDesk, type Counts, type Desk } from './desk.ts'
+import { figure, type Figure, type Measure } from './figure.ts'
+import { cpuOf, cpuOfPostgres } from './machine.ts'
+import type { Ask } from './paced.ts'
 
 const CONCURRENCY = 32
 /** A task's calls are decided one after the other: as many tasks as a small estate has at work. */
@@ -28,9 +28,8 @@ const BODY = JSON.stringify({
 const HEADERS = { accept: 'application/json, text/event-stream', 'mcp-protocol-version': NEWER, 'mcp-method': 'tools/call', 'mcp-name': 'search' }
 const ALLOWED = '50 of unpaid orders of last week'
 
-type Counts = { readonly offered: number; readonly full: number; readonly warmUp: number }
-type Measured = { readonly offered: Paced; readonly full: Timed; readonly cpuPerOp: number | null; readonly databaseCpuPerOp: number | null }
-type Desk = Place & { readonly asks: (count: number) => readonly Ask[]; readonly cpu: () => number | undefined; readonly databaseCpu: () => number | undefined }
+// The first call of a task opens its way to the server; tasks of a small estate do not all begin at once.
+const PACE = { perSecond: OFFERED, concurrency: CONCURRENCY, gently: 2 * TASKS }
 
 /** One call of a tool, at its server and through the gateway, where it is decided and in the record before a byte goes on. */
 export const mcp = (cluster: Cluster): Measure => async ({ isQuick, tell }) => {
@@ -39,14 +38,14 @@ export const mcp = (cluster: Cluster): Measure => async ({ isQuick, tell }) => {
   try {
     tell('calls of a tool at its own server')
     const none = (): undefined => undefined
-    const direct = await measure({ url: upstream.url, allowed: ALLOWED, cpu: () => cpuOf(upstream.pid), databaseCpu: none, asks: (count) => Array.from({ length: count }, () => ({ body: BODY, headers: HEADERS })) }, counts)
+    const direct = await measureAt({ url: upstream.url, allowed: ALLOWED, cpu: () => cpuOf(upstream.pid), databaseCpu: none, asks: (count) => Array.from({ length: count }, () => ({ body: BODY, headers: HEADERS })) }, counts, PACE)
     const figures = [...figuresOf('MCP call at its server', direct, counts, undefined)]
     for (const store of ['sqlite', 'postgres'] as const) {
       tell(`calls of a tool through the gateway on ${store}`)
       const writ = await startWrit({ store, env: { WRIT_LOG: 'warn', WRIT_OUTBOUND_ALLOW: new URL(upstream.url).host } })
       try {
         const desk = await gatewayDesk(writ, upstream.url, () => (store === 'postgres' ? cpuOfPostgres(cluster) : undefined))
-        figures.push(...figuresOf(`MCP call through the gateway (${store})`, await measure(desk, counts), counts, direct))
+        figures.push(...figuresOf(`MCP call through the gateway (${store})`, await measureAt(desk, counts, PACE), counts, direct))
       } finally {
         await writ.stop()
       }
@@ -79,27 +78,7 @@ async function gatewayDesk(writ: RunningWrit, upstream: string, databaseCpu: Des
   }
 }
 
-async function measure(desk: Desk, counts: Counts): Promise<Measured> {
-  const agent = new Agent({ keepAlive: true })
-  const each = (count: number): ((index: number) => Promise<void>) => {
-    const asks = desk.asks(count)
-    return (index) => post(agent, desk, asks[index]!)
-  }
-  try {
-    // The first call of a task opens its way to the server; tasks of a small estate do not all begin at once.
-    await load(2 * TASKS, 2, each(2 * TASKS))
-    await load(counts.warmUp, CONCURRENCY, each(counts.warmUp))
-    const offered = await paced(counts.offered, OFFERED, each(counts.offered))
-    const one = each(counts.full)
-    const [server, database] = [desk.cpu(), desk.databaseCpu()]
-    const full = await load(counts.full, CONCURRENCY, one)
-    return { offered, full, cpuPerOp: perOp(server, desk.cpu(), counts.full), databaseCpuPerOp: perOp(database, desk.databaseCpu(), counts.full) }
-  } finally {
-    agent.destroy()
-  }
-}
-
-function figuresOf(name: string, { offered, full, cpuPerOp, databaseCpuPerOp }: Measured, counts: Counts, direct: Measured | undefined): readonly Figure[] {
+function figuresOf(name: string, { offered, full, cpuPerOp, databaseCpuPerOp }: AtDesk, counts: Counts, direct: AtDesk | undefined): readonly Figure[] {
   const added = direct === undefined ? undefined : { p50: offered.p50 - direct.offered.p50, p99: offered.p99 - direct.offered.p99 }
   return [
     figure(`${name}, ${OFFERED}/s offered`, counts.offered, {

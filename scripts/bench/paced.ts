@@ -38,7 +38,7 @@ export async function paced(ops: number, perSecond: number, one: (index: number)
   return { ...timed(took, performance.now() - began), refused }
 }
 
-/** The server says that it can't now. */
+/** The server says that it can't now, or has no place left for one more connection. */
 class Refused extends Error {}
 
 export function post(agent: Agent, { url, allowed }: Place, { body, headers }: Ask): Promise<void> {
@@ -50,6 +50,6 @@ export function post(agent: Agent, { url, allowed }: Place, { body, headers }: A
         else reject(new (answer.statusCode === 503 || text.includes('"storage_unavailable"') ? Refused : Error)(`${url} answered ${answer.statusCode}: ${text}`))
       })
     })
-    sent.on('error', reject).end(body)
+    sent.on('error', (cause: NodeJS.ErrnoException) => { reject(cause.code === 'ECONNRESET' && !sent.reusedSocket ? new Refused(`${url} took no connection`, { cause }) : cause) }).end(body)
   })
 }

@@ -12,6 +12,8 @@ export type Connection = {
   /** A bearer value for one request; a client assertion is a new one each time. */
   readonly bearer?: () => Promise<string> | string
   readonly timeoutMs: number
+  /** What to say in place of the server, which does not say why it takes nobody for anybody. */
+  readonly onceRefused?: { readonly message: string; readonly hint: string }
   /** The key of the command's one change; a new one per call when absent. */
   readonly idempotencyKey?: string
 }
@@ -22,8 +24,11 @@ export type Ask<Body extends z.ZodType, Query extends z.ZodType> = {
   readonly body?: z.input<Body>
   /** Goes on asking a server that is not there until the timeout: for what must not be left undone. */
   readonly patient?: boolean
+  /** `Infinity` for what never ends; then `signal` ends it. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
+  /** Of a stream that was cut: what came last of it. */
+  readonly lastEventId?: string | undefined
 }
 
 type Answered =
@@ -92,8 +97,9 @@ async function send<Body extends z.ZodType, Query extends z.ZodType>(
   const headers: Record<string, string> = { accept: 'application/json, application/problem+json' }
   if (connection.bearer !== undefined && endpoint.who !== 'anyone') headers.authorization = `Bearer ${await connection.bearer()}`
   if (now.idempotencyKey !== undefined) headers['idempotency-key'] = now.idempotencyKey
+  if (ask.lastEventId !== undefined) headers['last-event-id'] = ask.lastEventId
   if (endpoint.body !== undefined) headers['content-type'] = 'application/json'
-  const signals = [AbortSignal.timeout(Math.ceil(now.left)), ...(ask.signal === undefined ? [] : [ask.signal])]
+  const signals = [...(now.left === Infinity ? [] : [AbortSignal.timeout(Math.ceil(now.left))]), ...(ask.signal === undefined ? [] : [ask.signal])]
   return fetch(connection.server + pathOf(endpoint, ask.parameters) + queryOf(ask.query), {
     method: endpoint.method, headers, signal: AbortSignal.any(signals),
     // The bearer value is meant for this server and no other.
@@ -134,10 +140,14 @@ function parseJson(text: string): unknown {
 function problemOf(response: Response, value: unknown, connection: Connection): Extract<Answered, { kind: 'problem' }> {
   const problem = asProblem(value, connection)
   const retryAfterMs = Math.min(30, Number(response.headers.get('retry-after') ?? 0) || 0) * 1000
+  if (problem?.status === 401 && connection.onceRefused !== undefined) return { kind: 'problem', failure: refusedWith(connection.onceRefused, problem), retryable: false, retryAfterMs: 0 }
   if (problem !== undefined) return { kind: 'problem', failure: failureOfProblem(problem), retryable: problem.retryable, retryAfterMs }
   const failure = new CommandFailure(exitOfStatus(response.status), `${connection.server} answered ${response.status} and no problem that writ knows`, { hints: ['is this a Writ server?'] })
   return { kind: 'problem', failure, retryable: [429, 502, 503, 504].includes(response.status), retryAfterMs }
 }
+
+const refusedWith = ({ message, hint }: NonNullable<Connection['onceRefused']>, problem: Problem): CommandFailure =>
+  new CommandFailure(EXIT.not_signed_in, message, { hints: [hint], problem: { ...problem, detail: message, hint } })
 
 /** RFC 9457 with our extensions, leniently: a proxy on the way may have written it. §3.1.1: a relative `type` is one of the server's. */
 function asProblem(value: unknown, { server }: Connection): Problem | undefined {

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { configPath, operatorKeyFor, parseConfig, readConfig, serverOf, writeConfig, writePrivateFile } from './config.ts'
+import { configPath, bearerFor, parseConfig, readConfig, serverOf, writeConfig, writePrivateFile } from './config.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 
 async function environmentIn(t: TestContext): Promise<{ readonly XDG_CONFIG_HOME: string }> {
@@ -64,8 +64,8 @@ test('a private file is never written over one that is there', async (t) => {
 
 test('the operator key goes to the server that it was made for and to no other', () => {
   const config = { url: 'http://127.0.0.1:7400', operator: { id: 'o', key: 'k' }, identities: {} }
-  assert.equal(operatorKeyFor('http://127.0.0.1:7400', config, {}), 'k')
-  assert.equal(operatorKeyFor('http://evil.example', config, {}), undefined)
+  assert.equal(bearerFor('http://127.0.0.1:7400', config, {}), 'k')
+  assert.equal(bearerFor('http://evil.example', config, {}), undefined)
 })
 
 for (const { asked, server } of [{ asked: 'http://127.0.0.1:7400/', server: 'http://127.0.0.1:7400' }, { asked: 'HTTPS://Writ.Example:443', server: 'https://writ.example' }]) {

@@ -1,5 +1,5 @@
 import { parseExactJson } from '@writ/contract/strict-json'
-import { InexactNumber, type ExactRecord, type ExactValue } from '@writ/domain/exact'
+import { InexactNumber, rawNumber, type ExactRecord, type ExactValue } from '@writ/domain/exact'
 import { InvalidArgumentError } from 'commander'
 
 const NUMBER = /^-?\d/
@@ -22,12 +22,10 @@ function valueOf(text: string): ExactValue {
   return text
 }
 
-const { rawJSON } = JSON as unknown as { rawJSON(this: void, text: string): unknown }
-
 /** The same for a body: JSON.stringify writes it digit for digit. */
 export function asBody(value: ExactValue): unknown {
-  if (typeof value === 'bigint') return rawJSON(value.toString())
-  if (value instanceof InexactNumber) return rawJSON(value.text)
+  if (typeof value === 'bigint') return rawNumber(value.toString())
+  if (value instanceof InexactNumber) return rawNumber(value.text)
   if (Array.isArray(value)) return value.map((one: ExactValue) => asBody(one))
   if (value === null || typeof value !== 'object') return value
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, asBody(one as ExactValue)]))

@@ -57,6 +57,8 @@ export const authzenAnswerContext = z.object({
   evaluation_id: z.string().optional(),
   evaluated_at: z.string().optional(),
   access_request: requestableDenial.optional(),
+  /** What a person answered, or has yet to: `ran` where it is used up by this very answer; any other word says why it is not. */
+  approval: z.object({ id: z.string(), is: z.string() }).optional(),
 })
 export type AuthzenAnswerContext = z.input<typeof authzenAnswerContext>
 
@@ -65,7 +67,7 @@ export type AuthzenAnswer = z.output<typeof authzenAnswer>
 export const authzenAnswers = z.object({ evaluations: z.array(authzenAnswer) })
 
 const ASKING = { method: 'POST', who: 'identity_or_operator', authzen: true } as const
-const PROBLEMS = ['malformed-request', 'invalid-fields', 'not-allowed', 'not-found'] as const
+const PROBLEMS = ['malformed-request', 'invalid-fields', 'not-allowed', 'not-found', 'too-many-requests'] as const
 
 export const evaluateAccess = endpoint({
   ...ASKING, path: '/access/v1/evaluation', summary: 'May this be done? Asked in a task it is an attempt, else advice (AuthZEN 1.0)', body: authzenQuestion, reply: authzenAnswer, problems: [...PROBLEMS, 'conflict'],

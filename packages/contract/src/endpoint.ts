@@ -3,9 +3,10 @@ import type { ProblemType } from './problem.ts'
 
 /**
  * Who may ask: `identity` and `operator` prove themselves with a bearer value in the Authorization header (RFC 6750 §2.1), a `token_holder` with
- * an access token for just this address (RFC 8707), and with nothing else.
+ * an access token for just this address (RFC 8707), and with nothing else. A `person` has signed in: with a cookie, or with a bearer value on the
+ * command line. Where operators may ask, people may whose role allows it (`roles.ts`); what is for a `person` is closed to every operator key.
  */
-export type Who = 'anyone' | 'operator' | 'identity' | 'identity_or_operator' | 'token_holder' | 'webhook'
+export type Who = 'anyone' | 'operator' | 'person' | 'identity' | 'identity_or_operator' | 'token_holder' | 'webhook'
 
 /** An endpoint as data: the server serves it, the clients call it, the reference documents it. */
 export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType, Reply extends z.ZodType = z.ZodType> = {
@@ -30,7 +31,7 @@ export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType
   /** The media type of the reply; `application/json` unless said otherwise. */
   readonly media?: string
   /** 200 unless said otherwise. */
-  readonly status?: 200 | 201 | 202
+  readonly status?: 200 | 201 | 202 | 303
   readonly problems: readonly ProblemType[]
 }
 

@@ -1,3 +1,5 @@
+import * as accessRequests from './access-requests.ts'
+import * as approvals from './approvals.ts'
 import * as authzen from './authzen.ts'
 import * as backends from './backends.ts'
 import * as backup from './backup.ts'
@@ -6,18 +8,24 @@ import * as decisions from './decisions.ts'
 import type { Endpoint } from './endpoint.ts'
 import * as events from './events.ts'
 import * as issuers from './issuers.ts'
+import * as live from './live.ts'
 import * as mcp from './mcp.ts'
 import * as mcpServers from './mcp-servers.ts'
+import * as notices from './notices.ts'
 import * as oauth from './oauth.ts'
 import * as operators from './operators.ts'
+import * as overview from './overview.ts'
+import * as people from './people.ts'
 import * as policies from './policies.ts'
 import * as registry from './registry.ts'
+import * as signIn from './sign-in.ts'
+import * as stops from './stops.ts'
 import * as surface from './surface.ts'
 import * as tasks from './tasks.ts'
 import * as words from './words.ts'
 
 /** Whatever these rooms say is part of the surface: what a room exports is served and documented by its name. */
-const ROOMS: readonly object[] = [registry, operators, issuers, bindings, backends, mcpServers, mcp, tasks, policies, decisions, authzen, events, backup, oauth, surface]
+const ROOMS: readonly object[] = [registry, operators, people, signIn, issuers, bindings, backends, mcpServers, mcp, tasks, policies, decisions, approvals, authzen, accessRequests, stops, overview, events, live, notices, backup, oauth, surface]
 
 export type NamedEndpoint = { readonly name: string; readonly endpoint: Endpoint }
 

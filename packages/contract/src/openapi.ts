@@ -47,13 +47,16 @@ const TAGS = {
   'Issuers': { of: ['issuers', 'bindings'], description: 'Whose tokens count as evidence, and for which identity.' },
   'Back ends': { of: ['backends'], description: 'Where leases are made and withdrawn.' },
   'Decisions': { of: ['access', 'decisions', 'policies', 'modes'], description: 'What may be done at this moment, by which policies, and why.' },
-  'Watch': { of: ['findings', 'incidents'], description: 'What is wrong, with its evidence.' },
+  'Watch': { of: ['overview', 'findings', 'incidents'], description: 'What runs, and what is wrong, with its evidence.' },
   'Record': { of: ['events', 'logs'], description: 'What happened, and the two logs that prove it.' },
-  'Signing in': { of: ['bootstrap', 'whoami', 'first'], description: 'Who the caller is.' },
+  'People': { of: ['people', 'role-rules', 'invitations'], description: 'Who signs in, and what they may.' },
+  'Signing in': { of: ['bootstrap', 'whoami', 'first', 'sign-in', 'sign-ins', 'sign-out', 'step-up', 'passkeys'], description: 'Who the caller is.' },
   'Server': { of: [], description: 'What the server says of itself.' },
 } as const satisfies Readonly<Record<string, { readonly of: readonly string[]; readonly description: string }>>
 
 const SECURITY_SCHEMES = {
+  signInCookie: { type: 'apiKey', in: 'cookie', name: '__Host-writ', description: 'What a browser holds after somebody has signed in. Whatever changes something comes with it only from our own pages: `Origin` or `Sec-Fetch-Site` tell, and the body is JSON.' },
+  signInSecret: { type: 'http', scheme: 'bearer', bearerFormat: 'writ_si_...', description: 'What the command line holds after somebody has signed in there, which begins with `writ_si_`, as `Authorization: Bearer`.' },
   operatorKey: { type: 'http', scheme: 'bearer', bearerFormat: 'writ_op_...', description: 'An operator\'s key, which begins with `writ_op_`, as `Authorization: Bearer`.' },
   clientAssertion: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A client assertion signed with the identity\'s registered key (`private_key_jwt`, RFC 7523); each is good for one request.' },
   workloadToken: { type: 'http', scheme: 'DPoP', description: 'A token of a trusted issuer that a binding joins to an identity, with a `DPoP` proof (RFC 9449); as `Bearer` where the identity\'s class needs no proof.' },
@@ -63,9 +66,10 @@ const SECURITY_SCHEMES = {
 
 const FORM = 'application/x-www-form-urlencoded'
 
+const OF_PERSON = ['signInCookie', 'signInSecret'] as const
 const OF_IDENTITY = ['clientAssertion', 'workloadToken', 'accessToken'] as const
 const SECURITY: Readonly<Record<Who, readonly (keyof typeof SECURITY_SCHEMES)[]>> = {
-  anyone: [], operator: ['operatorKey'], identity: OF_IDENTITY, identity_or_operator: ['operatorKey', ...OF_IDENTITY], token_holder: ['accessToken'], webhook: ['webhookSignature'],
+  anyone: [], operator: ['operatorKey', ...OF_PERSON], person: OF_PERSON, identity: OF_IDENTITY, identity_or_operator: ['operatorKey', ...OF_PERSON, ...OF_IDENTITY], token_holder: ['accessToken'], webhook: ['webhookSignature'],
 }
 
 const PARAMETERS = {
@@ -151,7 +155,8 @@ function headerParameters({ method, who, form, authzen }: Endpoint): Ref[] {
   return names.map((name) => ({ $ref: `#/components/parameters/${name}` }))
 }
 
-function goodResponse({ media, reply }: Endpoint, refOf: RefOf): Response {
+function goodResponse({ media, reply, status }: Endpoint, refOf: RefOf): Response {
+  if (status === 303) return { description: 'Elsewhere', headers: { Location: { schema: { type: 'string' } } } }
   const schema = media === undefined ? refOf(reply, 'output') : /^text\/|ndjson$/.test(media) ? { type: 'string' } : {}
   return { description: 'Done', content: { [media ?? 'application/json']: { schema } } }
 }

@@ -1,3 +1,4 @@
+import { ROLES } from '@writ/domain/person'
 import { z } from 'zod'
 import { askedBinding, binding } from './bindings.ts'
 import { endpoint } from './endpoint.ts'
@@ -144,7 +145,15 @@ export const redeemBootstrap = endpoint({
 export const whoAmI = endpoint({
   method: 'GET', path: '/v1/whoami', who: 'identity_or_operator', summary: 'Who the caller is',
   reply: z.object({
-    kind: z.enum(['identity', 'operator']), id: z.string(), name: z.string(),
+    kind: z.enum(['identity', 'operator', 'person']), id: z.string(), name: z.string(),
+    /** Of a person: what follows. */
+    email: z.string().nullable().optional(),
+    groups: z.array(z.string()).optional(),
+    roles: z.array(z.enum(ROLES)).optional(),
+    sign_in: z.string().optional(),
+    passkeys: z.number().optional(),
+    /** When a passkey last confirmed that they are there. */
+    stepped_up_at: z.string().nullable().optional(),
     /** Of an identity: the most that its tasks may be granted. */
     authority: z.array(z.string()).optional(),
   }),

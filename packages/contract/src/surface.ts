@@ -12,4 +12,4 @@ export const metrics = endpoint({
   method: 'GET', path: '/metrics', who: 'operator', summary: 'Counts and times in the Prometheus text format; of non-human identities only', media: 'text/plain', reply: z.string(), problems: [],
 })
 
-export const firstSignIn = endpoint({ method: 'GET', path: '/first', who: 'anyone', summary: 'Where the bootstrap link leads', media: 'text/plain', reply: z.string(), problems: [] })
+export const firstSignIn = endpoint({ method: 'GET', path: '/first', who: 'anyone', summary: 'Where the bootstrap link leads: a page of the console, which takes the code out of the address', media: 'text/html', reply: z.string(), problems: [] })

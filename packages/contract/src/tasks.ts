@@ -71,7 +71,7 @@ export const openTask = endpoint({
 })
 export const listTasks = endpoint({
   method: 'GET', path: '/v1/tasks', who: 'identity_or_operator', summary: 'List tasks, newest first',
-  query: page.extend({ state: z.enum(['open', 'ending', 'closed']).optional() }),
+  query: page.extend({ state: z.enum(['open', 'ending', 'closed']).optional(), /** Of an identity, by its id; one that asks sees its own alone. */ identity: z.string().max(100).optional() }),
   reply: z.object({ tasks: z.array(task), next: z.string().nullable() }), problems: [],
 })
 export const showTask = endpoint({ method: 'GET', path: '/v1/tasks/{id}', who: 'identity_or_operator', summary: 'One task', reply: task, problems: ['not-found'] })

@@ -14,13 +14,13 @@ export class InexactNumber {
   }
 }
 
-/** ECMAScript's JSON.rawJSON, which the type checker's library does not know yet. */
-const rawJSON = (text: string): unknown => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text)
+/** A number that JSON.stringify writes digit for digit: ECMAScript's JSON.rawJSON, which the type checker's library does not know yet. */
+export const rawNumber = (text: string): unknown => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text)
 
 /** The value as JSON text, every digit kept; with `indent`, in lines for people. */
 export function exactText(value: ExactValue, indent = 0): string {
   return JSON.stringify(value, (_, part: unknown) => {
-    if (typeof part === 'bigint') return rawJSON(part.toString())
-    return part instanceof InexactNumber ? rawJSON(part.text) : part
+    if (typeof part === 'bigint') return rawNumber(part.toString())
+    return part instanceof InexactNumber ? rawNumber(part.text) : part
   }, indent)
 }

@@ -1,6 +1,6 @@
 /** A standing observation that something is wrong, until it is resolved. */
 export const FINDING_KINDS = [
-  'shared_identity', 'evidence_shown_by_another_key', 'orphan_on_backend', 'row_forged', 'owner_missing', 'clock_skew', 'tool_changed', 'tool_hidden_text',
+  'shared_identity', 'asks_too_often', 'evidence_shown_by_another_key', 'orphan_on_backend', 'row_forged', 'owner_missing', 'clock_skew', 'tool_changed', 'tool_hidden_text', 'tool_unreadable', 'notice_undelivered',
 ] as const
 export type FindingKind = (typeof FINDING_KINDS)[number]
 export type FindingState = 'open' | 'resolved'

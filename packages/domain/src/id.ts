@@ -27,6 +27,9 @@ export const ID_PREFIX = {
   signIn: 'sgn',
   passkey: 'pky',
   approval: 'apr',
+  noticeTarget: 'ntt',
+  notice: 'ntc',
+  stop: 'stp',
 } as const
 
 export type IdKind = keyof typeof ID_PREFIX
@@ -53,6 +56,9 @@ export type PersonId = Id<'person'>
 export type SignInId = Id<'signIn'>
 export type PasskeyId = Id<'passkey'>
 export type ApprovalId = Id<'approval'>
+export type NoticeTargetId = Id<'noticeTarget'>
+export type NoticeId = Id<'notice'>
+export type StopId = Id<'stop'>
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
 

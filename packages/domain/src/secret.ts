@@ -2,7 +2,7 @@
  * Bearer values that Writ mints: `<prefix>_<43 characters of base64url: 256 bits><6 characters of CRC-32 in base 62>`.
  * The prefix lets a scanner name what it found, and the checksum lets it tell a real one from a look-alike without asking us.
  */
-export const SECRET_PREFIX = { operator: 'writ_op', database: 'writ_pg', bootstrap: 'writ_first', webhook: 'writ_hook' } as const
+export const SECRET_PREFIX = { operator: 'writ_op', database: 'writ_pg', bootstrap: 'writ_first', webhook: 'writ_hook', signIn: 'writ_si', device: 'writ_dc' } as const
 export type SecretPrefix = (typeof SECRET_PREFIX)[keyof typeof SECRET_PREFIX]
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'

@@ -4,9 +4,10 @@ export type McpTransport = (typeof MCP_TRANSPORTS)[number]
 
 /**
  * How a call of a tool came out. `failed`: the server answered with a protocol error; `tool_error`: the tool itself said that it failed;
- * `unreachable`: no answer came from the server; `unknown`: whoever served the call did not live to record it.
+ * `input_required`: the server asked its client something, and what goes on with the answer is another call; `unreachable`: no answer came from
+ * the server; `unknown`: whoever served the call did not live to record it.
  */
-export const CALL_OUTCOMES = ['succeeded', 'failed', 'tool_error', 'cancelled', 'unreachable', 'unknown'] as const
+export const CALL_OUTCOMES = ['succeeded', 'failed', 'tool_error', 'input_required', 'cancelled', 'unreachable', 'unknown'] as const
 export type CallOutcome = (typeof CALL_OUTCOMES)[number]
 
 export const CALL_STATUSES = ['in_flight', ...CALL_OUTCOMES] as const

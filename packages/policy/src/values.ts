@@ -1,4 +1,4 @@
-import { InexactNumber, type ExactRecord, type ExactValue } from '@writ/domain/exact'
+import { InexactNumber, rawNumber, type ExactRecord, type ExactValue } from '@writ/domain/exact'
 import type { CedarValueJson } from '@cedar-policy/cedar-wasm/nodejs'
 import type { EntityRef } from './question.ts'
 import type { CedarType, Members } from './schema-types.ts'
@@ -91,12 +91,8 @@ const isList = (value: Known): value is readonly ExactValue[] => Array.isArray(v
 const isRecord = (value: Known): value is ExactRecord =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof InexactNumber)
 
-/** JSON.stringify keeps the digits of what JSON.rawJSON made. */
 const longOf = (value: bigint): CedarValue =>
-  (value <= SAFE && value >= -SAFE ? Number(value) : (JSON as RawJson).rawJSON(value.toString()) as unknown as number)
-
-/** ECMAScript's JSON.parse source text access proposal, which Node has had since 21. */
-type RawJson = typeof JSON & { rawJSON(text: string): object }
+  (value <= SAFE && value >= -SAFE ? Number(value) : rawNumber(value.toString()) as number)
 
 /** The value of an error, where one is needed: the question is denied, and nobody reads it. */
 function flaw(mapping: Mapping, path: string, because: string): CedarValue {

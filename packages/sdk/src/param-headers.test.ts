@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { mirrored, paramHeadersOf as wantedByGateway } from '@writ/contract/param-headers'
+import { parseExactJson } from '@writ/contract/strict-json'
+import fc from 'fast-check'
+import { jsonOf, type Arguments } from './arguments.ts'
 import { headersFor, headerValue, paramHeadersOf } from './param-headers.ts'
 
 /** Those of MCP 2026-07-28, Streamable HTTP, "Value Encoding". */
@@ -25,8 +29,8 @@ test('arguments stand in headers where the schema says so, and are left out wher
     type: 'object',
     properties: { region: text(REGION), at: { type: 'object', properties: { size: { type: 'integer', 'x-mcp-header': 'Size' } } }, dry: { type: 'boolean', 'x-mcp-header': 'Dry' }, free: text() },
   })!
-  assert.deepEqual(headersFor(marks, { region: 'x', at: { size: 9007199254740993n }, dry: false, free: 'y' }), { 'mcp-param-Region': 'x', 'mcp-param-Size': '9007199254740993', 'mcp-param-Dry': 'false' })
-  assert.deepEqual(headersFor(marks, { region: null, at: 'x' }), {})
+  assert.deepEqual(headersFor(marks, { region: 'x', at: { size: 9007199254740991n }, dry: false, free: 'y' }), { 'mcp-param-Region': 'x', 'mcp-param-Size': '9007199254740991', 'mcp-param-Dry': 'false' })
+  for (const at of ['x', { size: 9007199254740993n }, { size: 1.5 }, { size: 2 ** 53 }]) assert.deepEqual(headersFor(marks, { region: null, at }), {})
   assert.deepEqual(paramHeadersOf({ type: 'object' }), [])
 })
 
@@ -47,3 +51,29 @@ for (const { what, schema } of [
     assert.equal(paramHeadersOf(schema), undefined)
   })
 }
+
+const NAMES = fc.constantFrom('a', 'b', 'c')
+const KEYWORDS = {
+  'type': fc.constantFrom('string', 'integer', 'boolean', 'object', 'number'), 'x-mcp-header': fc.constantFrom('A', 'a', 'B', 'C', 'c c', '', 7), 'default': fc.constant({ 'x-mcp-header': 'A' }),
+}
+const schemasAbove = (below: fc.Arbitrary<object>) => fc.record(
+  { ...KEYWORDS, properties: fc.dictionary(NAMES, below, { maxKeys: 2, noNullPrototype: true }), anyOf: fc.array(below, { maxLength: 1 }), items: below }, { requiredKeys: ['type'], noNullPrototype: true },
+)
+const SCHEMAS = schemasAbove(schemasAbove(fc.record(KEYWORDS, { requiredKeys: ['type'], noNullPrototype: true })))
+const PLAIN = fc.oneof(fc.string(), fc.boolean(), fc.constant(null), fc.maxSafeInteger(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.bigInt({ min: -(2n ** 60n), max: 2n ** 60n }), fc.constantFrom(2 ** 53, -(2 ** 53), 2n ** 53n, -0))
+const ARGS = fc.dictionary(NAMES, fc.oneof(PLAIN, fc.dictionary(NAMES, PLAIN, { noNullPrototype: true })), { noNullPrototype: true })
+
+test('what goes into headers is what the gateway wants there, whatever the schema and the arguments', () => {
+  fc.assert(fc.property(fc.dictionary(NAMES, SCHEMAS, { maxKeys: 3, noNullPrototype: true }), ARGS, (properties, args) => {
+    const schema = { type: 'object', properties }
+    const exact = (value: unknown) => {
+      const read = parseExactJson(jsonOf(value))
+      return read.ok ? read.value : assert.fail(read.refusal.kind)
+    }
+    const [marks, wanted] = [paramHeadersOf(schema), wantedByGateway(exact(schema))]
+    assert.equal(marks === undefined, wanted === undefined)
+    if (marks === undefined || wanted === undefined) return
+    const sent = Object.entries(headersFor(marks, args as Arguments)).map(([name, value]) => [name.toLowerCase(), value])
+    assert.deepEqual(Object.fromEntries(sent), mirrored(wanted, exact(args)))
+  }), { numRuns: 1000 })
+})

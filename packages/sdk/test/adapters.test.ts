@@ -175,6 +175,17 @@ describe('the tools of an agent are governed as they are', { concurrency: 1 }, (
       name: 'refund', description: 'pays back', parameters: PARAMETERS, execute: async (input) => { executed.push(input); return `paid ${input.amount}` },
     })
 
+    test('what strict mode writes as null for an argument that may be left out is left out for the policies and for the tool', async (t) => {
+      await using task = await workload(t, writ, agent).task(WORK)
+      const executed: unknown[] = []
+      const refund = agentsTool({
+        name: 'refund', description: 'pays back', parameters: z.object({ amount: z.number().int(), note: z.string().nullish() }), execute: async (input) => { executed.push(input); return 'paid' },
+      })
+      const model = new ScriptedModel([[functionCall('refund', { amount: 7, note: null }, { callId: 'c1' })], [functionCall('refund', { amount: 4200, note: null }, { callId: 'c2' })], [assistantMessage('done')]])
+      await run(model, governAgentsTools([refund], task, SHOP))
+      assert.deepEqual(executed, [{ amount: 7 }])
+    })
+
     test('what is allowed is executed; a denial is the tool\'s output, and nothing is executed', async (t) => {
       await using task = await workload(t, writ, agent).task(WORK)
       const executed: unknown[] = []

@@ -12,7 +12,11 @@ import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import { dpopNonces } from './authenticate/dpop-nonce.ts'
 import { authenticationOf } from './authenticate/evidence-of-store.ts'
+import { clientSecretFault } from './authenticate/client-secret.ts'
 import { issuerKeys } from './authenticate/issuer-keys.ts'
+import { relyingPartyOf } from './authenticate/passkey.ts'
+import { passkeyChallenges } from './authenticate/passkey-challenge.ts'
+import { refusedOften, sparing } from './authenticate/refused-often.ts'
 import { useOnce } from './authenticate/one-time.ts'
 import { issueToken } from './changes.ts'
 import type { Config } from './config/config.ts'
@@ -20,29 +24,43 @@ import { directoryFault } from './config/data-directory.ts'
 import { BackendFault } from './connectors/connector.ts'
 import { postgresConnector } from './connectors/postgres/connector.ts'
 import { metadataOf, resourceOf } from './gateway/door.ts'
+import { heldBy } from './gateway/held.ts'
 import { openGateway, type Gateway } from './gateway/open-gateway.ts'
 import { makeApp } from './http/app.ts'
 import { atDoorOf, refusalTeller } from './http/at-door.ts'
+import { CONSOLE_DIRECTORY, openConsole } from './http/console.ts'
 import { openEntrance, type Entrance, type EntranceNeeds } from './http/entrance.ts'
 import { resourceChallenge } from './http/evidence.ts'
+import { MOST_WAITING } from './http/listener.ts'
 import { metrics } from './http/metrics.ts'
 import type { ServedAddress } from './http/methods.ts'
 import { readiness } from './http/readiness.ts'
 import { engines } from './decide/engines.ts'
+import { approvalWaiters } from './approvals/waiting.ts'
+import { allowance } from './evaluate/allowance.ts'
+import { accessRequestRoutes } from './http/routes/access-requests.ts'
+import { approvalRoutes } from './http/routes/approvals.ts'
 import { authzenRoutes } from './http/routes/authzen.ts'
 import { bindingRoutes } from './http/routes/bindings.ts'
 import { decisionRoutes } from './http/routes/decisions.ts'
 import { doorRoutes } from './http/routes/doors.ts'
 import { issuerRoutes } from './http/routes/issuers.ts'
+import { liveRoutes } from './http/routes/live.ts'
 import { mcpMetadataRoutes, mcpRoutes } from './http/routes/mcp.ts'
 import { mcpServerRoutes } from './http/routes/mcp-servers.ts'
+import { noticeRoutes } from './http/routes/notices.ts'
 import { oauthRoutes } from './http/routes/oauth.ts'
 import { backupRoutes } from './http/routes/backup.ts'
 import { operatorRoutes } from './http/routes/operators.ts'
+import { peopleRoutes } from './http/routes/people.ts'
+import { overviewRoutes } from './http/routes/overview.ts'
 import { policyRoutes } from './http/routes/policies.ts'
 import { recordRoutes } from './http/routes/record.ts'
 import { registryRoutes, showOne as showIdentityIn } from './http/routes/registry.ts'
+import { signInRoutes } from './http/routes/sign-in.ts'
+import { signInFlowRoutes } from './http/routes/sign-in-flows.ts'
 import { signingKeyRoutes } from './http/routes/signing-keys.ts'
+import { stopRoutes } from './http/routes/stops.ts'
 import { surfaceRoutes } from './http/routes/surface.ts'
 import { taskRoutes } from './http/routes/tasks.ts'
 import { watchedRoutes } from './http/routes/watched.ts'
@@ -60,6 +78,7 @@ import { bell } from './platform/bell.ts'
 import { monotonicClock, type ResyncedClock } from './platform/clock.ts'
 import { hostEntropy } from './platform/entropy.ts'
 import { failpoint } from './platform/failpoint.ts'
+import { mailer } from './platform/mail.ts'
 import { outbound } from './platform/outbound.ts'
 import { reachBackends } from './reach/reach.ts'
 import { openStore, RELEASE, snapshotOf } from './open-store.ts'
@@ -72,7 +91,9 @@ import { settleRotation, type BackendNeeds } from './registry/backends.ts'
 import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listBackends } from './store/backends.ts'
 import { findInstallation, findNotBefore } from './store/installation.ts'
+import { findOwned } from './store/identities.ts'
 import { listOperators } from './store/operators.ts'
+import { isAnyPerson } from './store/people.ts'
 import { StorageUnavailable } from './store/faults.ts'
 import { listSigningKeys } from './store/signing-keys.ts'
 import { beginInstance, leaveInstance } from './tools/instances.ts'
@@ -112,6 +133,8 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   let countStranger = (): void => {}
   // First of all: a certificate that can not be used leaves nothing behind.
   const entrance = entranceOf(config, { clock, log, onStranger: () => { countStranger() } })
+  const secretFault = config.signInProvider === null ? undefined : clientSecretFault(config.signInProvider.clientSecretFile)
+  if (secretFault !== undefined) throw new Unstartable(`WRIT_OIDC_CLIENT_SECRET_FILE \`${config.signInProvider!.clientSecretFile}\` ${secretFault}`)
   const { keys, store: opened } = await openKeysAndStore(config, { clock, onFault })
   const recorded = bell()
   const due = bell()
@@ -149,7 +172,11 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     await signingKeyRound({ store, secrets: keys.secrets, tokenKeys, clock })()
     const instance = mintId('serverInstance', clock.now(), entropy.bytes(10))
     let listening: OwnInstance | undefined
+    const outside = outbound({ allow: config.outboundAllow })
+    const telling = { outbound: outside, sendMail: mailer(outside), origin: () => consoleOrigin() }
+    const held = heldBy(() => gateway)
     const jobs = startJobs({
+      ...telling, ...held,
       instance: () => listening,
       ...sealNeeds, tokenKeys, secrets: keys.secrets, retryBase: config.retryBase, handlePrefix, restoredAt: restores.at(-1)?.doneAt ?? null, log, due, recorded, sealed, backends,
       reach: async (id) => (await backends.reach(id)) ?? missing(id),
@@ -157,10 +184,15 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       referenceTime: () => databaseTime(store),
     })
     let issuer = config.issuer
+    let port = config.port
+    /** A passkey is bound to a name, and browsers take `localhost` for secure. */
+    const consoleOrigin = (): string => (config.issuer === null ? `${entrance.isHttps ? 'https' : 'http'}://localhost:${port}` : new URL(config.issuer).origin)
+    const notBefore = await store.read(findNotBefore)
+    const challenges = passkeyChallenges({ eventMac: keys.eventMac, clock, entropy, notBefore })
     const nonces = dpopNonces(keys.nonceKeys)
-    const outside = outbound({ allow: config.outboundAllow })
     const keysOfIssuers = issuerKeys({ clock, outbound: outside, onTrouble: (trusted, trouble) => log.warn({ issuer: trusted, trouble }, 'the keys of an issuer did not come as they should') })
-    const known = authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired: config.dpopNonceRequired, notBefore: await store.read(findNotBefore), issuer: () => issuer ?? '', tokenKeys })
+    const often = refusedOften({ clock, most: config.mostPerMinute.refused, onOver: (client) => { log.warn({ client }, 'too much evidence from an address was refused: for the rest of the minute only callers that proved themselves there before are looked at') } })
+    const known = sparing(authenticationOf({ store, keysOfIssuers, clock, nonces, nonceRequired: config.dpopNonceRequired, notBefore, issuer: () => issuer ?? '', tokenKeys }), often)
     const nextNonce = (): string | undefined => (config.dpopNonceRequired ? nonces.current(clock.now()) : undefined)
     loops = jobs.loops
     stopJobs = jobs.stop
@@ -170,33 +202,46 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     const surfaceNeeds = { version: VERSION, origin: () => issuer ?? '', metrics: measured, metricsOpen: config.metricsOpen }
     const about = { ...entrance, stopping: stopping.signal, observed: { metrics: measured, isProxy: entrance.isProxy } }
     const tellRefused = refusalTeller(log, measured.refused)
+    const asking = { allowance: allowance({ store, clock, most: config.mostPerMinute }) }
     const [own, questions] = [engines(), sealerOf(keys.forChanges.question, entropy)]
+    const approving = { approvalUrl: (id: string) => `${consoleOrigin()}/approvals/${id}`, waiters: approvalWaiters({ store, log, stopping: stopping.signal }) }
     gateway = openGateway({
-      ...shared, log, engines: own, aside, questions, states: keys.mcpStates, hopKeys: keys.hopKeys, outbound: outside, due, stopping: stopping.signal, issuer: () => issuer ?? '', instance,
-      version: VERSION, tellRefused, challenge: (server, error, scope) => resourceChallenge(error, metadataOf(issuer ?? '', server), scope),
+      ...shared, ...asking, log, engines: own, aside, questions, states: keys.mcpStates, hopKeys: keys.hopKeys, outbound: outside, due, stopping: stopping.signal, issuer: () => issuer ?? '', instance,
+      version: VERSION, ...approving, tellRefused, challenge: (server, error, scope) => resourceChallenge(error, metadataOf(issuer ?? '', server), scope),
     })
+    const pages = openConsole({ directory: CONSOLE_DIRECTORY, entropy })
     const { app, served } = makeApp({
-      ...about, authenticate: atDoorOf(known, tellRefused), atResource: known.atResource, tellRefused, useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy,
+      ...about, console: pages, consoleOrigin, ownedBy: (owners) => store.read((db) => findOwned(db, owners)), authenticate: atDoorOf(known, tellRefused), atResource: known.atResource, tellRefused, useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy,
     }, { raw: mcpRoutes(gateway), forms: oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }), routes: [
       ...surfaceRoutes(surfaceNeeds),
-      ...doorRoutes({ ...shared, version: VERSION, whyNotReady }),
+      ...doorRoutes({ ...shared, version: VERSION, whyNotReady, often, firstPage: pages.page }),
       ...registryRoutes(shared),
       ...operatorRoutes(shared),
+      ...peopleRoutes(shared),
+      ...signInFlowRoutes({ ...shared, log, outbound: outside, often, consoleOrigin, settings: config.signInProvider, mostBegun: config.mostPerMinute.signIns }),
+      ...signInRoutes({ ...shared, challenges, party: () => relyingPartyOf(consoleOrigin()), often, tellRefused }),
       ...bindingRoutes({ ...shared, show: showIdentityIn }),
       ...issuerRoutes({ ...shared, outbound: outside }),
       ...watchedRoutes(shared),
+      ...stopRoutes({ ...shared, ...held }),
       ...taskRoutes({ ...shared, closed: sealed, stopping: stopping.signal }),
       ...backupRoutes({ ...shared, release: RELEASE, version: VERSION, snapshot: () => snapshotOf(config), backupKey: (check) => keyOrFault(keys.backupKey(check)) }),
       ...recordRoutes({ store, eventMac: keys.eventMac, clock, sealed, stopping: stopping.signal }),
+      ...overviewRoutes({ store, clock }),
+      ...noticeRoutes({ ...shared, ...telling }),
+      ...liveRoutes({ store, eventMac: keys.eventMac, clock, log, recorded, stopping: stopping.signal }),
       ...policyRoutes({ ...shared, aside }),
       ...mcpServerRoutes({ ...shared, outbound: outside, engines: own, aside, origin: () => issuer ?? '', listTools: gateway.listTools }),
       ...mcpMetadataRoutes({ issuer: () => issuer ?? '', resourceOf }),
-      ...authzenRoutes({ ...shared, engines: own, origin: () => issuer ?? '', tellRefused }),
+      ...authzenRoutes({ ...shared, ...asking, engines: own, origin: () => issuer ?? '', tellRefused }),
+      ...approvalRoutes({ ...shared, ...approving, aside, questions, party: () => relyingPartyOf(consoleOrigin()) }),
+      ...accessRequestRoutes({ ...shared, ...approving, origin: () => issuer ?? '' }),
       ...decisionRoutes({ ...shared, aside, questions }),
       ...signingKeyRoutes({ store, secrets: keys.secrets, keys: tokenKeys, clock, issuer: () => issuer ?? '' }),
     ] }, log)
-    await app.listen({ host: config.host, port: config.port })
-    const { url, listensAt } = entrance.urlsOf((app.server.address() as AddressInfo).port)
+    await app.listen({ host: config.host, port: config.port, backlog: MOST_WAITING })
+    port = (app.server.address() as AddressInfo).port
+    const { url, listensAt } = entrance.urlsOf(port)
     issuer ??= url
     listening = { id: instance, address: reachableAt(listensAt) }
     await store.change(beginInstance, { instance, address: listening.address, now: clock.now() })
@@ -336,8 +381,9 @@ async function offerSignIn(config: Config, store: Store, { clock, url, log }: { 
   rmSync(file, { force: true })
   const operators = (await store.read(listOperators)).filter(({ state }) => state === 'active').length
   const reason = config.newOperatorLink
-  if (operators > 0 && reason === undefined) return undefined
-  const beside = operators === 0 || reason === undefined ? {} : { beside: { operators, reason } }
+  const isFirst = operators === 0 && !(await store.read(isAnyPerson))
+  if (!isFirst && reason === undefined) return undefined
+  const beside = isFirst || reason === undefined ? {} : { beside: { operators, reason } }
   const code = toSecret(SECRET_PREFIX.bootstrap, hostEntropy.bytes(32))
   const now = clock.now()
   await store.change(offerBootstrap, { codeHash: new Uint8Array(createHash('sha256').update(code).digest()), now, expiresAt: plus(now, milliseconds(BOOTSTRAP_LIVES_MS)), ...beside })

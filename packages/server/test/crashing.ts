@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict'
 import { evaluateAccess } from '@writ/contract/authzen'
+import { requestAccess } from '@writ/contract/access-requests'
+import * as approvals from '@writ/contract/approvals'
 import * as backends from '@writ/contract/backends'
+import * as policies from '@writ/contract/policies'
 import * as registry from '@writ/contract/registry'
+import * as stops from '@writ/contract/stops'
 import * as tasks from '@writ/contract/tasks'
 import { eventually } from './eventually.ts'
 import type { GovernedPostgres } from './governed-postgres.ts'
 import { ask, complete, GRANT, handlePrefixOf, leased, login, open, opened, shopBody, show } from './governed-writ.ts'
 import { askToken, claimsIn, introspect, NEW_TASK, proofKey } from './oauth-client.ts'
+import { signInAs, type SignedInPerson } from './people.ts'
 import { allEvents, assertLogsHold, closureOf } from './proofs.ts'
 import { patient } from './retrying.ts'
 import type { RunningWrit, TestIdentity } from './running-writ.ts'
@@ -88,6 +93,11 @@ async function working({ worker, known }: Scene): Promise<tasks.IssuedLease> {
   return lease
 }
 
+const askFirst = (spiffeId: string): string => `@id("leases-are-approved")
+forbid (principal == Writ::Agent::"${spiffeId}", action == Writ::Action::"connect", resource)
+unless { context.approved };
+`
+
 export const WAYS = {
   /** Works, beside a task that stays open with a lease. */
   async work({ writ, worker: impatient, known }) {
@@ -126,6 +136,36 @@ export const WAYS = {
     }
   },
 
+  /** A person is asked about a lease, and says yes. */
+  async approve({ writ, worker, known }) {
+    const { files } = (await writ.operator(policies.showCurrentPolicies)).reply
+    const change = (body: Readonly<Record<string, string>>) => writ.operator(policies.applyPolicies, { body: { files: body, reason: 'for a while' } })
+    assert.equal((await change({ ...files, 'policies/ask.cedar': askFirst(worker.spiffeId) })).status, 201)
+    const task = await opened(worker)
+    known.tasks.add(task)
+    const maya = await signInAs(writ, { roles: ['reviewer'] })
+    const request = async () => {
+      const denial = (await ask(worker, task)).problem.decision!
+      return worker.api(requestAccess, { body: { denial: { evaluation_id: denial } } })
+    }
+    const approve = async (person: SignedInPerson, id: string) => {
+      const { envelope_sha256: envelope, signing } = (await person.api(approvals.showApproval, { parameters: { id } })).reply
+      const assertion = maya.authenticator.sign({ challenge: signing!.challenge, rpId: signing!.rp_id, timeout: 1000, allowCredentials: [], userVerification: 'required' }, person.origin)
+      return person.api(approvals.approveApproval, { parameters: { id }, body: { envelope_sha256: envelope, reason: 'yes', assertion } })
+    }
+    const first = await answered(request())
+    if (first !== undefined) await answered(approve(maya, first.reply.task.id))
+    await died({ writ })
+    return async () => {
+      const again = await signInAs(writ, { as: maya.id, passkey: false })
+      const asked = await request()
+      assert.equal(asked.reply.task.status, 'pending', 'what was not acknowledged is undone as a whole')
+      assert.equal((await approve(again, asked.reply.task.id)).status, 200)
+      known.leases.set((await leased(worker, task)).id, task)
+      assert.equal((await change(files)).status, 201)
+    }
+  },
+
   /** The holder is suspended while it works. */
   async suspend(scene) {
     const { writ, worker } = scene
@@ -140,6 +180,28 @@ export const WAYS = {
       const closure = await closureOf(writ, writ.operator, lease.task)
       assert.deepEqual([closure.reason, closure.outcome], ['identity_suspended', 'proved'])
       assert.equal((await writ.operator(registry.resumeIdentity, of)).status, 200)
+    }
+  },
+
+  /** The holder is stopped while it works; or it has been, and the server dies before it has said that it has nothing of it in flight. */
+  async stop(scene) {
+    const { writ, worker } = scene
+    const lease = await working(scene)
+    const of = { body: { target: { kind: 'identity' as const, id: worker.id }, reason: 'it misbehaves' } }
+    const said = await answered(writ.operator(stops.makeStop, of))
+    await died(scene)
+    return async () => {
+      if (said === undefined && (await show(worker, lease.task)).reply.state === 'open') await (await login(lease)).end()
+      const { reply } = await writ.operator(stops.makeStop, of)
+      for (const id of [said?.reply.stop?.id, reply.stop?.id]) {
+        if (id === undefined) continue
+        const settled = await eventually('everybody has confirmed', async () => {
+          const found = (await writ.operator(stops.showStop, { parameters: { id } })).reply
+          return found.state !== 'containing' && found
+        })
+        assert.equal(settled.state, 'contained', JSON.stringify(settled.points))
+      }
+      assert.equal((await writ.operator(registry.resumeIdentity, { parameters: { id: worker.id }, body: { reason: 'looked at' } })).status, 200)
     }
   },
 

@@ -69,6 +69,8 @@ export type WritOrder = {
   readonly prepare?: (env: NodeJS.ProcessEnv) => Promise<void>
   /** Of an operator that this store has already. */
   readonly operatorKey?: string
+  /** Nobody signs in: the link stays as it was offered. */
+  readonly signsIn?: false
   /** The server of another release. */
   readonly program?: string
 }
@@ -88,7 +90,7 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
   const url = running.url
   const call = (bearer?: () => string): Api => (of, ask) => request(url, of, ask ?? {}, bearer)
   const issuer = base.WRIT_ISSUER ?? url
-  const operatorKey = order.operatorKey ?? await signIn(url, join(folder, 'data', 'bootstrap'))
+  const operatorKey = order.operatorKey ?? (order.signsIn === false ? '' : await signIn(url, join(folder, 'data', 'bootstrap')))
   const operator = call(() => operatorKey)
   return {
     url, folder, databaseUrl: base.WRIT_DATABASE_URL, issuer, operatorKey, operator, stranger: call(), as: call,

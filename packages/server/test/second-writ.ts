@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { CHILD_ENVIRONMENT } from './child-environment.ts'
+import { AS_OFTEN_AS_NEEDED, CHILD_ENVIRONMENT } from './child-environment.ts'
 import type { RunningWrit } from './running-writ.ts'
 
 const MAIN = join(import.meta.dirname, '../src/main.ts')
@@ -12,7 +12,7 @@ export async function startBeside(writ: Pick<RunningWrit, 'url' | 'folder' | 'da
   if (writ.databaseUrl === undefined) throw new Error('only on PostgreSQL do two servers share a store')
   const child = spawn(process.execPath, [MAIN], {
     env: {
-      ...CHILD_ENVIRONMENT, WRIT_DATA: join(writ.folder, 'second'), WRIT_KEYS: join(writ.folder, 'data-keys'), WRIT_PORT: '0', WRIT_LOG: 'info',
+      ...CHILD_ENVIRONMENT, ...AS_OFTEN_AS_NEEDED, WRIT_DATA: join(writ.folder, 'second'), WRIT_KEYS: join(writ.folder, 'data-keys'), WRIT_PORT: '0', WRIT_LOG: 'info',
       WRIT_DATABASE_URL: writ.databaseUrl, WRIT_ISSUER: writ.url, ...env,
     },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -8,7 +8,7 @@ import { parseVerifierKey } from '@writ/ledger/note'
 import { nodePrimitives } from '@writ/ledger/offline/primitives'
 import type { Command } from 'commander'
 import { call } from '../client.ts'
-import { configPath, operatorKeyFor, readConfig, readPrivateFile, serverOf, type Config } from '../config.ts'
+import { configPath, bearerFor, readConfig, readPrivateFile, serverOf, type Config } from '../config.ts'
 import { CommandFailure, EXIT, type Run } from '../exit.ts'
 import { inertJson } from '../inert.ts'
 import { lengthOf, painterOf, printLine } from '../output.ts'
@@ -38,8 +38,8 @@ async function examine(settings: Settings): Promise<readonly Check[]> {
   const checks = [check, ...(await examineKeys(config)), ...(await examineServer(anyone))]
   if (checks.some((one) => one.name === 'server' && one.state === 'problem')) return checks
   checks.push(...(await examineLogs(anyone)))
-  const key = operatorKeyFor(server, config, settings.environment)
-  if (key === undefined) return [...checks, { name: 'sign-in', state: 'problem', says: `no operator key for ${server}`, fix: 'writ login' }]
+  const key = bearerFor(server, config, settings.environment)
+  if (key === undefined) return [...checks, { name: 'sign-in', state: 'problem', says: `nobody is signed in to ${server} here`, fix: 'writ login' }]
   const operator = { ...anyone, bearer: () => key }
   const signIn = await examined('sign-in', async () => {
     const me = await call(operator, whoAmI)

@@ -10,7 +10,7 @@ export function define(command: Command, run: Run): void {
   command.argument('[topic...]', 'a command, or `exit-codes`').action((topic: readonly string[]) => run(async () => {
     if (topic.length === 0) {
       command.parent!.outputHelp()
-      printLine(`\nExample:\n  ${EXAMPLE}\n\nEnvironment: WRIT_URL, WRIT_CONFIG, WRIT_TOKEN, WRIT_IDENTITY, WRIT_KEY_FILE, WRIT_OUTPUT, WRIT_NO_INPUT, NO_COLOR`)
+      printLine(`\nExample:\n  ${EXAMPLE}\n\nEnvironment: WRIT_URL, WRIT_CONFIG, WRIT_CONTEXT, WRIT_TOKEN, WRIT_IDENTITY, WRIT_KEY_FILE, WRIT_OUTPUT, WRIT_NO_INPUT, NO_COLOR`)
       return EXIT.ok
     }
     if (topic[0] === 'exit-codes') {

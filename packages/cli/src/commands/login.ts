@@ -5,23 +5,48 @@ import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import { printThing, say } from '../output.ts'
 import { settingsOf, type Settings } from '../settings.ts'
 
+type LoginFlags = { readonly operator?: string; readonly paste?: true }
+
 export function define(command: Command, run: Run): void {
   command
-    .description('trade the one-time link, typed or on standard input, for an operator key that is stored here; or store a key that `writ operator add` made')
-    .option('--operator <name>', 'how the record calls you')
-    .action((flags: { readonly operator?: string }) => run(async () => {
+    .description('sign in: somebody confirms it in a browser; as long as nobody has ever signed in there, with the one-time link that `writ up` printed, typed or on standard input')
+    .option('--paste', 'take the one-time link, or the key that `writ operator add` made, typed or on standard input')
+    .option('--operator <name>', 'how the record calls whoever comes by the link')
+    .action((flags: LoginFlags) => run(async () => {
       const settings = settingsOf(command)
-      const config = await readConfig(settings.environment)
-      const { readOnce } = await import('../ask.ts')
-      const link = parseLink(await readOnce(settings, 'the link that `writ up` printed: '))
-      const asked = settings.url === undefined ? undefined : serverOf(settings, config)
-      if (link.server !== undefined && asked !== undefined && link.server !== asked) throw usage(`the link is for ${link.server}, and ${asked} was asked for`)
-      const server = link.server ?? serverOf(settings, config)
-      const operator = link.code.startsWith(OPERATOR_KEY) ? await keepKey(settings, server, link.code) : await signIn(settings, server, link.code, flags.operator)
-      const path = configPath(settings.environment)
-      say(settings, `operator key stored in ${path}`)
-      await printThing(settings, { operator, server, config: path }, [['operator', operator], ['server', server]])
+      const config = await readConfig(settings.environment, { mayBeNew: true })
+      const isByLink = flags.paste === true || flags.operator !== undefined || !(await isAnybodyAt(serverOf(settings, config), settings))
+      if (isByLink) await loginWithLink(settings, flags)
+      else await (await import('./login-by-browser.ts')).loginByBrowser(settings, serverOf(settings, config))
+      const asked = settings.environment.WRIT_CONTEXT
+      if (asked) say(settings, `\`writ context use ${asked}\` makes it the one that is meant without --context`)
     }))
+}
+
+const LONGEST_QUESTION_MS = 3000
+
+/** Whether people sign in there. A server that is not there, or is older than that, has its link at most, and the link may name another server. */
+async function isAnybodyAt(server: string, settings: Settings): Promise<boolean> {
+  const { signInWays } = await import('@writ/contract/sign-in')
+  try {
+    return (await call({ server, timeoutMs: Math.min(settings.timeoutMs, LONGEST_QUESTION_MS) }, signInWays)).is_anybody
+  } catch (fault) {
+    if (fault instanceof CommandFailure) return false
+    throw fault
+  }
+}
+
+async function loginWithLink(settings: Settings, flags: LoginFlags): Promise<void> {
+  const config = await readConfig(settings.environment, { mayBeNew: true })
+  const { readOnce } = await import('../ask.ts')
+  const link = parseLink(await readOnce(settings, 'the link that `writ up` printed: '))
+  const asked = settings.url === undefined ? undefined : serverOf(settings, config)
+  if (link.server !== undefined && asked !== undefined && link.server !== asked) throw usage(`the link is for ${link.server}, and ${asked} was asked for`)
+  const server = link.server ?? serverOf(settings, config)
+  const operator = link.code.startsWith(OPERATOR_KEY) ? await keepKey(settings, server, link.code) : await signIn(settings, server, link.code, flags.operator)
+  const path = configPath(settings.environment)
+  say(settings, `operator key stored in ${path}`)
+  await printThing(settings, { operator, server, config: path }, [['operator', operator], ['server', server]])
 }
 
 export type FirstLink = { readonly code: string; readonly server: string | undefined }
@@ -43,15 +68,20 @@ const OPERATOR_KEY = 'writ_op_'
 async function keepKey(settings: Settings, server: string, key: string): Promise<string> {
   const { whoAmI } = await import('@writ/contract/registry')
   const me = await call({ server, timeoutMs: settings.timeoutMs, bearer: () => key }, whoAmI)
-  await writeConfig(settings.environment, { ...await readConfig(settings.environment), url: server, operator: { id: me.id, key } })
+  await keepOperator(settings, server, { id: me.id, key })
   return me.id
+}
+
+/** In place of whatever opened the context's server before: it was another server's, or is not meant any more. */
+async function keepOperator(settings: Settings, server: string, operator: { readonly id: string; readonly key: string }): Promise<void> {
+  const { sign_in: _, ...config } = await readConfig(settings.environment, { mayBeNew: true })
+  await writeConfig(settings.environment, { ...config, url: server, operator })
 }
 
 /** Redeems the code and stores the operator key for this server. */
 export async function signIn(settings: Settings, server: string, code: string, name?: string): Promise<string> {
   const { redeemBootstrap } = await import('@writ/contract/registry')
   const { hostname, userInfo } = await import('node:os')
-  const config = await readConfig(settings.environment)
   const said = name ?? `${userInfo().username}@${hostname()}`
   let redeemed: { readonly operator: string; readonly key: string }
   try {
@@ -60,6 +90,6 @@ export async function signIn(settings: Settings, server: string, code: string, n
     if (!(fault instanceof CommandFailure) || fault.exit !== EXIT.not_signed_in) throw fault
     throw new CommandFailure(EXIT.not_signed_in, 'the link does not open anything', { hints: ['it works once and for 15 minutes; a restart of the server prints a new one while there is no operator, and `writ up --new-operator-link WHY` one for one more'], cause: fault })
   }
-  await writeConfig(settings.environment, { ...config, url: server, operator: { id: redeemed.operator, key: redeemed.key } })
+  await keepOperator(settings, server, { id: redeemed.operator, key: redeemed.key })
   return redeemed.operator
 }

@@ -4,6 +4,7 @@ import { usage, type Run } from '../exit.ts'
 import { readHolder } from '../holder.ts'
 import { printLine } from '../output.ts'
 import { holderOptions, oneMoreGrant, openTaskBodyOf, taskTermOptions, type TaskFlags } from './options.ts'
+import { wordsOf } from './words.ts'
 
 /** As long as every class of identity may work at a time. */
 const DEFAULT_TTL_SECONDS = 3600
@@ -37,13 +38,6 @@ export async function connect(start: Start, server: string, flags: ConnectFlags)
   if (elsewhere !== undefined) throw usage(`the grant \`${elsewhere.type}:${elsewhere.locations.join(',')}:${elsewhere.actions.join(',')}\` is not on \`${server}\``, `mcp:${server}:TOOL is wanted`)
   const terms = openTaskBodyOf({ ...flags, grant, ttl: flags.ttl ?? DEFAULT_TTL_SECONDS })
   return connectClient({ settings: start.settings, connection, holder, server, terms })
-}
-
-/** The whole command line, as it was given. */
-export function wordsOf(command: Command): readonly string[] {
-  let root = command
-  while (root.parent !== null) root = root.parent
-  return (root as unknown as { readonly rawArgs: readonly string[] }).rawArgs
 }
 
 /** The variables that say as whom and to whom we speak. None of them holds a secret; WRIT_TOKEN is an operator's and stays here. */

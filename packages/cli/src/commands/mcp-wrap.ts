@@ -7,7 +7,8 @@ import { call, type Connection } from '../client.ts'
 import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import { say, tableOf, warn } from '../output.ts'
-import { connect, connectOptions, printConfig, wordsOf, type ConnectFlags } from './mcp-connect.ts'
+import { connect, connectOptions, printConfig, type ConnectFlags } from './mcp-connect.ts'
+import { programIn, wordsOf } from './words.ts'
 
 type WrapFlags = ConnectFlags & { readonly name?: string; readonly pinAll?: true }
 
@@ -19,7 +20,7 @@ export function defineWrap(command: Command, run: Run): void {
     .option('--name <name>', 'as policies and grants name it; made of the command unless said')
     .option('--pin-all', 'pin every tool that is new and hides nothing, without being asked')
     .action((words: readonly string[], flags: WrapFlags, own: Command) => run(async () => {
-      if (!wordsOf(own).includes('--')) throw usage('the command stands after `--`', 'writ mcp wrap --for PURPOSE -- COMMAND')
+      if (programIn(own) === null) throw usage('the command stands after `--`', 'writ mcp wrap --for PURPOSE -- COMMAND')
       const name = flags.name ?? nameFor(words)
       const start = await startOf(own)
       await register(start, name, words)

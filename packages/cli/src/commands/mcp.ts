@@ -7,6 +7,7 @@ import { defineWrap } from './mcp-wrap.ts'
 import { oneMore, wholeNumber } from './options.ts'
 import type { AddFlags, SecretFlags } from './mcp-servers.ts'
 import type { AcceptFlags, PinFlags } from './mcp-tools.ts'
+import { programIn } from './words.ts'
 
 /** What each verb needs is loaded by it alone. */
 export function define(command: Command, run: Run): void {
@@ -37,10 +38,8 @@ function defineServers(command: Command, run: Run): void {
     .option('--lease <name=grant>', 'a login that each task lends the program: PG=postgres:BACKEND:TEMPLATE sets PGHOST, PGPASSWORD and so on; may be repeated', oneMore)
     .addOption(new Option('--environment <environment>', 'which environment it belongs to').choices(['production', 'staging', 'development', 'test']))
     .action((name: string, words: readonly string[], flags: AddFlags, own: Command) => run(async () => {
-      const { rawArgs } = command.parent as unknown as { readonly rawArgs: readonly string[] }
-      const at = rawArgs.indexOf('--')
-      const program = at === -1 ? [] : rawArgs.slice(at + 1)
-      await (await servers()).addServer(await startOf(own), name, { urls: words.slice(0, words.length - program.length), program: at === -1 ? null : program }, flags)
+      const program = programIn(own)
+      await (await servers()).addServer(await startOf(own), name, { urls: words.slice(0, words.length - (program?.length ?? 0)), program }, flags)
     }))
   secretOptions(command.command('secret <name>')).description('give a server other headers or variables, in place of all that it had; without a flag none')
     .action((name: string, flags: SecretFlags, own: Command) => run(async () => (await servers()).setSecrets(await startOf(own), name, flags)))

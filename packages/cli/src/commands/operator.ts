@@ -22,7 +22,7 @@ export function define(command: Command, run: Run): void {
     const start = await startOf(own)
     const { key, ...added } = await call(operatorConnection(start), addOperator, { body: { name } })
     await printOperator(start, { ...added, key })
-    say(start.settings, 'the key is kept nowhere: hand it over by a way that nobody else reads; `writ login` takes it on standard input')
+    say(start.settings, 'the key is kept nowhere: hand it over by a way that nobody else reads; `writ login --paste` takes it on standard input')
   }))
   command.command('remove <id>').description('refuse the key of an operator from now on, on every server').option('--reason <text>', 'why; it is recorded')
     .action((id: string, flags: { readonly reason?: string }, own: Command) => run(async () => {

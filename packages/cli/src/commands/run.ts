@@ -13,6 +13,7 @@ import { holdTask, type Lost } from '../run/hold.ts'
 import { catchSignals, comesFromTerminal, type Signals } from '../run/signals.ts'
 import type { Settings } from '../settings.ts'
 import { openTaskBodyOf, taskOptions, type TaskFlags } from './options.ts'
+import { programIn } from './words.ts'
 
 type RunFlags = TaskFlags & { readonly leaseTo: LeaseTo; readonly certificate?: string }
 
@@ -24,8 +25,7 @@ export function define(command: Command, run: Run): void {
     .addOption(new Option('--lease-to <place>', 'how the command gets its leases: PG* variables, JSON on descriptor 3, or a JSON file').choices(['env', 'fd', 'file']).default('env'))
     .option('--certificate <file>', "keep the closure certificate here, and the log's key in FILE.key")
     .action((words: readonly string[], flags: RunFlags) => run(async () => {
-      const { rawArgs } = command.parent as unknown as { readonly rawArgs: readonly string[] }
-      if (!rawArgs.includes('--')) throw usage('the command stands after `--`', 'writ run --for PURPOSE --grant GRANT -- COMMAND')
+      if (programIn(command) === null) throw usage('the command stands after `--`', 'writ run --for PURPOSE --grant GRANT -- COMMAND')
       const start = await startOf(command)
       const wanted = wantedLeases(flags.grant)
       if (flags.leaseTo === 'env') variablePrefixes(wanted)

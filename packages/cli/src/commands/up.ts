@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { call } from '../client.ts'
-import { configPath, operatorKeyFor, readConfig } from '../config.ts'
+import { configPath, bearerFor, readConfig } from '../config.ts'
 import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import { printFailure, say, warn } from '../output.ts'
 import { settingsOf, type Settings } from '../settings.ts'
@@ -85,7 +85,7 @@ function readyUrl(server: ChildProcess): Promise<string> {
 }
 
 async function isSignedIn(settings: Settings, url: string): Promise<boolean> {
-  const key = operatorKeyFor(url, await readConfig(settings.environment), settings.environment)
+  const key = bearerFor(url, await readConfig(settings.environment), settings.environment)
   if (key === undefined) return false
   const { whoAmI } = await import('@writ/contract/registry')
   try {

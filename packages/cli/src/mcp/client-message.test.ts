@@ -28,13 +28,16 @@ test('a cancellation names its request as the request was named', () => {
 })
 
 test('what a tool wants to see in headers is said there, coded where it is not plain', () => {
-  const known = paramHeadersIn([{ name: 'query', inputSchema: { properties: { region: { 'x-mcp-header': 'Region' }, of: { properties: { size: { 'x-mcp-header': 'Size' } } }, not: { items: { 'x-mcp-header': 'No' } } } } }])
+  const known = paramHeadersIn([{ name: 'query', inputSchema: { properties: { region: { 'type': 'string', 'x-mcp-header': 'Region' }, of: { properties: { size: { 'type': 'integer', 'x-mcp-header': 'Size' } } } } } },
+    { name: 'unsound', inputSchema: { properties: { not: { items: { 'type': 'string', 'x-mcp-header': 'No' } } } } }])
   const headersOf = (args: string): Readonly<Record<string, string>> => {
     const message = read(`{"id":1,"method":"tools/call","params":{"name":"query","arguments":${args}}}`) as ClientRequest
     return requestHeaders({ ...message, version: '2026-07-28' }, known)
   }
   const base = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'query' }
-  assert.deepEqual(headersOf('{"region":"us-west1","of":{"size":9007199254740993}}'), { ...base, 'mcp-param-region': 'us-west1', 'mcp-param-size': '9007199254740993' })
+  assert.deepEqual(headersOf('{"region":"us-west1","of":{"size":9007199254740991}}'), { ...base, 'mcp-param-region': 'us-west1', 'mcp-param-size': '9007199254740991' })
+  // Out of the range that a double holds it is in no header, and the gateway wants it in none.
+  assert.deepEqual(headersOf('{"of":{"size":9007199254740993}}'), base)
   assert.deepEqual(headersOf('{"region":"Zürich\\nX: y"}'), { ...base, 'mcp-param-region': `=?base64?${Buffer.from('Zürich\nX: y').toString('base64')}?=` })
   assert.deepEqual(headersOf('{"region":null}'), base)
 })

@@ -8,7 +8,7 @@ import { isFromBeforeRestore, type Authenticator, type AuthenticateRefusal } fro
 import { readCompactJws, type ClaimedJws } from './compact-jws.ts'
 import { CLOCK_TOLERANCE, instantOf } from './private-key-jwt.ts'
 import type { VerificationKey } from './registered-key.ts'
-import { signatureCheck } from './signature.ts'
+import { rememberedSignatureCheck } from './signature.ts'
 
 /** What the store knows of a token, its task, its identity and the key that signed it, read in one go. */
 export type TokenStanding =
@@ -42,7 +42,7 @@ export const isAccessTokenType = (typ: unknown): boolean => typeof typ === 'stri
  * has ended is refused everywhere at once.
  */
 export function accessToken(needs: AccessTokenNeeds): Authenticator {
-  const isSignedBy = signatureCheck()
+  const isSignedBy = rememberedSignatureCheck()
   return {
     kind: 'access_token',
     async authenticate(token, { thumbprint, audience = needs.issuer }) {

@@ -40,6 +40,7 @@ function server(more: { readonly class?: IdentityClass; readonly nonceRequired?:
   }
   const known = authentication({
     operator: async (key) => (key === KEY ? ok({ kind: 'operator', operator: 'opr_x' as OperatorId, name: 'maya' }) : refuse({ kind: 'unknown_operator_key' })),
+    signIn: async () => refuse({ kind: 'unknown_sign_in' }),
     privateKeyJwt: told(privateKeyJwt({ clock, issuer: ISSUER, notBefore: null, keysOf: async (id: SpiffeId) => (id === DEPLOY_BOT ? [bot.registered] : []) })),
     federated: told(federated),
     accessToken: told(tokens.authenticator),
@@ -58,7 +59,7 @@ function server(more: { readonly class?: IdentityClass; readonly nonceRequired?:
   const workloadToken = signToken(workload(), { alg: 'ES256' }, { iss: GITHUB, sub: 'repo:acme/shop', aud: ISSUER })
   const atDoor = async (token: string, proof?: string, changes: Partial<Presented> = {}) => {
     const found = await known.atDoor({ scheme: proof === undefined ? 'Bearer' : 'DPoP', token, proof, method: 'POST', path: '/v1/tasks', ...changes })
-    return found.ok ? (found.value.kind === 'operator' ? 'operator' : found.value.evidence.kind) : found.refusal
+    return found.ok ? (found.value.kind === 'identity' ? found.value.evidence.kind : found.value.kind) : found.refusal
   }
   const atTokenEndpoint = (as: ShownAtTokenEndpoint['as'], token: string, proof?: string) => known.atTokenEndpoint({ as, token, proof, method: 'POST', path: '/v1/tasks' })
   return { known, tokens, proofs, used, chosen, assertion, proofFor, workloadToken, atDoor, atTokenEndpoint }
@@ -227,7 +228,7 @@ test('each parameter of a token request takes its own kind of evidence', async (
 test('a server that trusts no issuer and signs no tokens refuses both', async () => {
   const at = server()
   const plain = authentication({
-    operator: async () => refuse({ kind: 'not_an_operator_key' }), dpop: at.proofs.check, roomFor: async () => {}, useOnce: async () => undefined,
+    operator: async () => refuse({ kind: 'not_an_operator_key' }), signIn: async () => refuse({ kind: 'not_a_sign_in' }), dpop: at.proofs.check, roomFor: async () => {}, useOnce: async () => undefined,
     privateKeyJwt: privateKeyJwt({ clock: fixedClock(), issuer: ISSUER, notBefore: null, keysOf: async () => [bot.registered] }),
   })
   for (const token of [at.tokens.token(), at.workloadToken]) {

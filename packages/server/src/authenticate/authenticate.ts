@@ -1,5 +1,7 @@
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
+import type { PersonCaller } from '@writ/domain/person'
 import { parseSpiffeId } from '@writ/domain/spiffe-id'
+import type { SignInKind } from '../store/sign-ins.ts'
 import { isAccessTokenType } from './access-token.ts'
 import {
   isProofEnough, type AuthenticateRefusal, type Authenticator, type Caller, type Evidence, type OneTimeUse, type Proved,
@@ -7,10 +9,12 @@ import {
 import { claimedKindOf } from './compact-jws.ts'
 import type { CheckedProof, DpopCheck } from './dpop.ts'
 import { isOperatorKey, type OperatorCaller, type OperatorRefusal } from './operator-key.ts'
+import { isSignInSecret, type SignInRefusal } from './sign-in.ts'
 
 /** What a request shows at a door of ours: the `Authorization` and `DPoP` headers, and what a proof is about. */
 export type Presented = {
-  readonly scheme: 'Bearer' | 'DPoP'
+  /** `Cookie`: the sign-in of a browser, and nothing else. */
+  readonly scheme: 'Bearer' | 'DPoP' | 'Cookie'
   readonly token: string
   /** The `DPoP` header. Two of them arrive as one with a comma, which no compact token holds: they are refused (RFC 9449 §4.3). */
   readonly proof: string | undefined
@@ -27,6 +31,7 @@ export type ShownAtTokenEndpoint = Omit<Presented, 'scheme'> & {
 
 export type AuthenticationNeeds = {
   operator(key: string): Promise<Outcome<OperatorCaller, OperatorRefusal>>
+  signIn(secret: string, kind: SignInKind): Promise<Outcome<PersonCaller, SignInRefusal>>
   readonly privateKeyJwt: Authenticator
   readonly federated?: Authenticator
   readonly accessToken?: Authenticator
@@ -37,13 +42,13 @@ export type AuthenticationNeeds = {
   useOnce(uses: readonly OneTimeUse[]): Promise<OneTimeUse['of'] | undefined>
 }
 
-export type ProvedAtDoor = { readonly caller: Caller | OperatorCaller; readonly uses: readonly OneTimeUse[] }
+export type ProvedAtDoor = { readonly caller: Caller | OperatorCaller | PersonCaller; readonly uses: readonly OneTimeUse[] }
 
-export type DoorRefusal = AuthenticateRefusal | OperatorRefusal
+export type DoorRefusal = AuthenticateRefusal | OperatorRefusal | SignInRefusal
 
 export type Authentication = {
   /** Who asks. What works once is used up. */
-  atDoor(presented: Presented): Promise<Outcome<Caller | OperatorCaller, DoorRefusal>>
+  atDoor(presented: Presented): Promise<Outcome<Caller | OperatorCaller | PersonCaller, DoorRefusal>>
   /** The same, but that what works once is still to be used up, in the transaction of what is asked: see `takeUses`. */
   atDoorUnused(presented: Presented): Promise<Outcome<ProvedAtDoor, DoorRefusal>>
   /**
@@ -104,6 +109,10 @@ export const shownBefore = (seen: OneTimeUse['of']): AuthenticateRefusal => (see
 async function proveAtDoor(needs: AuthenticationNeeds, presented: Presented): Promise<Outcome<ProvedAtDoor, DoorRefusal>> {
   const { scheme, token, proof } = presented
   if ((scheme === 'DPoP') !== (proof !== undefined)) return refuse({ kind: 'scheme_and_proof_differ' })
+  if (scheme === 'Cookie' || isSignInSecret(token)) {
+    const person = scheme === 'DPoP' ? refuse({ kind: 'scheme_and_proof_differ' } as const) : await needs.signIn(token, scheme === 'Cookie' ? 'browser' : 'cli')
+    return person.ok ? ok({ caller: person.value, uses: [] }) : person
+  }
   if (isOperatorKey(token)) {
     const operator = scheme === 'Bearer' ? await needs.operator(token) : refuse({ kind: 'scheme_and_proof_differ' } as const)
     return operator.ok ? ok({ caller: operator.value, uses: [] }) : operator

@@ -93,6 +93,8 @@ export type AuthenticateRefusal =
   | { readonly kind: 'bad_proof'; readonly because: ProofFault; readonly member?: string }
   | { readonly kind: 'use_dpop_nonce'; readonly nonce: string }
   | { readonly kind: 'replayed' }
+  /** Not looked at: too much evidence from there was refused. */
+  | { readonly kind: 'refused_too_often' }
 
 export type ShownWith = { readonly thumbprint: string | null; readonly client?: string; readonly audience?: string }
 

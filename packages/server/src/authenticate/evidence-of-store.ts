@@ -15,6 +15,7 @@ import type { IssuerKeys } from './issuer-keys.ts'
 import { proofRoom, useOnce } from './one-time.ts'
 import { authenticateOperator } from './operator-key.ts'
 import { privateKeyJwt, type RegisteredKey } from './private-key-jwt.ts'
+import { authenticateSignIn } from './sign-in.ts'
 
 export type EvidenceNeeds = { readonly store: Store; readonly keysOfIssuers: IssuerKeys; readonly clock: Clock; readonly nonces: DpopNonces; readonly nonceRequired: boolean; readonly notBefore: EpochMs | null; readonly issuer: () => string; readonly tokenKeys: TokenKeys }
 
@@ -32,6 +33,7 @@ export function authenticationOf({ store, keysOfIssuers, clock, nonces, nonceReq
   }
   return authentication({
     operator: (key) => authenticateOperator(key, { operatorOf: (keyHash) => store.read((db) => findOperatorByKey(db, keyHash)) }),
+    signIn: (secret, kind) => authenticateSignIn(secret, kind, { store, clock }),
     privateKeyJwt: privateKeyJwt(parts),
     federated: federated({ store, clock, keys: keysOfIssuers, notBefore }),
     accessToken: accessToken(parts),

@@ -3,24 +3,27 @@ import { test } from 'node:test'
 import { compactVerify, importJWK } from 'jose'
 import { signToken, workload } from '../../test/fakes/workload.ts'
 import { SIGNATURE_ALGS } from './registered-key.ts'
-import { signatureCheck } from './signature.ts'
+import { rememberedSignatureCheck, signatureCheck } from './signature.ts'
 
 const payload = { iss: 'spiffe://acme.example/a', jti: 'once-and-only' }
 
-for (const alg of SIGNATURE_ALGS) {
-  test(`a ${alg} signature holds for its key and no other, again and again, and jose says the same`, async () => {
-    const isSignedBy = signatureCheck()
+const CASES = SIGNATURE_ALGS.flatMap((alg) => [[alg, '', signatureCheck], [alg, ' that is remembered', rememberedSignatureCheck]] as const)
+
+for (const [alg, kind, check] of CASES) {
+  test(`a ${alg} signature${kind} holds for its key and no other, again and again, and jose says the same`, async () => {
+    const isSignedBy = check()
     const [signer, other] = [workload(alg), workload(alg)]
     for (let i = 0; i < 3; i++) {
       const token = signToken(signer, { alg }, { ...payload, i })
       assert.equal(isSignedBy(signer.registered, token), true)
       assert.equal(isSignedBy(other.registered, token), false)
+      assert.equal(isSignedBy(signer.registered, token), true)
       await compactVerify(token, await importJWK({ ...signer.registered.jwk }, alg))
     }
   })
 
-  test(`a ${alg} signature does not hold when a byte of header, payload or signature is another, or the signature is cut`, () => {
-    const isSignedBy = signatureCheck()
+  test(`a ${alg} signature${kind} does not hold when a byte of header, payload or signature is another, or the signature is cut`, () => {
+    const isSignedBy = check()
     const signer = workload(alg)
     const token = signToken(signer, { alg }, payload)
     assert.equal(isSignedBy(signer.registered, token), true)

@@ -14,8 +14,10 @@ import { addLabels, listTreeLabels } from '../store/labels.ts'
 import { findModes, type StoredMode } from '../store/modes.ts'
 import { findPolicyFiles, findVersionInForce } from '../store/policies.ts'
 import { touchTask } from '../store/tasks.ts'
+import type { Approval } from '../store/approvals.ts'
+import { findApproved, takeApproved } from './approved.ts'
 import { questionOf } from './question.ts'
-import { recordDecision, type Decided } from './record-decision.ts'
+import { recordDecision, type ApprovalAtUse, type Decided } from './record-decision.ts'
 
 /** The policies that are in force in this very transaction. */
 export type Policies = { readonly version: number; readonly engine: Engine }
@@ -51,6 +53,8 @@ export type Attempted = {
   readonly claimed: ExactRecord
   /** What Writ knows of this action alone. */
   readonly also?: Question['known']
+  /** A person has approved it: set here alone, from an approval of the very same (law 6). */
+  readonly approved?: true
   /** What bounds it: the task's, or that of the access token with which it is attempted. */
   readonly authority: Authority
   /** Null where the change looks itself whether the grant covers it. */
@@ -81,16 +85,47 @@ export async function decideIn(tx: Tx, use: Attempted): Promise<Decided> {
   const [{ engine, version }, { labels, modes }] = await Promise.all([use.policies ?? policiesIn(tx), use.around ?? lookAround(tx, use)])
   const question = questionOf(engine, use, labels)
   const mode: Mode = modes.some(({ kind, subject }) => subject === (kind === 'identity' ? identity.id : use.server)) ? 'observe' : 'enforce'
-  const judged = judge(engine, use, question)
+  const first: Judging = { use, question, judged: judge(engine, use, question) }
+  // Where nobody is asked nothing is looked for.
+  const { use: attempted, question: asked, judged, approval } = first.judged.approvable && mode === 'enforce' ? await asApproved(tx, first, { engine, version, labels }) : first
   const wouldDeny = mode === 'observe' && judged.answer === 'deny' && judged.cause === 'policy'
-  const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: version }
+  const decided: Decided = { ...judged, id: use.id, answer: wouldDeny ? 'allow' : judged.answer, wouldDeny, policyVersion: version, ...(approval === undefined ? {} : { approval: approval.told }) }
   await recordDecision(tx, {
-    decided, question, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, permit: use.permit, by: use.by, traceId: use.traceId, now,
-    ...(use.publicArguments === undefined ? {} : { publicArguments: use.publicArguments }),
+    decided, question: asked, mode, task: task.id, identity: identity.id, advisory: false, resource: use.resource, permit: attempted.permit, by: use.by, traceId: use.traceId, now,
+    ...(attempted.publicArguments === undefined ? {} : { publicArguments: attempted.publicArguments }),
   })
+  if (approval?.taken !== undefined) await takeApproved(tx, { use, approval: approval.taken, now })
   if (decided.answer === 'allow') await take(tx, use, labelsOf(engine, use.resource), labels)
   else await refuseUse(tx, use)
   return decided
+}
+
+/** A use as it was judged; `approval`: what answers for it, and that which it takes. */
+type Judging = { readonly use: Attempted; readonly question: Question; readonly judged: Judged; readonly approval?: { readonly told: ApprovalAtUse; readonly taken?: Approval } }
+
+/** Asked once more, with what a person has approved in place of what is attempted. Where that is denied too, the approval is not used up. */
+async function asApproved(tx: Tx, first: Judging, { engine, version, labels }: Policies & { readonly labels: readonly Label[] }): Promise<Judging> {
+  const found = await findApproved(tx, first.use, { engine, version })
+  if (found.kind === 'none') return first
+  const { approval } = found
+  const told = { id: approval.id, expiresAt: approval.expiresAt, why: approval.why }
+  if (found.kind === 'not_ready') return { ...first, approval: { told: { ...told, kind: found.why } } }
+  const use = withArguments(first.use, found.arguments)
+  const question = questionOf(engine, use, labels)
+  const judged = judge(engine, use, question)
+  if (judged.answer === 'deny') return { use, question, judged: { ...judged, approvable: false }, approval: { told: { ...told, kind: 'denied_still' } } }
+  return { use, question, judged, approval: { told: { ...told, kind: 'ran', arguments: found.text }, taken: approval } }
+}
+
+/** What is shown of arguments follows those that run; of them only whole numbers can differ. */
+function withArguments(use: Attempted, args: ExactRecord): Attempted {
+  const number = (name: string, otherwise: PublicValue): PublicValue => (typeof args[name] === 'bigint' && typeof otherwise === 'number' ? Number(args[name]) : otherwise)
+  const { permit, publicArguments } = use
+  return {
+    ...use, arguments: args, approved: true,
+    permit: permit && { ...permit, limits: Object.fromEntries(Object.entries(permit.limits).map(([name, most]) => [name, number(name, most) as number])) },
+    ...(publicArguments === undefined ? {} : { publicArguments: Object.fromEntries(Object.entries(publicArguments).map(([name, value]) => [name, number(name, value)])) }),
+  }
 }
 
 async function lookAround({ db }: Tx, { task, identity, server, now }: Attempted): Promise<Around> {

@@ -41,7 +41,7 @@ export function resourceOf(engine: Engine, uid: EntityRef, { kind, said = {} }: 
   return { uid, attributes: { ...UNDESCRIBED_BACKEND, ...known?.attributes, kind }, parents }
 }
 
-function knownOf({ task, identity, now }: Attempted, labels: readonly Label[]): Question['known'] {
+function knownOf({ task, identity, approved, now }: Attempted, labels: readonly Label[]): Question['known'] {
   return {
     task: task.id,
     purpose: { entity: { type: 'Writ::Purpose', id: task.purposeId ?? NO_PURPOSE } },
@@ -52,7 +52,7 @@ function knownOf({ task, identity, now }: Attempted, labels: readonly Label[]): 
     depth: BigInt(task.depth),
     budget_left: BigInt(task.budgetCalls - task.callsUsed),
     labels: labels.toSorted(),
-    approved: false,
+    approved: approved === true,
     at: new Date(now).toISOString(),
   }
 }

@@ -2,13 +2,14 @@ import { textOf, type Permit } from '@writ/domain/authority'
 import type { DecisionCause, Mode } from '@writ/domain/decision'
 import type { EventActor, PublicValue } from '@writ/domain/event'
 import { exactText, type ExactValue } from '@writ/domain/exact'
-import type { DecisionId, IdentityId, TaskId } from '@writ/domain/id'
+import type { ApprovalId, DecisionId, IdentityId, TaskId } from '@writ/domain/id'
 import type { EpochMs } from '@writ/domain/time'
 import { commit } from '@writ/ledger/commitment'
 import type { EntityRef, PolicyPlace, Question } from '@writ/policy/question'
 import { append, sha256 } from '../record/append.ts'
 import type { Tx } from '../record/tx.ts'
 import { insertDecision } from '../store/decisions.ts'
+import type { NotReady } from './approved.ts'
 
 export type Decided = {
   readonly id: DecisionId
@@ -21,7 +22,18 @@ export type Decided = {
   /** Allowed only because it is observed. */
   readonly wouldDeny: boolean
   readonly policyVersion: number
+  /** Absent where no person was asked. */
+  readonly approval?: ApprovalAtUse
 }
+
+/**
+ * What answers for a use that a person could allow. `ran`: it was approved and is used; `arguments` are what was kept to be run, byte for byte.
+ * `denied_still`: it was approved, and is denied all the same. Any other word says why it is not ready.
+ */
+export type ApprovalAtUse = { readonly id: ApprovalId; readonly expiresAt: EpochMs; readonly why: string | null } & (
+  | { readonly kind: 'ran'; readonly arguments: string }
+  | { readonly kind: 'denied_still' | NotReady }
+)
 
 type Recorded = {
   readonly decided: Decided
@@ -55,6 +67,7 @@ export async function recordDecision(tx: Tx, { decided, question, mode, task, id
       policy_version: decided.policyVersion, policies: decided.by.map((place) => place.policy), mode, would_deny: yesNo(decided.wouldDeny),
       approvable: yesNo(decided.approvable), advisory: yesNo(advisory), evaluated: commit(sha256, salt, text),
       ...(publicArguments === undefined ? {} : { arguments: publicArguments }),
+      ...(decided.approval === undefined ? {} : { approval: { id: decided.approval.id, is: decided.approval.kind } }),
     },
   })
   await insertDecision(tx.db, {

@@ -18,10 +18,10 @@ import { listLabelsAround } from '../store/labels.ts'
 import { findModesAround } from '../store/modes.ts'
 import { lockHeldTask } from '../store/tasks.ts'
 import { findToken, standingOf, type StoredToken } from '../store/tokens.ts'
-import { isNamed, mayBeIdentity, readExact, registryIn, supposedIn, typeOf, type Asker, type ExactText, type Registry, type Said } from './supposed.ts'
+import { isNamed, mayBeIdentity, readExact, registryIn, saidOfServer, supposedIn, typeOf, type Asker, type ExactText, type Registry, type Said } from './supposed.ts'
 import { barredAt, begin, type AtGateway } from './at-gateway.ts'
 import { publicArguments } from './public-arguments.ts'
-import { isLook, saidIn, serversOf, useOf } from './use.ts'
+import { isLook, saidIn, SERVER, serversOf, useOf } from './use.ts'
 
 /** One question in the caller's words. */
 export type Asked = {
@@ -43,6 +43,8 @@ export type StopAt = 'never' | 'deny' | 'allow'
 export type EvaluateInput = {
   readonly asked: readonly Asked[]
   readonly stopAt: StopAt
+  /** Nothing more is answered once so many attempts were denied; without it, all of them may be. */
+  readonly mostDenied?: number
   readonly by: Asker
   readonly uses: readonly OneTimeUse[]
   readonly traceId: string
@@ -74,11 +76,13 @@ export const evaluate = change('decision.evaluate', async (tx: Tx, input: Evalua
   if (met === undefined) return ok<readonly Decided[]>([])
   const asking: Asking = { ...input, policies, registry }
   const answers: Decided[] = []
+  let denied = 0
   for (let next: Met | undefined = met; next !== undefined;) {
     const answered: Outcome<Decided, EvaluateRefusal> = next.kind === 'advice' ? ok(await advise(tx, next.asked, asking)) : await attempt(tx, next, asking)
     if (!answered.ok) return refuse<EvaluateRefusal>(answered.refusal)
     answers.push(answered.value)
-    const asked: Asked | undefined = answered.value.answer === input.stopAt ? undefined : others.shift()
+    if (next.kind === 'attempt' && answered.value.answer === 'deny') denied++
+    const asked: Asked | undefined = answered.value.answer === input.stopAt || denied === input.mostDenied ? undefined : others.shift()
     next = asked && await meet(tx, asked, input, registry)
   }
   failpoint('decision.made.before_commit')
@@ -148,9 +152,9 @@ async function attempt(tx: Tx, { asked, held, token, identity, around }: MetInTa
   const barred = barredAt(asked.atGateway, uid, engine)
   // What its server defines otherwise now may mean something else by the same name.
   const open = barred === undefined ? publicArguments(engine, { uid, action: asked.action, arguments: use.arguments }) : undefined
-  const said = asked.resource.properties
+  const said = uid.type === SERVER ? await saidOfServer(registry, uid.id) : asked.resource.properties === null ? undefined : readExact(asked.resource.properties)
   const decided = await decideIn(tx, {
-    ...use, id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === null ? {} : { said: readExact(said) }),
+    ...use, id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === undefined ? {} : { said }),
     ...(barred === undefined ? {} : { barred }), ...(open === undefined ? {} : { publicArguments: open }), authority, workload, policies, around, by: actorOf(by), traceId, now,
   })
   await endIfDue(tx, task, decided, now)
@@ -162,7 +166,7 @@ function refusalOf({ subject, resource, atGateway }: Asked, identity: Identity, 
   // Through the gateway comes whoever holds the task's token, and nobody says who that is.
   if (atGateway === undefined && !isNamed(subject, engine, identity)) return { kind: 'not_the_holder' }
   // Of its own types an operator knows more than Writ does; of an identity, a tool or a back end nobody does.
-  const isTheirs = by.kind === 'operator' && !typeOf(engine, resource).startsWith('Writ::')
+  const isTheirs = by.kind !== 'identity' && !typeOf(engine, resource).startsWith('Writ::')
   return subject.properties !== null || (resource.properties !== null && !isTheirs) ? { kind: 'properties_not_yours' } : undefined
 }
 
@@ -171,4 +175,4 @@ async function endIfDue(tx: Tx, task: Task, { cause }: Decided, now: EpochMs): P
   if (because !== undefined) await endTaskIn(tx, task.id, { because, by: { kind: 'writ', id: 'writ' }, now })
 }
 
-const actorOf = (by: Asker): EventActor => (by.kind === 'operator' ? { kind: 'operator', id: by.id } : { kind: 'identity', id: by.id })
+const actorOf = (by: Asker): EventActor => (by.kind === 'identity' ? { kind: by.kind, id: by.id } : by)

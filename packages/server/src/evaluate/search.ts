@@ -73,7 +73,7 @@ const supposing = (entity: Entity, { attributes }: Entity): Entity => ({ ...enti
 
 /** An identity is told nothing of what other identities may. */
 async function mayAsk(db: Db, engine: Engine, { sought, subject, by }: Search): Promise<boolean> {
-  if (by.kind === 'operator' || kindOf(typeOf(engine, subject)) === undefined || sought === 'subject') return true
+  if (by.kind !== 'identity' || kindOf(typeOf(engine, subject)) === undefined || sought === 'subject') return true
   const identity = await findIdentity(db, by.id)
   return identity !== undefined && isNamed(subject, engine, identity)
 }
@@ -86,10 +86,10 @@ async function candidatesIn(db: Db, engine: Engine, asked: Search): Promise<read
   const own = by.kind === 'identity' ? await findIdentity(db, by.id) : undefined
   const kind = kindOf(type)
   if (kind !== undefined) {
-    const identities = by.kind === 'operator' ? await listActiveOfKind(db, kind, { limit: MOST_LOOKED_AT + 1, after }) : own?.kind === kind && own.spiffeId > after ? [own] : []
+    const identities = by.kind !== 'identity' ? await listActiveOfKind(db, kind, { limit: MOST_LOOKED_AT + 1, after }) : own?.kind === kind && own.spiffeId > after ? [own] : []
     return identities.map((one) => ({ id: one.spiffeId, entity: identityEntity(one) }))
   }
-  const isOpen = (isGranted: (permit: Permit) => boolean): boolean => by.kind === 'operator' || own?.authority.some(isGranted) === true
+  const isOpen = (isGranted: (permit: Permit) => boolean): boolean => by.kind !== 'identity' || own?.authority.some(isGranted) === true
   if (type === BACKEND) {
     const backends = (await listBackends(db)).filter(({ state, kind: of, name }) => state === 'active' && isOpen((permit) => permit.type === of && permit.resource === name))
     return inOrder(backends.map(({ name, kind: of }) => ({ id: name, entity: resourceOf(engine, { type, id: name }, { kind: of }) })), after)

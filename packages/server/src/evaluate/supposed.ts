@@ -1,17 +1,20 @@
 import { parseExactJson } from '@writ/contract/strict-json'
 import type { ExactRecord } from '@writ/domain/exact'
 import { IDENTITY_KINDS, type Identity, type IdentityKind } from '@writ/domain/identity'
-import { parseId, type IdentityId, type LeaseId } from '@writ/domain/id'
+import { parseId, type IdentityId, type LeaseId, type PersonId } from '@writ/domain/id'
 import type { Engine } from '@writ/policy/engine'
 import type { Entity } from '@writ/policy/question'
 import { BACKEND, identityEntity, cedarTypeOf, resourceOf } from '../decide/question.ts'
 import type { Db } from '../record/tx.ts'
 import { findBackend, type Backend } from '../store/backends.ts'
 import { findIdentity } from '../store/identities.ts'
+import { findMcpServer, type McpServer } from '../store/mcp-servers.ts'
+import { SERVER } from './use.ts'
 
 /** Who asks: a person, or an identity; with the access token that it came with, and the mark of its running workload where its evidence tells. */
 export type Asker =
   | { readonly kind: 'operator'; readonly id: string }
+  | { readonly kind: 'person'; readonly id: PersonId }
   | { readonly kind: 'identity'; readonly id: IdentityId; readonly lease: LeaseId | null; readonly workload: string | null }
 
 /**
@@ -53,9 +56,9 @@ export function isNamed(said: Said, engine: Engine, identity: Pick<Identity, 'id
 }
 
 /** The registry as one question after the other finds it: asked once about each. */
-export type Registry = { identity(reference: string): Promise<Identity | undefined>; backend(name: string): Promise<Backend | undefined> }
+export type Registry = { identity(reference: string): Promise<Identity | undefined>; backend(name: string): Promise<Backend | undefined>; mcpServer(name: string): Promise<McpServer | undefined> }
 
-export const registryIn = (db: Db): Registry => ({ identity: once((reference) => findIdentity(db, reference)), backend: once((name) => findBackend(db, name)) })
+export const registryIn = (db: Db): Registry => ({ identity: once((reference) => findIdentity(db, reference)), backend: once((name) => findBackend(db, name)), mcpServer: once((name) => findMcpServer(db, name)) })
 
 function once<T>(find: (name: string) => Promise<T>): (name: string) => Promise<T> {
   const asked = new Map<string, Promise<T>>()
@@ -77,10 +80,17 @@ export async function supposedIn(registry: Registry, engine: Engine, said: Said,
   const type = typeOf(engine, said)
   const properties = said.properties === null ? {} : readExact(said.properties)
   const identity = kindOf(type) === undefined && type !== ANY_KIND ? undefined : await registry.identity(said.id)
-  if (identity !== undefined && isNamed(said, engine, identity) && (by.kind === 'operator' || by.id === identity.id)) return withSaid(identityEntity(identity), properties)
+  if (identity !== undefined && isNamed(said, engine, identity) && (by.kind !== 'identity' || by.id === identity.id)) return withSaid(identityEntity(identity), properties)
   const uid = { type, id: said.id }
   if (type === BACKEND) return withSaid(resourceOf(engine, uid, { kind: (await registry.backend(said.id))?.kind ?? 'unknown' }), properties)
+  if (type === SERVER) return withSaid(resourceOf(engine, uid, { kind: '', said: await saidOfServer(registry, said.id) }), properties)
   return withSaid(engine.entity(uid) ?? { uid, attributes: {}, parents: [] }, properties)
+}
+
+/** What the registry knows of an MCP server; what the policies' files say of it counts before that. */
+export async function saidOfServer(registry: Registry, name: string): Promise<ExactRecord> {
+  const { environment = null } = await registry.mcpServer(name) ?? {}
+  return environment === null ? {} : { environment }
 }
 
 const withSaid = (entity: Entity, properties: ExactRecord): Entity => ({ ...entity, attributes: { ...entity.attributes, ...properties } })

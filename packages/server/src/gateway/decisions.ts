@@ -8,7 +8,9 @@ import type { AuthenticateRefusal } from '../authenticate/authenticator.ts'
 import { useOnce } from '../authenticate/one-time.ts'
 import type { Decided } from '../decide/record-decision.ts'
 import type { AtGateway } from '../evaluate/at-gateway.ts'
-import { evaluate, type Asked, type EvaluateRefusal } from '../evaluate/evaluate.ts'
+import type { Allowance, TooOften } from '../evaluate/allowance.ts'
+import type { Asked, EvaluateRefusal } from '../evaluate/evaluate.ts'
+import { evaluateWithin } from '../evaluate/evaluate-within.ts'
 import { SERVER, TOOL } from '../evaluate/use.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Entropy } from '../platform/entropy.ts'
@@ -21,6 +23,8 @@ import type { McpError } from '../upstreams/upstream.ts'
 
 export type DecisionNeeds = {
   readonly store: Pick<Store, 'read' | 'change'>
+  /** How often an identity may be denied. */
+  readonly allowance: Allowance
   readonly clock: Clock
   readonly entropy: Entropy
   readonly log: Logger
@@ -48,7 +52,7 @@ export async function decide(needs: DecisionNeeds, exchange: Exchange, wanted: W
   const { caller, uses, traceId } = exchange
   const now = needs.clock.now()
   const asked: Asked = { ...askedOf(exchange.server, wanted, needs.instance), id: mintId('decision', now, needs.entropy.bytes(10)), task: caller.task, subject: { type: caller.kind, id: caller.spiffeId, properties: null }, claimed: '{}' }
-  const answered = await needs.store.change(evaluate, { asked: [asked], stopAt: 'never', by: { kind: 'identity', id: caller.identity, lease: caller.lease, workload: null }, uses, traceId, now })
+  const answered = await evaluateWithin(needs, { asked: [asked], stopAt: 'never', by: { kind: 'identity', id: caller.identity, lease: caller.lease, workload: null }, uses, traceId, now })
   if (!answered.ok) throw await refusedBy(needs, exchange, answered.refusal)
   const decided = answered.value[0]!
   if (decided.cause === 'budget' || decided.cause === 'state') needs.wake()
@@ -62,7 +66,7 @@ function askedOf(server: string, wanted: Wanted, instance: ServerInstanceId): Pi
 }
 
 /** Nothing of a refused change is left, and what works once has been shown all the same. */
-async function refusedBy(needs: DecisionNeeds, { uses, traceId, server }: Exchange, refusal: EvaluateRefusal): Promise<Error> {
+async function refusedBy(needs: DecisionNeeds, { uses, traceId, server }: Exchange, refusal: EvaluateRefusal | TooOften): Promise<Error> {
   if (refusal.kind !== 'replayed' && uses.length > 0) await needs.store.change(useOnce, { uses })
   switch (refusal.kind) {
     case 'replayed':
@@ -70,11 +74,16 @@ async function refusedBy(needs: DecisionNeeds, { uses, traceId, server }: Exchan
     case 'no_such_task':
       needs.tellRefused(refusal.kind === 'replayed' ? shownBefore(refusal.of) : { kind: 'token_not_live', why: 'stopped' }, traceId)
       return unauthenticated(needs, server)
+    case 'asks_too_often': return tooOften(refusal)
     case 'not_the_holder':
     case 'properties_not_yours': return new Error(`the gateway asked what it may not: ${refusal.kind}`)
     default: return unreachable(refusal)
   }
 }
+
+/** RFC 9110 §10.2.3 says when to come again. */
+const tooOften = ({ most, seconds }: TooOften): Refused =>
+  new Refused(429, rpcError(RPC_CODES.denied, `denied ${most} times within a minute: nothing is decided for another ${seconds} s`, { code: 'too_many_denied', retryable: true, retry_after_seconds: BigInt(seconds) }), { headers: { 'retry-after': String(seconds) } })
 
 export const unauthenticated = ({ challenge }: Pick<DecisionNeeds, 'challenge'>, server: string): Refused =>
   new Refused(401, rpcError(RPC_CODES.invalidRequest, 'who you are could not be established', { code: 'unauthenticated' }), { headers: { 'www-authenticate': challenge(server, 'invalid_token') } })

@@ -97,6 +97,7 @@ function checkHead({ issuer }: DoorNeeds, { headers, repeated, method }: DoorCal
   // MCP, Streamable HTTP, security: a page of somebody else's has its reader's browser ask.
   if (headers['origin'] !== undefined && headers['origin'] !== new URL(issuer()).origin) throw refusal(403, 'not for pages of other origins')
   if (method === 'POST' && !/^application\/json\s*(?:;\s*charset=utf-8\s*)?$/i.test(headers['content-type'] ?? '')) throw refusal(415, 'the body must be application/json')
+  if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') throw refusal(415, 'the body must not be compressed')
 }
 
 function readBody({ body }: DoorCall, about: About): RpcMessage {

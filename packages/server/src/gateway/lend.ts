@@ -1,6 +1,6 @@
 import type { Permit } from '@writ/domain/authority'
 import type { EventActor } from '@writ/domain/event'
-import type { IdentityId, LeaseId, TaskId } from '@writ/domain/id'
+import type { IdentityId, LeaseId, ServerInstanceId, TaskId } from '@writ/domain/id'
 import { leaseVariables, secretVariableName } from '@writ/domain/lease-variables'
 import type { Logger } from 'pino'
 import type { Decided } from '../decide/record-decision.ts'
@@ -41,7 +41,8 @@ export class NotLent extends Error {
   }
 }
 
-export type LenderNeeds = IssueNeeds & { readonly log: Logger }
+/** `instance`: this run of the server; should it not live to give back what it lent, another one ends it. */
+export type LenderNeeds = IssueNeeds & { readonly log: Logger; readonly instance: ServerInstanceId }
 
 const WRIT: EventActor = { kind: 'writ', id: 'writ' }
 
@@ -72,7 +73,7 @@ export function lender(needs: LenderNeeds): Lender {
         const permit: Permit = { type, resource, action, limits: {} }
         // Without a key nobody can ask for the reply again.
         const once = { caller: identity, key: null, requestHash: '', now: clock.now() }
-        const issued = await issueLease(needs, { task, identity, permit, workload: null, traceId }, once)
+        const issued = await issueLease(needs, { task, identity, permit, workload: null, traceId, lentBy: needs.instance }, once)
         if (!issued.ok) throw new NotLent(name, permit, issued.refusal)
         leases.push(issued.value.lease.id)
         const given = leaseVariables(prefix, { ...issued.value.address, password: issued.value.secret })

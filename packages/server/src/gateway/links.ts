@@ -8,7 +8,8 @@ import type { Engines, Store } from '../record/tx.ts'
 import { listSeenTools, mcpSecretPlace, type McpServer } from '../store/mcp-servers.ts'
 import { canonicalText, readList, type ToolDefinition } from '../tools/definition.ts'
 import { seeTools } from '../tools/see.ts'
-import { UpstreamFault, type McpClient, type McpMessage, type Upstream } from '../upstreams/upstream.ts'
+import { UpstreamFault, type McpClient, type Upstream } from '../upstreams/upstream.ts'
+import type { Hearer } from './exchange.ts'
 import { isRecord } from './json-rpc.ts'
 import { NotLent, type Lent } from './lend.ts'
 import { Ended } from './refused.ts'
@@ -49,8 +50,8 @@ export type Link = {
   tools(): Promise<ReadonlyMap<string, ToolDefinition>>
   /** Runs what goes over it, with a signal that is aborted by what ends the task or the token too. */
   run<T>(of: { readonly lease: LeaseId; readonly signal: AbortSignal }, work: (signal: AbortSignal) => Promise<T>): Promise<T>
-  /** Hears what the server says of its own accord. Answers how to stop; `onEnd` tells of the end of the link. */
-  listen(hear: (message: McpMessage) => void, onEnd: (because: Error) => void): () => void
+  /** Hears what the server says of its own accord, and is asked what it asks then. Answers how to stop; `onEnd` tells of the end of the link. */
+  listen(hearer: Hearer): () => void
 }
 
 export type Links = {
@@ -165,7 +166,7 @@ const OF_ONE_ANSWER: ReadonlySet<string> = new Set(['unknown_state', 'too_large'
 
 function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, lend, onBroken }: HoldOrder): Held {
   const flights = new Set<Flight>()
-  const hearers = new Set<{ readonly hear: (message: McpMessage) => void; readonly onEnd: (because: Error) => void }>()
+  const hearers = new Set<Hearer>()
   const ending = new AbortController()
   /** Called once nothing is on its way any more. */
   let onLanded: (() => void) | undefined
@@ -196,6 +197,12 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, len
       const tell = (): void => { for (const one of hearers) one.hear(message) }
       if (message.method === 'notifications/tools/list_changed') void list.anew().finally(tell)
       else tell()
+    }, (question) => {
+      for (const one of hearers) {
+        const asking = one.ask?.(question)
+        if (asking !== undefined) return asking
+      }
+      return undefined
     })
     ending.signal.addEventListener('abort', stop, { once: true })
     return {
@@ -218,8 +225,8 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, len
           if (flights.size === 0) onLanded?.()
         }
       },
-      listen(hear, onEnd) {
-        const one = { hear, onEnd }
+      listen(hearer) {
+        const one = { ...hearer }
         hearers.add(one)
         return () => {
           hearers.delete(one)

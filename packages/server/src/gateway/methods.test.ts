@@ -14,6 +14,10 @@ for (const { method, params, tool, args } of [
   { method: 'resources/subscribe', params: { uri: 'note:///a' }, tool: 'resources/read', args: { uri: 'note:///a' } },
   { method: 'prompts/get', params: { name: 'greet', arguments: { who: 'Ann' } }, tool: 'prompts/get', args: { name: 'greet', arguments: [{ name: 'who', value: 'Ann' }] } },
   { method: 'completion/complete', params: { ref: { type: 'ref/prompt', name: 'greet' }, argument: { name: 'who', value: 'A' } }, tool: 'completion/complete', args: { ref: 'greet', argument: 'who', value: 'A' } },
+  {
+    method: 'completion/complete', params: { ref: { type: 'ref/prompt', name: 'greet' }, argument: { name: 'who', value: 'A' }, context: { arguments: { team: 'sales' } } },
+    tool: 'completion/complete', args: { ref: 'greet', argument: 'who', value: 'A', context: [{ name: 'team', value: 'sales' }] },
+  },
 ] as const) {
   test(`${method} is decided on as a call of ${tool}, with all that goes on`, () => {
     const read = asked(method, { ...params, _meta: { 'progressToken': 'p', 'com.example/secret': 'x' }, task: { ttl: 1n }, more: 'x' })
@@ -31,6 +35,8 @@ for (const { what, method, params, code } of [
   { what: 'arguments in a list', method: 'tools/call', params: { name: 'x', arguments: [] }, code: -32602 },
   { what: 'an argument of a prompt that is no text', method: 'prompts/get', params: { name: 'x', arguments: { a: 1n } }, code: -32602 },
   { what: 'a completion of nothing', method: 'completion/complete', params: { ref: { type: 'ref/prompt' }, argument: { name: 'a', value: 'b' } }, code: -32602 },
+  { what: 'a completion in a context that is no object', method: 'completion/complete', params: { ref: { type: 'ref/prompt', name: 'x' }, argument: { name: 'a', value: 'b' }, context: 'x' }, code: -32602 },
+  { what: 'a completion in a context that holds no texts', method: 'completion/complete', params: { ref: { type: 'ref/prompt', name: 'x' }, argument: { name: 'a', value: 'b' }, context: { arguments: { c: 1n } } }, code: -32602 },
   { what: 'a cursor that is no text', method: 'tools/list', params: { cursor: 1n }, code: -32602 },
 ] as const) {
   test(`${what} is refused`, () => {

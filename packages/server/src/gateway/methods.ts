@@ -1,6 +1,7 @@
 import type { ExactRecord, ExactValue } from '@writ/domain/exact'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { canonicalText } from '../tools/definition.ts'
+import { LEVEL_KEY } from '../upstreams/older-handshake.ts'
 import type { McpError, McpMessage } from '../upstreams/upstream.ts'
 import { isRecord } from './json-rpc.ts'
 import { RPC_CODES, rpcError } from './refused.ts'
@@ -54,24 +55,30 @@ const readResource = (method: string, params: ExactRecord): Outcome<Asking, stri
 
 function readPrompt(params: ExactRecord): Outcome<Asking, string> {
   const { arguments: args = {} } = params
-  if (!isRecord(args) || Object.values(args).some((value) => typeof value !== 'string')) return refuse('`arguments` must be an object of texts')
-  const pairs = Object.entries(args).map(([name, value]) => ({ name, value }))
+  const pairs = pairsIn(args)
+  if (pairs === undefined) return refuse('`arguments` must be an object of texts')
   return textIn(params, 'name', (name) => ok({
     kind: 'call', tool: 'prompts/get', arguments: { name, ...(pairs.length === 0 ? {} : { arguments: pairs }) },
     forward: { method: 'prompts/get', params: { name, ...(pairs.length === 0 ? {} : { arguments: args }), ...metaOf(params) } },
   }))
 }
 
-/** `context`, what was chosen for other arguments, is left out: nobody has decided on it. */
+/** As the policies take an object whose names nobody knows before; undefined of one that does not hold texts alone. */
+const pairsIn = (texts: ExactValue): readonly ExactRecord[] | undefined =>
+  (isRecord(texts) && Object.values(texts).every((value) => typeof value === 'string') ? Object.entries(texts).map(([name, value]) => ({ name, value })) : undefined)
+
 function readCompletion(params: ExactRecord): Outcome<Asking, string> {
   const { ref, argument } = params
   const of = isRecord(ref) ? namedBy(ref) : undefined
   if (of === undefined) return refuse('`ref` must name a prompt or a resource template')
   if (!isRecord(argument) || typeof argument['name'] !== 'string' || typeof argument['value'] !== 'string') return refuse('`argument` must have a `name` and a `value`')
+  const chosen = isRecord(params['context']) ? params['context']['arguments'] ?? {} : params['context'] ?? {}
+  const pairs = pairsIn(chosen)
+  if (pairs === undefined) return refuse('`context` must have `arguments`, an object of texts')
   const { name, value } = argument as { readonly name: string; readonly value: string }
   return ok({
-    kind: 'call', tool: 'completion/complete', arguments: { ref: of.text, argument: name, value },
-    forward: { method: 'completion/complete', params: { ref: of.ref, argument: { name, value }, ...metaOf(params) } },
+    kind: 'call', tool: 'completion/complete', arguments: { ref: of.text, argument: name, value, ...(pairs.length === 0 ? {} : { context: pairs }) },
+    forward: { method: 'completion/complete', params: { ref: of.ref, argument: { name, value }, ...(pairs.length === 0 ? {} : { context: { arguments: chosen } }), ...metaOf(params) } },
   })
 }
 
@@ -92,7 +99,7 @@ const textIn = <T>(params: ExactRecord, name: string, read: (text: string) => Ou
 }
 
 /** Of what goes beside the parameters nothing is forwarded that a policy could not see, but for the client's wish to hear how far it is. */
-const KEPT_META = ['progressToken', 'io.modelcontextprotocol/logLevel'] as const
+const KEPT_META = ['progressToken', LEVEL_KEY] as const
 
 function metaOf({ _meta }: ExactRecord): ExactRecord {
   if (!isRecord(_meta)) return {}

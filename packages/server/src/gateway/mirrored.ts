@@ -1,5 +1,5 @@
 import type { ExactValue } from '@writ/domain/exact'
-import { mirrored as mirror, paramHeadersOf } from '../upstreams/param-headers.ts'
+import { mirrored as mirror, paramHeadersOf } from '@writ/contract/param-headers'
 import { isRecord } from './json-rpc.ts'
 
 const BASE64 = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/

@@ -3,7 +3,9 @@ import type { ServerInstanceId } from '@writ/domain/id'
 import { milliseconds, plus } from '@writ/domain/time'
 import type { Sealer } from '../keys/seal.ts'
 import type { Clock } from '../platform/clock.ts'
+import { ANSWER_HOLDS_MS } from '../upstreams/older-calls.ts'
 import type { Generation, InputAnswers, Inputs, McpMessage, Turn } from '../upstreams/upstream.ts'
+import { approvalIn } from './approvals.ts'
 import { eventFlow, type EventFlow } from './event-flow.ts'
 import type { Exchange, Pipeline } from './exchange.ts'
 import type { Face, FaceAnswer, FaceCall } from './face.ts'
@@ -28,7 +30,7 @@ export type NewerFaceNeeds = SubscribeNeeds & {
 }
 
 const QUIET_MS = 1000
-const STATE_HOLDS_MS = milliseconds(600_000)
+const STATE_HOLDS_MS = milliseconds(ANSWER_HOLDS_MS)
 /** A server that asks what its client can not answer is told so at once, and not for ever. */
 const MOST_ROUNDS = 10
 
@@ -86,7 +88,7 @@ async function onItsWay(needs: NewerFaceNeeds, call: FaceCall, request: OnItsWay
   const isStream = Promise.withResolvers<'stream'>()
   let timer: NodeJS.Timeout | undefined
   const exchange: Exchange = {
-    ...exchangeOf(call, request, call.signal), mirrored: mirroredIn(call.headers),
+    ...exchangeOf(call, request, call.signal), mirrored: mirroredIn(call.headers), canReturn: true,
     notify: (message) => {
       const heard = heardBy({ logLevel: request.envelope.logLevel, progressToken: request.envelope.progressToken }, message)
       if (heard === undefined || (heard.method === 'notifications/message' && request.envelope.logLevel === null)) return
@@ -147,7 +149,7 @@ function textOf(needs: NewerFaceNeeds, exchange: Exchange, { id, message, envelo
     case 'input_required': {
       const { asked, unasked } = sorted(client, one.inputs)
       // The older generation keeps the call in the memory of whoever serves it.
-      const home = needs.generationOf(exchange) === '2026-07-28' ? null : needs.home
+      const home = approvalIn(one.state) !== undefined || needs.generationOf(exchange) === '2026-07-28' ? null : needs.home
       const requestState = sealState(needs.states, exchange, { state: one.state, home, until: plus(needs.clock.now(), STATE_HOLDS_MS), unasked })
       const inputRequests = Object.fromEntries(Object.entries(asked).map(([name, { method, params }]) => [name, { method, ...(Object.keys(params).length === 0 ? {} : { params }) }]))
       return resultText(id, exactText({ resultType: 'input_required', ...(Object.keys(inputRequests).length === 0 ? {} : { inputRequests }), requestState }))

@@ -1,7 +1,7 @@
 import { exactText, type ExactRecord, type ExactValue } from '@writ/domain/exact'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { membersOf, withoutMember } from '../upstreams/members.ts'
-import { nameOf } from '../upstreams/param-headers.ts'
+import { nameOf } from '@writ/contract/param-headers'
 import { GENERATIONS, type McpClient, type McpMessage, type UpstreamDescription } from '../upstreams/upstream.ts'
 import type { Exchange } from './exchange.ts'
 import type { FaceCall } from './face.ts'

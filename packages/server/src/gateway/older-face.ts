@@ -2,11 +2,13 @@ import { exactText, type ExactRecord } from '@writ/domain/exact'
 import type { LeaseId, TaskId } from '@writ/domain/id'
 import type { Clock } from '../platform/clock.ts'
 import { isRecord } from '../tools/definition.ts'
+import { LEVEL_KEY } from '../upstreams/older-handshake.ts'
 import type { McpMessage } from '../upstreams/upstream.ts'
 import type { Exchange, GatewayCaller, Pipeline } from './exchange.ts'
 import type { Face, FaceAnswer, FaceCall } from './face.ts'
 import { errorText, notificationText, resultText, type RpcId, type RpcMessage } from './json-rpc.ts'
 import { startCall, type CallNeeds } from './older-call.ts'
+import { askOutside } from './older-question.ts'
 import { heardBy, introductionText, isLogLevel, isOlderVersion, OLDER_VERSIONS, readIntroduction } from './older-words.ts'
 import { Ended, Refused, RPC_CODES, rpcError } from './refused.ts'
 import { holderOf, sessions, type Session, type SessionBounds, type SessionHolder, type Sessions, type SessionsNeeds } from './sessions.ts'
@@ -186,7 +188,6 @@ function setLogLevel(session: Session, id: RpcId, { level }: ExactRecord): strin
 }
 
 const LEVEL_OF_OTHERS = 'info'
-const LEVEL_KEY = 'io.modelcontextprotocol/logLevel'
 
 /** What a client of this generation says under the newer one's key is not meant. */
 function withLogLevel({ behind, logLevel }: Session, params: ExactRecord): ExactRecord {
@@ -279,7 +280,7 @@ async function listen({ needs }: Desk, call: FaceCall, session: Session): Promis
     for (const one of session.standing) one.hangUp()
   }
   try {
-    const stop = await needs.pipeline.listen(exchangeOf(call, session, { method: 'notifications/initialized', params: {} }), say, onEnd)
+    const stop = await needs.pipeline.listen(exchangeOf(call, session, { method: 'notifications/initialized', params: {} }), { hear: say, onEnd, ask: (question) => askOutside(session, question) })
     if (session.ended.aborted) stop()
     else session.ended.addEventListener('abort', stop, { once: true })
   } catch (error) {

@@ -24,6 +24,33 @@ test('what the server says on its own goes to one stream, the newest that somebo
   assert.equal(pipeline.listeners, 0)
 })
 
+test('what the server asks while nothing is on its way is asked on the stream that somebody hears, and nobody is asked where there is none', async () => {
+  const { show, pipeline } = await begun()
+  const question = { method: 'elicitation/create', params: { message: 'who?', requestedSchema: { type: 'object', properties: {} } } }
+  assert.equal(pipeline.ask(question), undefined)
+  const line = new AbortController()
+  const events = eventsOf(await show({ method: 'GET', signal: line.signal }))
+  await events.next()
+  const asking = pipeline.ask(question)
+  const asked = await nextMessage(events)
+  assert.deepEqual([asked['method'], asked['params']], [question.method, question.params])
+  await show({ body: { jsonrpc: '2.0', id: asked['id'], result: { action: 'accept', content: { n: 1 } } } })
+  assert.deepEqual(await asking, { kind: 'result', text: '{"action":"accept","content":{"n":1}}' })
+  const unanswered = pipeline.ask(question)
+  await show({ method: 'DELETE' })
+  assert.equal((await unanswered)?.kind, 'error')
+  line.abort(new Ended('client_gone'))
+  assert.equal(pipeline.ask(question), undefined)
+})
+
+test('a client that can not be asked something is not asked it on its stream either', async () => {
+  const { show, pipeline } = await begun({ capabilities: {} })
+  const events = eventsOf(await show({ method: 'GET' }))
+  await events.next()
+  assert.equal((await pipeline.ask({ method: 'roots/list', params: {} }))?.kind, 'error')
+  await events.return()
+})
+
 test('a client may have a few streams that wait, and the oldest makes room', async () => {
   const { show } = await begun()
   const events: ReturnType<typeof eventsOf>[] = []

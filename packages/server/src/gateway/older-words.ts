@@ -3,6 +3,7 @@ import { exactText, InexactNumber, type ExactRecord, type ExactValue } from '@wr
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { isRecord } from '../tools/definition.ts'
 import { membersOf, withoutMember } from '../upstreams/members.ts'
+import { severityOf } from '../upstreams/older-handshake.ts'
 import type { McpAnswer, McpClient, McpError, McpMessage, UpstreamDescription } from '../upstreams/upstream.ts'
 import { RPC_CODES, rpcError } from './refused.ts'
 
@@ -61,10 +62,7 @@ export function introductionText(server: string, version: OlderVersion, { capabi
 
 const textOr = (value: ExactValue | undefined, otherwise: string): string => (typeof value === 'string' ? value : otherwise)
 
-/** From the least to the most severe (RFC 5424 §6.2.1). */
-const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
-const severityOf = (level: ExactValue | undefined): number => (LOG_LEVELS as readonly (ExactValue | undefined)[]).indexOf(level)
-
+/** One of the levels of RFC 5424 §6.2.1, as MCP names them. */
 export const isLogLevel = (level: ExactValue | undefined): level is string => severityOf(level) >= 0
 
 export type Hearing = { readonly logLevel: string | null; readonly progressToken: ExactValue | undefined }

@@ -1,6 +1,6 @@
 import { parseExactJson } from '@writ/contract/strict-json'
 import type { ExactRecord } from '@writ/domain/exact'
-import type { DecisionId, ServerInstanceId } from '@writ/domain/id'
+import type { DecisionId, ServerInstanceId, TaskId } from '@writ/domain/id'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { KeyObject } from 'node:crypto'
 import { useOnce } from '../authenticate/one-time.ts'
@@ -18,6 +18,7 @@ import { findServerInstance } from '../store/server-instances.ts'
 import type { Heard } from '../tools/see.ts'
 import { openUpstream, type KnownGenerations, type UpstreamSecret, type UpstreamTransport } from '../upstreams/open.ts'
 import { UpstreamFault, type McpClient } from '../upstreams/upstream.ts'
+import type { ApprovalNeeds } from './approvals.ts'
 import { callRecorder } from './calls.ts'
 import { useUp, type DecisionNeeds } from './decisions.ts'
 import { mcpDoor, type DoorCall } from './door.ts'
@@ -33,7 +34,7 @@ import { Ended } from './refused.ts'
 import { listDefinitions } from './tool-lists.ts'
 import { startWatcher } from './watcher.ts'
 
-export type GatewayNeeds = Pick<DecisionNeeds, 'tellRefused' | 'challenge'> & LenderNeeds & {
+export type GatewayNeeds = Pick<DecisionNeeds, 'allowance' | 'tellRefused' | 'challenge'> & LenderNeeds & {
   readonly store: Store
   readonly engines: Engines
   readonly aside: Pick<PoliciesAside, 'explain'>
@@ -51,7 +52,7 @@ export type GatewayNeeds = Pick<DecisionNeeds, 'tellRefused' | 'challenge'> & Le
   /** This run of the server. */
   readonly instance: ServerInstanceId
   readonly version: string
-}
+} & Pick<ApprovalNeeds, 'approvalUrl' | 'waiters'>
 
 /** Why a server could not be asked; `code` is a word of ours or the system's. */
 export type ListRefusal = { readonly kind: 'upstream'; readonly code: string }
@@ -60,6 +61,8 @@ export type Gateway = {
   readonly door: (call: DoorCall) => Promise<FaceAnswer>
   /** What a server lists, asked for in nobody's task. */
   readonly listTools: (server: string) => Promise<Outcome<Heard, ListRefusal>>
+  /** The tasks of the open ways and sessions, one for each. */
+  readonly held: () => { readonly links: readonly TaskId[]; readonly sessions: readonly TaskId[] }
   /** Ends every way to a server, once nobody comes any more, and writes down what became of the calls. */
   close(): Promise<void>
 }
@@ -79,9 +82,9 @@ export function openGateway(needs: GatewayNeeds): Gateway {
   const links = openLinks({ store, secrets: needs.secrets, engines: needs.engines, clock, log, openUpstream: open })
   const calls = callRecorder({ store, clock, log })
   const decisions: DecisionNeeds = {
-    store, clock, entropy, log, instance, wake: needs.wake, tellRefused: needs.tellRefused, challenge: needs.challenge, explain: (decision) => explained(needs, decision),
+    store, clock, entropy, log, instance, allowance: needs.allowance, wake: needs.wake, tellRefused: needs.tellRefused, challenge: needs.challenge, explain: (decision) => explained(needs, decision),
   }
-  const way = pipeline({ ...decisions, engines: needs.engines, links, calls, lend: lender(needs) })
+  const way = pipeline({ ...decisions, engines: needs.engines, links, calls, lend: lender(needs), approvalUrl: needs.approvalUrl, waiters: needs.waiters })
   const older = olderFace({ home: instance, clock, entropy, log, pipeline: way })
   const newer = newerFace({
     pipeline: way, states: needs.states, clock, home: instance, stopping: needs.stopping,
@@ -101,6 +104,7 @@ export function openGateway(needs: GatewayNeeds): Gateway {
       spend: (uses) => store.change(useOnce, { uses }).then(() => undefined, () => undefined),
     }),
     listTools: (name) => listTools(needs, open, name),
+    held: () => ({ links: links.states().map((one) => one.task), sessions: older.states().map((one) => one.task) }),
     async close() {
       await stopWatching()
       const because = new Ended('stopping')

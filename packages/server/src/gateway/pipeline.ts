@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto'
+import { parseExactJson } from '@writ/contract/strict-json'
 import type { Permit } from '@writ/domain/authority'
+import type { ApprovalId } from '@writ/domain/id'
 import type { Decided } from '../decide/record-decision.ts'
 import { labelsOf } from '../decide/decide.ts'
 import { limitsIn, TOOL } from '../evaluate/use.ts'
@@ -9,7 +11,8 @@ import { findPolicyFiles } from '../store/policies.ts'
 import type { ToolDefinition } from '../tools/definition.ts'
 import { membersOf } from '../upstreams/members.ts'
 import type { CallOutcome } from '@writ/domain/tool-call'
-import { UpstreamFault, type Along, type McpError, type Turn, type UpstreamDescription } from '../upstreams/upstream.ts'
+import { UpstreamFault, type Along, type InputAnswers, type McpError, type McpMessage, type Turn, type UpstreamDescription } from '../upstreams/upstream.ts'
+import { approvalIn, askPerson, awaitPerson, type ApprovalNeeds } from './approvals.ts'
 import type { CallRecorder } from './calls.ts'
 import { decide, denialOf, useUp, type DecisionNeeds } from './decisions.ts'
 import type { Exchange, Pipeline } from './exchange.ts'
@@ -22,7 +25,7 @@ import { Ended, Refused, RPC_CODES, rpcError } from './refused.ts'
 import { foreseen, NOT_FORESEEN } from './trouble.ts'
 import { isPseudo, visibleTools, type VisibleNeeds } from './visible.ts'
 
-export type PipelineNeeds = DecisionNeeds & VisibleNeeds & {
+export type PipelineNeeds = DecisionNeeds & VisibleNeeds & ApprovalNeeds & {
   readonly engines: Engines
   readonly links: Links
   readonly calls: CallRecorder
@@ -56,6 +59,8 @@ export function pipeline(needs: PipelineNeeds): Pipeline {
   return {
     carry: (exchange) => turned(exchange, () => carry(needs, exchange)),
     resume: (exchange, state, answers) => turned(exchange, async () => {
+      const approval = approvalIn(state)
+      if (approval !== undefined) return comeBack(needs, exchange, approval, answers)
       const read = readAsking(exchange.message)
       if (!read.ok || read.value.kind !== 'call') {
         await useUp(needs, exchange)
@@ -64,7 +69,7 @@ export function pipeline(needs: PipelineNeeds): Pipeline {
       return call(needs, exchange, read.value, (link, along) => link.upstream.resume(forwarded(read.value), state, answers, along))
     }),
     describe: (exchange) => orRefused(exchange, async () => describedBy((await look(needs, exchange)).link.upstream.description)),
-    listen: (exchange, hear, onEnd = () => {}) => orRefused(exchange, async () => (await look(needs, exchange)).link.listen(hear, onEnd)),
+    listen: (exchange, hearer) => orRefused(exchange, async () => (await look(needs, exchange)).link.listen(hearer)),
     tell: (exchange) => orRefused(exchange, async () => {
       await useUp(needs, exchange)
       await needs.links.find(linkKeyOf(exchange))?.upstream.tell(exchange.message)
@@ -75,6 +80,15 @@ export function pipeline(needs: PipelineNeeds): Pipeline {
 const failed = (error: McpError): Turn => ({ kind: 'error', error })
 export const linkKeyOf = ({ caller, server, client }: Exchange): LinkKey => ({ task: caller.task, server, client })
 const forwarded = (asking: Asking) => (asking.kind === 'ping' ? { method: 'ping', params: {} } : asking.forward)
+
+/** It waited for a person, and is decided anew. Who did not want to see the page is not asked to again. */
+async function comeBack(needs: PipelineNeeds, exchange: Exchange, approval: ApprovalId, answers: InputAnswers): Promise<Turn> {
+  await useUp(needs, exchange)
+  exchange.onForward?.()
+  const { canReturn: _, ...rest } = exchange
+  const hasGone = await awaitPerson(needs, approval, answers, exchange.signal)
+  return carry(needs, { ...(hasGone ? exchange : rest), uses: [] })
+}
 
 async function carry(needs: PipelineNeeds, exchange: Exchange): Promise<Turn> {
   const asking = readAsking(exchange.message)
@@ -138,11 +152,11 @@ async function listedBy(needs: PipelineNeeds, exchange: Exchange, { list, link, 
 
 const alongOf = ({ client, notify }: Exchange): Pick<Along, 'client' | 'notify'> => ({ client, notify })
 
-type Forward = (link: Link, along: Along) => Promise<Turn>
+type Forward = (link: Link, along: Along, message: McpMessage) => Promise<Turn>
 type AskedCall = Extract<Asking, { kind: 'call' }>
 
 /** INVARIANT: nothing goes to the server before its decision, and the attempt with it, are in the record; and what goes is what was decided on. */
-async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall, forward: Forward = (link, along) => link.upstream.request(asking.forward, along)): Promise<Turn> {
+async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall, forward: Forward = (link, along, message) => link.upstream.request(message, along)): Promise<Turn> {
   const open = needs.links.find(linkKeyOf(exchange))
   const link = open ?? (await look(needs, exchange)).link
   const tool = (await link.tools()).get(asking.tool)
@@ -150,7 +164,7 @@ async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall,
   // To open the way it was decided already, and what works once was used up with that.
   const asked = open === undefined ? { ...exchange, uses: [] } : exchange
   const decided = await decide(needs, asked, { kind: 'call', tool: asking.tool, arguments: asking.arguments, listed: tool?.hash ?? null })
-  if (decided.answer === 'deny') return failed(await denialOf(needs, exchange, decided, permitOf(exchange, asking)))
+  if (decided.answer === 'deny') return askPerson(needs, exchange, decided, await denialOf(needs, exchange, decided, permitOf(exchange, asking)))
   exchange.onForward?.()
   const began = needs.clock.now()
   const finish = async (outcome: Exclude<CallOutcome, 'unknown'>, text: string | null): Promise<void> => {
@@ -159,13 +173,21 @@ async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall,
     needs.calls.finish({ decision: decided.id, outcome, result, durationMs, labels: await labelsBrought(needs, exchange, asking, decided) })
   }
   try {
-    const turn = await link.run({ lease: exchange.caller.lease, signal: exchange.signal }, (signal) => forward(link, { ...alongOf(exchange), signal }))
+    const turn = await link.run({ lease: exchange.caller.lease, signal: exchange.signal }, (signal) => forward(link, { ...alongOf(exchange), signal }, approvedOf(asking, decided)))
     void finish(outcomeOf(turn), turn.kind === 'result' ? turn.text : null)
     return turn
   } catch (cause) {
     void finish(cause instanceof UpstreamFault ? 'unreachable' : cause instanceof Ended || exchange.signal.aborted ? 'cancelled' : 'unreachable', null)
     throw cause
   }
+}
+
+/** What a person approved runs as it was kept, whatever came this time. */
+function approvedOf({ forward }: AskedCall, { approval }: Decided): McpMessage {
+  if (approval?.kind !== 'ran' || forward.method !== 'tools/call') return forward
+  const kept = parseExactJson(approval.arguments)
+  if (!kept.ok) throw new Error(`what was kept of ${approval.id} can not be read: ${kept.refusal.kind}`)
+  return { method: forward.method, params: { ...forward.params, ...(forward.params['arguments'] === undefined ? {} : { arguments: kept.value }) } }
 }
 
 const permitOf = ({ server }: Exchange, { tool, arguments: args }: AskedCall): Permit => ({ type: 'mcp', resource: server, action: tool, limits: limitsIn(args) })
@@ -183,7 +205,8 @@ async function labelsBrought({ engines, store }: PipelineNeeds, { server }: Exch
 
 function outcomeOf(turn: Turn): Exclude<CallOutcome, 'unknown'> {
   if (turn.kind === 'error') return 'failed'
-  return turn.kind === 'result' && isToolError(turn.text) ? 'tool_error' : 'succeeded'
+  if (turn.kind === 'input_required') return 'input_required'
+  return isToolError(turn.text) ? 'tool_error' : 'succeeded'
 }
 
 function isToolError(text: string): boolean {

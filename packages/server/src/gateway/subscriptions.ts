@@ -38,9 +38,10 @@ export async function subscribe(needs: SubscribeNeeds, call: FaceCall, request: 
   const { id } = request
   const over = (): void => { flow.end(resultText(id, exactText({ resultType: 'complete', _meta: { [SUBSCRIPTION_ID]: id } }))) }
   flow.say(noted(id, { method: 'notifications/subscriptions/acknowledged', params: { notifications: filterOf(agreed) } }))
-  const stop = await needs.pipeline.listen(after, (message) => {
-    if (isAgreed(agreed, message)) flow.say(noted(id, message))
-  }, (because) => { if (because instanceof Ended) over(); else flow.end() })
+  const stop = await needs.pipeline.listen(after, {
+    hear: (message) => { if (isAgreed(agreed, message)) flow.say(noted(id, message)) },
+    onEnd: (because) => { if (because instanceof Ended) over(); else flow.end() },
+  })
   const onClosing = (): void => {
     stop()
     over()

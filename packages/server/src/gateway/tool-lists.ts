@@ -1,5 +1,5 @@
-import { parseExactJson } from '@writ/contract/strict-json'
-import { exactText, type ExactRecord } from '@writ/domain/exact'
+import type { ExactRecord } from '@writ/domain/exact'
+import { elementsOf, membersOf } from '../upstreams/members.ts'
 import { UpstreamFault, type McpClient, type Upstream } from '../upstreams/upstream.ts'
 import { isRecord } from './json-rpc.ts'
 
@@ -7,7 +7,7 @@ import { isRecord } from './json-rpc.ts'
 const MOST_PAGES = 50
 const MOST_DEFINITIONS = 2000
 const MOST_CHARACTERS = 8_000_000
-const WHOLE_PAGE = { depth: 128, keys: 1_000_000, elements: 1_000_000 } as const
+const MOST_DEPTH = 128
 
 type Listing = { readonly server: string; readonly client: McpClient; readonly signal: AbortSignal }
 
@@ -31,10 +31,12 @@ export async function listDefinitions(upstream: Upstream, { server, client, sign
   throw new UpstreamFault(server, 'tool_list_too_long')
 }
 
+/** Each definition is left as it stands: one that can not be read takes none of the others with it. */
 function pageIn(text: string): { readonly definitions: readonly string[]; readonly next: string | undefined } | undefined {
-  const read = parseExactJson(text, WHOLE_PAGE)
-  if (!read.ok || !isRecord(read.value)) return undefined
-  const { tools, nextCursor } = read.value
-  if (!Array.isArray(tools)) return undefined
-  return { definitions: tools.map((one) => exactText(one)), next: typeof nextCursor === 'string' && nextCursor !== '' ? nextCursor : undefined }
+  const found = membersOf(text, { depth: MOST_DEPTH })
+  const member = (named: string) => (found.ok ? found.value.find(({ name }) => name === named) : undefined)
+  const [tools, cursor] = [member('tools'), member('nextCursor')]
+  const definitions = tools && elementsOf(text, tools)
+  const next = cursor === undefined || text[cursor.value] !== '"' ? '' : JSON.parse(text.slice(cursor.value, cursor.to)) as string
+  return definitions && { definitions, next: next === '' ? undefined : next }
 }

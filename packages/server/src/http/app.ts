@@ -4,7 +4,9 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { BackendFault } from '../connectors/connector.ts'
 import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
+import { boundBodies } from './bodies-under-way.ts'
 import type { Route } from './call.ts'
+import { isOfConsole, serveConsole, type Console } from './console.ts'
 import type { Listeners } from './listener.ts'
 import { allowedMethods, type ServedAddress } from './methods.ts'
 import { observe, tell, type ObserveNeeds } from './observe.ts'
@@ -15,8 +17,10 @@ import { sendProblem, serve, type ServeNeeds } from './serve.ts'
 
 /** R46: no body of ours is larger, but where its endpoint says so. */
 const MOST_BODY_BYTES = 1_048_576
+const MOST_BYTES_UNDER_WAY = 16 * 1_048_576
 
 export type AppNeeds = ServeNeeds & RawNeeds & {
+  readonly console: Console
   readonly listeners: Listeners
   /** Once it is aborted, whoever still comes is sent away. */
   readonly stopping: AbortSignal
@@ -55,8 +59,17 @@ export function makeApp(needs: AppNeeds, { routes, forms, raw }: AppRoutes, log:
     },
   })
   observe(app, { ...needs.observed, log })
+  boundBodies(app, {
+    mostBytes: MOST_BYTES_UNDER_WAY,
+    giveUp(socket) {
+      answerUnread(Object.assign(new Error('given up for others'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket, { traceId: traceId(), log })
+      // At once: until it is gone, what still comes would be kept.
+      socket.destroy()
+    },
+  })
   const served: ServedAddress[] = []
-  app.addHook('onRoute', ({ method, url }) => {
+  app.addHook('onRoute', ({ method, url, config }) => {
+    if (isOfConsole(config)) return
     for (const one of [method].flat()) served.push({ method: one, path: url.replaceAll(/:(\w+)/g, '{$1}') })
   })
   const methodsOf = lazily(() => allowedMethods(served))
@@ -89,6 +102,7 @@ export function makeApp(needs: AppNeeds, { routes, forms, raw }: AppRoutes, log:
   for (const route of routes) serve(app, needs, route)
   serveForms(app, needs, { routes: forms, log })
   serveRaw(app, needs, raw)
+  serveConsole(app, needs.console, (reply) => sendProblem(reply, problem('not-found', { code: 'no_such_address' })))
   return { app, served }
 }
 

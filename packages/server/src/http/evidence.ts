@@ -1,21 +1,30 @@
 import type { FastifyRequest } from 'fastify'
 import type { Presented } from '../authenticate/authenticate.ts'
+import type { From } from '../authenticate/refused-often.ts'
 import { DPOP_ALGS } from '../authenticate/dpop.ts'
+import { signInCookieIn } from './sign-in-cookie.ts'
 
 /** RFC 6750 §2.1, RFC 9449 §7.1. */
 const CREDENTIALS = /^(Bearer|DPoP) +([\x21-\x7e]+)$/i
 const ALGS = `algs="${DPOP_ALGS.join(' ')}"`
 
 /** What the request shows; undefined for nothing, and for two `Authorization` headers: which of them counts would depend on who reads. */
-export function presentedIn(request: FastifyRequest): Presented | undefined {
+export function presentedIn(request: FastifyRequest): (Presented & From) | undefined {
   const count = request.raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization').length
+  if (count === 0) return signInIn(request)
   const found = CREDENTIALS.exec(request.headers.authorization ?? '')
   if (count !== 1 || found === null) return undefined
   const { dpop } = request.headers
   return {
     scheme: found[1]!.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token: found[2]!, proof: Array.isArray(dpop) ? dpop.join(', ') : dpop,
-    method: request.method, path: request.raw.url ?? '',
+    method: request.method, path: request.raw.url ?? '', from: request.from,
   }
+}
+
+/** What the cookie of a browser shows. No page of ours sends both it and an `Authorization` header: there that one counts. */
+function signInIn(request: FastifyRequest): (Presented & From) | undefined {
+  const token = signInCookieIn(request.headers)
+  return token === undefined ? undefined : { scheme: 'Cookie', token, proof: undefined, method: request.method, path: request.raw.url ?? '', from: request.from }
 }
 
 /**
@@ -24,7 +33,7 @@ export function presentedIn(request: FastifyRequest): Presented | undefined {
  */
 export function challenge(tried?: Presented['scheme'], resourceMetadata?: string): string {
   const more = resourceMetadata === undefined ? [] : [`resource_metadata="${resourceMetadata}"`]
-  const of = (scheme: Presented['scheme'], ...parameters: readonly string[]): string =>
+  const of = (scheme: 'Bearer' | 'DPoP', ...parameters: readonly string[]): string =>
     [scheme, [...(tried === scheme ? ['error="invalid_token"'] : []), ...parameters, ...more].join(', ')].join(' ').trimEnd()
   return `${of('Bearer')}, ${of('DPoP', ALGS)}`
 }

@@ -8,7 +8,7 @@ export type IsProxy = (address: string) => boolean
 const MOST_HOPS = 20
 
 /**
- * The address that a request came from, for the log and for nothing else. Only a named proxy's word counts: whoever it says that it had it
+ * The address that a request came from: for the log, and for how often evidence from there was refused. Only a named proxy's word counts: whoever it says that it had it
  * from, and so on as long as that is a named proxy too. What can't be read, and two headers that differ, leave the connection's own address.
  */
 export function clientOf(peer: string, headers: IncomingHttpHeaders, isProxy: IsProxy): string {

@@ -32,6 +32,15 @@ export type Listeners = {
 const LONGEST_REQUEST_MS = 120_000
 const LONGEST_HEADERS_MS = 10_000
 const LONGEST_HANDSHAKE_MS = 10_000
+/** How late whoever takes too long may be noticed. */
+const LOOK_EVERY_MS = 5000
+/** Longer than proxies keep an idle connection (a minute, as a rule): else a request meets one that is being closed, and is lost. */
+const LONGEST_IDLE_MS = 75_000
+/**
+ * Connections that wait to be taken while the server is busy. The system allows that many or fewer; of whoever comes beyond them it resets the
+ * connection, some seconds later and without a word of ours.
+ */
+export const MOST_WAITING = 4096
 /** For a request that is on its way while the server begins to stop. */
 const LAST_WORD_MS = 250
 const CLOSE_IDLE_EVERY_MS = 50
@@ -40,11 +49,12 @@ export function listeners({ tls, onlyFrom, onStranger }: ListenerOrder): Listene
   const made: { readonly server: Server; readonly renew: (identity: TlsIdentity) => void }[] = []
   return {
     make(handler) {
-      const secure = tls === null ? undefined : createHttpsServer({ ...contextOf(tls), handshakeTimeout: LONGEST_HANDSHAKE_MS }, handler)
+      const secure = tls === null ? undefined : createHttpsServer({ ...contextOf(tls), handshakeTimeout: LONGEST_HANDSHAKE_MS, connectionsCheckingInterval: LOOK_EVERY_MS }, handler)
       // The same class of server over another transport, which the types keep apart.
-      const server = secure === undefined ? createHttpServer(handler) : secure as unknown as Server
+      const server = secure === undefined ? createHttpServer({ connectionsCheckingInterval: LOOK_EVERY_MS }, handler) : secure as unknown as Server
       server.requestTimeout = LONGEST_REQUEST_MS
       server.headersTimeout = LONGEST_HEADERS_MS
+      server.keepAliveTimeout = LONGEST_IDLE_MS
       server.setTimeout(LONGEST_REQUEST_MS)
       if (onlyFrom !== undefined) {
         server.on('connection', (socket) => {

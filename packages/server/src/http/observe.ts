@@ -5,12 +5,23 @@ import type { Metrics } from './metrics.ts'
 
 export type ObserveNeeds = { readonly log: Logger; readonly metrics: Pick<Metrics, 'began' | 'answered'>; readonly isProxy: IsProxy }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The address that it comes from, as far as that can be believed; '' of what comes to no route. */
+    from: string
+  }
+}
+
 /** What is told of a request whose address leads nowhere: the address is the caller's text, and may hold anything. */
 const NOWHERE = 'none'
 
 /** Tells the log and the metrics of every answer, once. */
 export function observe(app: FastifyInstance, needs: ObserveNeeds): void {
-  app.addHook('onRequest', async (_request, reply) => { reply.raw.once('close', needs.metrics.began()) })
+  app.decorateRequest('from', '')
+  app.addHook('onRequest', async (request, reply) => {
+    reply.raw.once('close', needs.metrics.began())
+    request.from = clientOf(request.socket.remoteAddress ?? '', request.headers, needs.isProxy)
+  })
   app.addHook('onResponse', async (request, reply) => { tell(request, reply, needs) })
 }
 

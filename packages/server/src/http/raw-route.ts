@@ -1,8 +1,8 @@
 import { refuse, type Outcome } from '@writ/domain/outcome'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
-import type { Authentication } from '../authenticate/authenticate.ts'
 import type { Proved } from '../authenticate/authenticator.ts'
+import type { SparingAuthentication } from '../authenticate/refused-often.ts'
 import { textOf } from '../platform/utf8.ts'
 import type { TellRefused } from './at-door.ts'
 import { challenge, nonceChallenge, presentedIn } from './evidence.ts'
@@ -40,7 +40,7 @@ export type RawRoute = {
 }
 
 export type RawNeeds = {
-  readonly atResource: Authentication['atResource']
+  readonly atResource: SparingAuthentication['atResource']
   readonly tellRefused: TellRefused
   /** RFC 9449 §8.2: the nonce for a client's next proof, where proofs need one. */
   readonly nextNonce: () => string | undefined

@@ -11,16 +11,18 @@ import type { EventMac } from '../keys/mac.ts'
 import type { Once } from '../store/store.ts'
 import type { Presented, ProvedAtDoor } from '../authenticate/authenticate.ts'
 import type { OneTimeUse } from '../authenticate/authenticator.ts'
-import { outsideTask, type AnyCaller, type Answer, type Call, type Route } from './call.ts'
+import type { From } from '../authenticate/refused-often.ts'
+import { actorOf, type AnyCaller, type Answer, type Call, type Redirect, type Route } from './call.ts'
 import { challenge, nonceChallenge, presentedIn } from './evidence.ts'
+import { admitted, crossSite, type MayCallNeeds } from './may-call.ts'
 import { problem, toProblem, type ProblemAnswer } from './problem.ts'
 
 /** `uses`: whether what works once is used up at the door, or left to the route. */
 export type AboutProof = { readonly traceId: string; readonly uses: 'taken' | 'left' }
 
-export type ServeNeeds = {
+export type ServeNeeds = MayCallNeeds & {
   /** Who presents this. There is one kind of no, but for a proof that lacks nothing except the nonce to put into the next one. */
-  readonly authenticate: (presented: Presented, about: AboutProof) => Promise<Outcome<ProvedAtDoor, { readonly nonce: string | undefined }>>
+  readonly authenticate: (presented: Presented & From, about: AboutProof) => Promise<Outcome<ProvedAtDoor, { readonly nonce: string | undefined }>>
   /** For a request that comes to nothing before its route could take them. */
   readonly useUp: (uses: readonly OneTimeUse[]) => Promise<void>
   /** RFC 9449 §8.2: the nonce for a client's next proof, where proofs need one. */
@@ -56,7 +58,9 @@ async function readCall(needs: ServeNeeds, served: Served, request: FastifyReque
   const proved = await readProved(needs, served, request)
   if (!proved.ok) return proved
   const { caller, uses } = proved.value ?? { caller: null, uses: [] }
-  const call = readFor(needs, endpoint, request, caller)
+  const parameters = request.params as Record<string, string>
+  const admission = caller === null ? ok(null) : await admitted(caller, { endpoint, parameters }, needs)
+  const call = admission.ok ? readFor(needs, endpoint, request, admission.value) : admission
   if (call.ok) return ok({ ...call.value, uses })
   // What works once has been shown, whatever became of the request.
   if (uses.length > 0) await needs.useUp(uses)
@@ -64,8 +68,6 @@ async function readCall(needs: ServeNeeds, served: Served, request: FastifyReque
 }
 
 function readFor(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest, caller: AnyCaller | null): Outcome<Call<Endpoint>, ProblemAnswer> {
-  const closed = caller === null ? undefined : closedTo(caller, endpoint, request.params as Record<string, string>)
-  if (closed !== undefined) return refuse(closed)
   // No text of ours holds U+0000, and a database can not be asked about it.
   const isUnsafe = [request.params, request.query].flatMap((texts) => Object.values(texts as object)).some((text) => String(text).includes('\0'))
   if (isUnsafe) return refuse(problem('malformed-request', { code: 'unsafe_text', detail: 'the address holds U+0000' }))
@@ -78,25 +80,20 @@ function readFor(needs: ServeNeeds, endpoint: Endpoint, request: FastifyRequest,
   if (!once.ok) return once
   return ok({
     caller: caller as never, parameters: request.params as Record<string, string>, query: query.value as never, body: body.value as never,
-    rawBody, headers: request.headers, traceId: request.id, once: once.value, uses: [],
+    rawBody, headers: request.headers, from: request.from, traceId: request.id, once: once.value, uses: [],
   })
 }
 
 async function readProved(needs: ServeNeeds, { endpoint, uses }: Served, request: FastifyRequest): Promise<Outcome<ProvedAtDoor | null, ProblemAnswer>> {
   if (endpoint.who === 'anyone' || endpoint.who === 'webhook') return ok(null)
   const presented = presentedIn(request)
+  const foreign = presented?.scheme === 'Cookie' ? crossSite(request, needs) : undefined
+  if (foreign !== undefined) return refuse(foreign)
   const found = presented === undefined ? refuse({ nonce: undefined }) : await needs.authenticate(presented, { traceId: request.id, uses })
   return found.ok ? found : refuse(unauthenticated(presented?.scheme, found.refusal.nonce))
 }
 
-/** Why the caller may not come in here, well known as it is. */
-function closedTo(caller: AnyCaller, endpoint: Endpoint, parameters: Readonly<Record<string, string>>): ProblemAnswer | undefined {
-  const fits = endpoint.who === 'identity_or_operator' || endpoint.who === caller.kind
-  if (!fits) return problem('not-allowed', { detail: endpoint.who === 'operator' ? 'this is for operators' : 'this is for identities: only the holder of a task acts in it' })
-  return caller.kind === 'identity' ? outsideTask(caller, endpoint, parameters) : undefined
-}
-
-const EVIDENCE_HINT = 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`, '
+const EVIDENCE_HINT = 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`, sign in, '
   + 'or an access token as `Authorization: DPoP` with a fresh proof'
 
 /** One answer for every reason there is. */
@@ -146,7 +143,7 @@ function readOnce(needs: ServeNeeds, request: FastifyRequest, caller: AnyCaller 
     return Buffer.from(needs.eventMac.macOf(Buffer.concat([Buffer.from('request\0'), hash]))).toString('base64url')
   }
   return ok({
-    caller: caller === null ? 'anyone' : caller.kind === 'operator' ? caller.operator : caller.identity,
+    caller: callerName(caller),
     key: given ?? null,
     // Without a key no repeat is looked for, and nothing is hashed.
     requestHash: given === undefined ? '' : hashOf(),
@@ -154,11 +151,23 @@ function readOnce(needs: ServeNeeds, request: FastifyRequest, caller: AnyCaller 
   })
 }
 
+function callerName(caller: AnyCaller | null): string {
+  if (caller === null) return 'anyone'
+  return actorOf(caller).id
+}
+
 function send(reply: FastifyReply, endpoint: Endpoint, answer: Answer<Endpoint>): FastifyReply {
   if ('problem' in answer) return sendProblem(reply, answer)
+  if ('redirect' in answer) return sendElsewhere(reply, answer)
   void reply.headers({ 'cache-control': 'no-store', ...answer.headers })
   if ('raw' in answer) return reply.type(answer.type).send(isText(answer.raw) ? answer.raw : streamOf(answer.raw))
   return reply.status(endpoint.status ?? 200).type('application/json; charset=utf-8').send(JSON.stringify(answer.reply))
+}
+
+/** RFC 9110 §15.4.4. What stood in the address is told to nobody (RFC 9700 §4.2.4). */
+function sendElsewhere(reply: FastifyReply, { redirect, cookies = [] }: Redirect): FastifyReply {
+  if (cookies.length > 0) void reply.header('set-cookie', [...cookies])
+  return reply.headers({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer', location: redirect }).status(303).send()
 }
 
 const isText = (raw: string | Uint8Array | AsyncIterable<string | Uint8Array>): raw is string => typeof raw === 'string'

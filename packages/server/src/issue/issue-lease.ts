@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Permit } from '@writ/domain/authority'
-import { mintId, type BackendId, type DecisionId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
+import { mintId, type BackendId, type DecisionId, type IdentityId, type LeaseId, type ServerInstanceId, type TaskId } from '@writ/domain/id'
 import type { ControlLogin, Lease } from '@writ/domain/lease'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
@@ -22,6 +22,7 @@ import { revokeOnItsOwn } from '../revoke/lease-changes.ts'
 import { leaseSecretPlace } from '../revoke/withdraw.ts'
 import { findIdentity } from '../store/identities.ts'
 import { findLease, insertIntendedLease, lockLease, markLeaseLive, setLeaseDue, type StoredLease } from '../store/leases.ts'
+import { insertLentLease } from '../store/lent-leases.ts'
 import { liveAuthority } from '../store/tokens.ts'
 import { countBeneath, lockTask } from '../store/tasks.ts'
 import type { Once } from '../store/store.ts'
@@ -36,6 +37,8 @@ export type AskedLease = {
   /** The running workload that asks, where it is known. */
   readonly workload: string | null
   readonly traceId: string
+  /** The run of the server that holds it for an MCP server, and without which it ends. */
+  readonly lentBy?: ServerInstanceId
 }
 
 export type IssueRefusal =
@@ -99,6 +102,7 @@ export const intendLease = change('lease.intend', async (tx: Tx, input: IntendIn
     outcome: null, intendedAt: input.now, expiresAt: task.deadline, control: null, attempts: 0, incident: null,
   }
   await insertIntendedLease(tx.db, { ...lease, sealedSecret: input.sealedSecret, dueAt: plus(input.now, LONGEST_MINT) })
+  if (input.lentBy !== undefined) await insertLentLease(tx.db, lease.id, input.lentBy)
   await append(tx, input.now, {
     type: 'lease.intended', actor: { kind: 'identity', id: task.identity }, task: task.id, identity: task.identity, lease: lease.id,
     facts: { backend: input.permit.resource, backend_kind: input.permit.type, template: input.template, handle: input.handle, expires_at: lease.expiresAt },

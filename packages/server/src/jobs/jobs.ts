@@ -3,6 +3,7 @@ import { milliseconds, plus } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { Bell } from '../platform/bell.ts'
 import type { ResyncedClock } from '../platform/clock.ts'
+import { lapseRound } from '../approvals/end.ts'
 import { warmRound } from '../decide/warm.ts'
 import { within } from '../platform/within.ts'
 import { MOST_LEAVES, sealOnce, type SealNeeds } from '../record/seal.ts'
@@ -15,12 +16,13 @@ import { endDueTasks } from '../tasks/keep-task.ts'
 import { forget } from './forget.ts'
 import { instanceRound, type InstanceJobNeeds } from './instances.ts'
 import { startLoop, type Loop } from './loop.ts'
+import { stopRound, type StopJobNeeds } from './stops.ts'
 import { orphanRound, type OrphanNeeds } from './orphans.ts'
 import { signingKeyRound, type SigningKeyJobNeeds } from './signing-keys.ts'
 import { tokenRound } from './tokens.ts'
 import { withdrawals } from './withdrawals.ts'
 
-export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & InstanceJobNeeds & Omit<OrphanNeeds, 'reach'> & NoticeNeeds & {
+export type JobNeeds = SealNeeds & WithdrawNeeds & SigningKeyJobNeeds & InstanceJobNeeds & Omit<OrphanNeeds, 'reach'> & NoticeNeeds & StopJobNeeds & {
   readonly backends: OrphanNeeds['reach']
   readonly store: Store
   readonly clock: ResyncedClock
@@ -70,6 +72,8 @@ export function startJobs(needs: JobNeeds): Jobs {
     startLoop({ name: 'instances', paceMs: INSTANCE_PACE_MS, ...about, round: instanceRound(needs) }),
     startLoop({ name: 'policies', paceMs: WARM_PACE_MS, ...about, round: warmRound(needs) }),
     startLoop({ name: 'notices', paceMs: NOTICE_PACE_MS, gapMs: NOTICE_GAP_MS, wokenBy: needs.recorded, ...about, round: async () => needs.instance() !== undefined && telling.round() }),
+    startLoop({ name: 'lapse-approvals', paceMs: 250, ...about, round: lapseRound(needs) }),
+    startLoop({ name: 'stops', paceMs: 250, wokenBy: needs.due, ...about, round: stopRound(needs) }),
     startLoop({ name: 'orphans', paceMs: 30_000, ...about, round: orphanRound({ ...needs, reach: needs.backends }) }),
     startLoop({
       name: 'forget', paceMs: 15_000, ...about,

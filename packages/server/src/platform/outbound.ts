@@ -75,6 +75,9 @@ export type OutboundStreams = {
   readonly open: (url: string, order: OpenOrder) => Promise<Outcome<Opened, OutboundRefusal>>
 }
 
+/** For a line that is no HTTP: the addresses to which it may go, and to no others, at the host and port of an `https:` URL. */
+export type OutboundJudge = { readonly judge: (url: string) => Promise<Outcome<readonly string[], OutboundRefusal>> }
+
 export type OutboundNeeds = {
   readonly allow: readonly OutboundRule[]
   /** All addresses of a host; throws when there is none. The system's own when left out. */
@@ -93,7 +96,7 @@ const JUDGEMENT_MS = 60_000
 const MOST_KEPT_HOSTS = 500
 /** Shorter than the 5 s after which many servers drop an idle connection: a request must not meet that moment. */
 const IDLE_CONNECTION_MS = 4000
-const MOST_IDLE_CONNECTIONS = 16
+const MOST_IDLE_CONNECTIONS = 64
 const MOST_HEAD_BYTES = 32 * 1024
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]'])
 const JSON_TYPE = /^application\/(?:[a-z0-9.-]+\+)?json(?:\s*;|\s*$)/i
@@ -103,7 +106,7 @@ const JSON_TYPE = /^application\/(?:[a-z0-9.-]+\+)?json(?:\s*;|\s*$)/i
  * name which changes its mind is not followed; a bound on size and one on the whole time. Plain http only where a rule names that very host and
  * port and it is this machine.
  */
-export function outbound({ allow, resolve = resolveByHost, deadlineMs = DEADLINE_MS, judgementMs = JUDGEMENT_MS, peersName }: OutboundNeeds): Outbound & OutboundStreams {
+export function outbound({ allow, resolve = resolveByHost, deadlineMs = DEADLINE_MS, judgementMs = JUDGEMENT_MS, peersName }: OutboundNeeds): Outbound & OutboundStreams & OutboundJudge {
   const blocks = allow.flatMap((rule) => (rule.kind === 'block' ? [blockOf(rule.address, rule.bits)] : []))
   const isNamed = (url: URL): boolean => allow.some((rule) => rule.kind === 'host' && rule.host === hostAndPort(url))
   const mayReach = (address: string, named: boolean): boolean => {
@@ -132,6 +135,10 @@ export function outbound({ allow, resolve = resolveByHost, deadlineMs = DEADLINE
     faultOf(text) {
       const url = read(text)
       return url.ok ? undefined : url.refusal
+    },
+    async judge(text) {
+      const url = read(text)
+      return url.ok ? addressesOf(url.value) : url
     },
     async getJson(text, options = {}) {
       const url = read(text)

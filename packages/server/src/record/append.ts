@@ -22,12 +22,12 @@ export async function append(tx: Tx, now: EpochMs, draft: EventDraft): Promise<A
   return (await appendAll(tx, now, [draft]))[0]!
 }
 
-/** The same of several, in their order and in one statement. */
+/** The same of several, in their order and together. */
 export async function appendAll(tx: Tx, now: EpochMs, drafts: readonly EventDraft[]): Promise<readonly Appended[]> {
   if (drafts.length === 0) return []
   const events = drafts.map((draft) => eventOf(tx.context, now, draft))
   await insertEvents(tx.db, events)
-  for (const { leaf, said } of events) if (said.length > 0) await insertEventSaid(tx.db, leaf.id, said)
+  await insertEventSaid(tx.db, events.flatMap(({ leaf, said }) => said.map((one) => ({ ...one, event: leaf.id }))))
   return events.map(({ leaf, leafHash: hashed }) => ({ id: leaf.id, leafHash: hashed }))
 }
 

@@ -12,6 +12,10 @@ export type KeptTable = { readonly name: TableName; readonly orderBy?: string }
 export const KEPT_TABLES: readonly KeptTable[] = [
   { name: 'installation' },
   { name: 'operator' },
+  { name: 'person' },
+  { name: 'role_rule' },
+  { name: 'person_role' },
+  { name: 'passkey' },
   { name: 'admission' },
   { name: 'identity' },
   { name: 'credential' },
@@ -32,6 +36,16 @@ export const KEPT_TABLES: readonly KeptTable[] = [
   { name: 'mcp_server' },
   { name: 'mcp_tool' },
   { name: 'tool_call', orderBy: 'decision_id' },
+  { name: 'approval_route', orderBy: 'version' },
+  { name: 'approval', orderBy: 'id' },
+  { name: 'approval_excluded' },
+  { name: 'approval_vote' },
+  { name: 'stop', orderBy: 'id' },
+  { name: 'stop_task' },
+  { name: 'stop_lease' },
+  { name: 'stop_server' },
+  { name: 'notice_target' },
+  { name: 'notice' },
   { name: 'finding' },
   { name: 'incident' },
   { name: 'event', orderBy: 'seq' },
@@ -45,5 +59,8 @@ export const KEPT_TABLES: readonly KeptTable[] = [
   { name: 'tile' },
 ]
 
-/** What no backup holds: the schema is the program's own, and what was used up is replaced by refusing all evidence from before the restore. */
-export const LEFT_OUT: readonly (TableName | 'migration')[] = ['migration', 'bootstrap', 'proof_used', 'evidence_key', 'idempotency', 'server_instance']
+/**
+ * What no backup holds: the schema is the program's own, and what was used up is replaced by refusing all evidence from before the restore.
+ * Nobody is signed in to a restored store, and no link leads there: one that was revoked or used since would be good again.
+ */
+export const LEFT_OUT: readonly (TableName | 'migration')[] = ['migration', 'bootstrap', 'proof_used', 'evidence_key', 'idempotency', 'server_instance', 'sign_in', 'invitation', 'lent_lease', 'provider_sign_in', 'device_sign_in']

@@ -1,11 +1,14 @@
 import {
-  InsertQueryNode, Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdapter, SqliteQueryCompiler, ValuesNode,
-  type CompiledQuery, type DatabaseConnection, type QueryResult, type RootOperationNode,
+  DefaultQueryExecutor, InsertQueryNode, Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdapter, SqliteQueryCompiler, ValuesNode,
+  type CompiledQuery, type Driver, type KyselyConfig, type QueryResult, type RootOperationNode,
 } from 'kysely'
 import type { Dialect } from './dialect.ts'
 
-/** `rows`: how many rows the statement writes unless it fails, where that is all that its answer can say. */
-export type Execute = (sql: string, parameters: readonly unknown[], rows?: number) => Promise<QueryResult<unknown>>
+/**
+ * `rows`: how many rows the statement writes unless it fails, where that is all that its answer can say. `isKept`: it finds its
+ * rows by key whatever its values are, and one plan serves them all.
+ */
+export type Execute = (sql: string, parameters: readonly unknown[], rows?: number, isKept?: boolean) => Promise<QueryResult<unknown>>
 
 export type Bound<DB> = {
   readonly db: Kysely<DB>
@@ -20,41 +23,58 @@ class LocklessSqliteAdapter extends SqliteAdapter {
   }
 }
 
+/** `rows` and `isKept`: as `Execute` takes them. */
+export type Built = { readonly sql: string; readonly parameters: readonly unknown[]; readonly rows: number | undefined; readonly isKept: boolean }
+
 /** One adapter for each database: by it `prepared.ts` knows for which a text was built. */
 const parts = {
-  sqlite: { adapter: new LocklessSqliteAdapter(), compiler: () => new SqliteQueryCompiler() },
-  postgres: { adapter: new PostgresAdapter(), compiler: () => new PostgresQueryCompiler() },
+  sqlite: { adapter: new LocklessSqliteAdapter(), compiler: new SqliteQueryCompiler() },
+  postgres: { adapter: new PostgresAdapter(), compiler: new PostgresQueryCompiler() },
+}
+
+/**
+ * Kysely borrows a connection for each statement, gives it back, and asks its plugins: as much work as SQLite has with it. Here each goes straight
+ * to the one function, in the very turn in which it is asked: what is asked at once arrives in that order, however it was built.
+ */
+class StraightExecutor extends DefaultQueryExecutor {
+  readonly #execute: Execute
+
+  constructor({ adapter, compiler }: (typeof parts)[Dialect['name']], execute: Execute) {
+    super(compiler, adapter, { provideConnection: async () => { throw new Error('a change is one transaction on one connection, and lends it to nobody') } })
+    this.#execute = execute
+  }
+
+  /** For what is built once, see `prepared.ts`. */
+  executeBuilt<R>({ sql, parameters, rows, isKept }: Built): Promise<QueryResult<R>> {
+    return this.#execute(sql, parameters, rows, isKept) as Promise<QueryResult<R>>
+  }
+
+  override async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#execute(query.sql, query.parameters, rowsWritten(query.query)) as Promise<QueryResult<R>>
+  }
 }
 
 /** A Kysely over one function that executes statements; making one costs 2 us, so every change has its own. */
 export function bind<DB>(dialect: Dialect['name'], execute: Execute): Bound<DB> {
   let ended = false
-  const connection: DatabaseConnection = {
-    executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
-      if (ended) throw new Error('a statement after the end of its change: an await is missing')
-      return await execute(query.sql, checkedParameters(query.parameters), rowsWritten(query.query)) as QueryResult<R>
-    },
-    streamQuery: () => { throw new Error('rows are not streamed') },
+  const straight: Execute = async (text, parameters, rows, isKept) => {
+    if (ended) throw new Error('a statement after the end of its change: an await is missing')
+    return execute(text, checkedParameters(parameters), rows, isKept)
   }
-  const noTransaction = async (): Promise<never> => { throw new Error('a change is one transaction and holds no other') }
-  const nothing = async (): Promise<void> => {}
-  const db = new Kysely<DB>({
-    dialect: {
-      createDriver: () => ({
-        init: nothing,
-        acquireConnection: async () => connection,
-        releaseConnection: nothing,
-        destroy: nothing,
-        beginTransaction: noTransaction,
-        commitTransaction: noTransaction,
-        rollbackTransaction: noTransaction,
-      }),
-      createAdapter: () => parts[dialect].adapter,
-      createQueryCompiler: parts[dialect].compiler,
-      createIntrospector: () => { throw new Error('the schema is not introspected') },
-    },
-  })
+  const db = new Kysely<DB>({ config: NOTHING_ELSE, driver: NO_DRIVER, dialect: NOTHING_ELSE.dialect, executor: new StraightExecutor(parts[dialect], straight) })
   return { db, end: () => { ended = true } }
+}
+
+const none = (): never => { throw new Error('statements go straight to their database: there is no driver') }
+const NO_DRIVER: Driver = {
+  init: none, acquireConnection: none, releaseConnection: none, destroy: none, beginTransaction: none, commitTransaction: none, rollbackTransaction: none,
+}
+const NOTHING_ELSE: KyselyConfig = { dialect: { createDriver: none, createAdapter: none, createQueryCompiler: none, createIntrospector: none } }
+
+export function executeBuilt<R>(db: { getExecutor(): unknown }, built: Built): Promise<QueryResult<R>> {
+  const executor = db.getExecutor()
+  if (!(executor instanceof StraightExecutor)) throw new Error('a statement that was built is executed on what `bind` gave')
+  return executor.executeBuilt(built)
 }
 
 const JUST_WRITES: unique symbol = Symbol('just writes')
@@ -64,7 +84,7 @@ export const justWriting = <Row>(query: CompiledQuery<Row>): CompiledQuery<Row> 
   ({ ...query, query: Object.assign({ ...query.query }, { [JUST_WRITES]: true }) })
 
 /** A plain `insert ... values`: it returns nothing and leaves no row out. */
-function rowsWritten(query: RootOperationNode): number | undefined {
+export function rowsWritten(query: RootOperationNode): number | undefined {
   if (JUST_WRITES in query) return 0
   if (!InsertQueryNode.is(query) || query.returning !== undefined || query.onConflict !== undefined) return undefined
   return query.values !== undefined && ValuesNode.is(query.values) ? query.values.values.length : undefined

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { epochMs } from '@writ/domain/time'
 import type { Tables } from './tables.ts'
 import { onBothStores } from '../../test/both-stores.ts'
-import { countUp, decidedWorld, decisionOf, newId, write, type Call, type DecidedStore } from '../../test/decided/world.ts'
+import { countUp, decidedWorld, decisionOf, denyOne, newId, write, type Call, type DecidedStore } from '../../test/decided/world.ts'
 import { findDecision, listDecisions, type Decision, type DecisionPage } from './decisions.ts'
 import { RuleBroken } from './faults.ts'
 import { describeTreeLabels, listInstanceLabels, listLabelsAround, listTreeLabels } from './labels.ts'
@@ -122,6 +122,13 @@ onBothStores<Tables, null>(decidedWorld, (name, open) => {
     await breaks(store, 'task_terms_are_frozen', set({ purpose_id: 'sell' }))
     await breaks(store, 'task_terms_are_frozen', set({ change_reference: null }))
     assert.equal((await store.read((db) => findTask(db, task)))?.purpose, 'x')
+  })
+
+  test(`${name}: a task that many use at the same time is there for each of them, and counts them all`, async (t) => {
+    const store = await opened(t)
+    const found = await Promise.all(Array.from({ length: 12 }, () => store.change(denyOne, task)))
+    assert.deepEqual(found.map((one) => one.ok && one.value), found.map(() => task))
+    assert.deepEqual(await store.read((db) => db.selectFrom('task').select('denied_calls').where('id', '=', task).execute()), [{ denied_calls: 12 }])
   })
 
   test(`${name}: versions of the policies count up, whoever applies at the same time`, async (t) => {

@@ -5,7 +5,7 @@ import type { EntityRef } from '@writ/policy/question'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { insertRows, preparedWrite } from './prepared.ts'
+import { BY_KEY, insertRows, preparedWrite } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { DecisionRow, Tables } from './tables.ts'
 
@@ -154,4 +154,4 @@ export async function countDenied(db: Db, task: TaskId): Promise<void> {
   await countOne(db, { task })
 }
 
-const countOne = preparedWrite((db, of: { readonly task: TaskId }) => db.updateTable('task').set((eb) => ({ denied_calls: eb('denied_calls', '+', 1) })).where('id', '=', of.task))
+const countOne = preparedWrite((db, of: { readonly task: TaskId }) => db.updateTable('task').set((eb) => ({ denied_calls: eb('denied_calls', '+', 1) })).where('id', '=', of.task), BY_KEY)

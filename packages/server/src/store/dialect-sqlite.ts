@@ -48,5 +48,8 @@ export const sqliteDialect: Dialect = {
       columns.map((column) => `(new.${column} is not null and new.${column} is not old.${column})`).join(' or ')),
   ],
   onlyGrows: (table, column, rule) => [refuseWhen(rule, beforeUpdateOf([column]), table, `new.${column} < old.${column}`)],
+  refuseFound: (table, { on, found }, rule) => [
+    `create trigger ${checkedName(rule)} before ${on} on ${checkedName(table)} for each row begin select raise(abort, ${quoted(`rule ${rule}`)}) where ${found}; end`,
+  ],
   dropGuard: (_table, rule) => [`drop trigger ${checkedName(rule)}`],
 }

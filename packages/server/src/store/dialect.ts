@@ -7,6 +7,8 @@ export type Moved = { readonly column: string; readonly state: string; readonly 
 /** A column whose changes another one counts, and the state in which it may change. */
 export type Counted = { readonly column: string; readonly counter: string; readonly state: string; readonly while: string }
 
+export type FoundGuard = { readonly on: 'insert' | 'update'; readonly found: string }
+
 /**
  * What differs between the two databases, and nothing else: types and guards for migrations, and the words that lock rows.
  * There is one object of this type per database, in `dialect-sqlite.ts` and `dialect-postgres.ts`.
@@ -52,6 +54,8 @@ export type Dialect = {
   readonly onlyErased: (table: string, columns: readonly string[], rule: string) => readonly string[]
   /** This number only grows. */
   readonly onlyGrows: (table: string, column: string, rule: string) => readonly string[]
+  /** Refuses a row for what stands in other tables: `found` is a condition on `new`, and of an update on `old`, with queries in it. */
+  readonly refuseFound: (table: string, guard: FoundGuard, rule: string) => readonly string[]
   /** Takes away a guard made by one function above as one trigger, so that a later migration can put another in its place. */
   readonly dropGuard: (table: string, rule: string) => readonly string[]
 }

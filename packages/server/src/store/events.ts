@@ -28,8 +28,9 @@ export async function insertEvents(db: Db, events: readonly NewEvent[]): Promise
   })))
 }
 
-export async function insertEventSaid(db: Db, event: EventId, said: readonly Said[]): Promise<void> {
-  await insertRows(db, 'event_said', said.map(({ field, salt, value }) => ({ event_id: event, field, salt, value })))
+/** Of several events together. */
+export async function insertEventSaid(db: Db, said: readonly (Said & { readonly event: EventId })[]): Promise<void> {
+  await insertRows(db, 'event_said', said.map(({ event, field, salt, value }) => ({ event_id: event, field, salt, value })))
 }
 
 /** An event as it is read back; `said` holds what was not erased. */
@@ -66,7 +67,7 @@ function parseEventRow(row: EventRow & { readonly seq: number }): StoredEvent {
 
 const isNotRefused = sql<SqlBool>`(leaf_index is null or leaf_index >= 0)`
 
-export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly upToSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string }
+export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly upToSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string; readonly types?: readonly string[] }
 
 /** In the order of writing; with `newest`, the last ones instead of the first. */
 export async function listEvents(db: Db, page: EventPage): Promise<readonly StoredEvent[]> {
@@ -75,6 +76,7 @@ export async function listEvents(db: Db, page: EventPage): Promise<readonly Stor
   if (page.upToSeq !== undefined) query = query.where('seq', '<=', page.upToSeq)
   if (page.stream !== undefined) query = query.where('stream', '=', page.stream)
   if (page.task !== undefined) query = query.where('task_id', '=', page.task)
+  if (page.types !== undefined) query = query.where('type', 'in', page.types)
   const events = (await query.execute()).map((row) => parseEventRow(row as EventRow & { seq: number }))
   return page.newest ? events.toReversed() : events
 }
@@ -82,6 +84,12 @@ export async function listEvents(db: Db, page: EventPage): Promise<readonly Stor
 /** All events of a task, in order; without those that the sealer refused, which anyone may have put under it. */
 export async function listEventsOfTask(db: Db, task: string): Promise<readonly StoredEvent[]> {
   const rows = await db.selectFrom('event').selectAll().where('task_id', '=', task).where(isNotRefused).orderBy('seq').execute()
+  return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
+}
+
+export async function listEventsById(db: Db, ids: readonly EventId[]): Promise<readonly StoredEvent[]> {
+  if (ids.length === 0) return []
+  const rows = await db.selectFrom('event').selectAll().where('id', 'in', ids).where(isNotRefused).execute()
   return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
 }
 

@@ -5,10 +5,10 @@ import type { Owner } from '@writ/domain/owner'
 import type { IdentityClass } from '@writ/domain/profile'
 import type { SpiffeId } from '@writ/domain/spiffe-id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import type { Kysely } from 'kysely'
+import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { prepared } from './prepared.ts'
+import { BY_KEY, prepared } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { IdentityRow, Tables } from './tables.ts'
 
@@ -99,8 +99,8 @@ export async function findIdentity(db: Db, reference: string): Promise<Identity 
   return row && parseIdentityRow(row)
 }
 
-const identityNamed = prepared((db, of: { readonly reference: string }) => db.selectFrom('identity').selectAll().where('spiffe_id', '=', of.reference))
-const identityOf = prepared((db, of: { readonly reference: string }) => db.selectFrom('identity').selectAll().where('id', '=', of.reference))
+const identityNamed = prepared((db, of: { readonly reference: string }) => db.selectFrom('identity').selectAll().where('spiffe_id', '=', of.reference), BY_KEY)
+const identityOf = prepared((db, of: { readonly reference: string }) => db.selectFrom('identity').selectAll().where('id', '=', of.reference), BY_KEY)
 
 /** The one that holds a task. */
 export async function findIdentityOfTask(db: Db, task: TaskId): Promise<Identity | undefined> {
@@ -109,7 +109,7 @@ export async function findIdentityOfTask(db: Db, task: TaskId): Promise<Identity
 }
 
 const identityOfTask = prepared((db, of: { readonly task: TaskId }) =>
-  db.selectFrom('identity').selectAll().where('id', '=', (eb) => eb.selectFrom('task').select('task.identity_id').where('task.id', '=', of.task)))
+  db.selectFrom('identity').selectAll().where('id', '=', (eb) => eb.selectFrom('task').select('task.identity_id').where('task.id', '=', of.task)), BY_KEY)
 
 /** The identity, locked until the end of the change: nobody changes its state or its row meanwhile. */
 export async function lockIdentity<Context>(tx: TxOf<Tables, Context>, reference: string): Promise<Identity | undefined> {
@@ -125,11 +125,22 @@ export async function findIdentityIds(db: Db, spiffeIds: readonly SpiffeId[]): P
   return new Map(rows.map((row) => [row.spiffe_id as SpiffeId, row.id as IdentityId]))
 }
 
-export async function listIdentities(db: Db, page: { readonly limit: number; readonly after?: string; readonly state?: IdentityState }): Promise<readonly Identity[]> {
+export async function listIdentities(db: Db, page: { readonly limit: number; readonly after?: string; readonly state?: IdentityState; readonly owners?: readonly string[] }): Promise<readonly Identity[]> {
+  if (page.owners?.length === 0) return []
   let query = db.selectFrom('identity').selectAll().orderBy('id').limit(page.limit)
   if (page.after !== undefined) query = query.where('id', '>', page.after)
   if (page.state !== undefined) query = query.where('state', '=', page.state)
+  if (page.owners !== undefined) query = query.where(isOwnedBy(page.owners))
   return (await query.execute()).map(parseIdentityRow)
+}
+
+const isOwnedBy = (owners: readonly string[]) => (eb: ExpressionBuilder<Tables, 'identity'>) => eb.or([eb('technical_owner', 'in', owners), eb('business_owner', 'in', owners)])
+
+/** Those of which one of these is an owner, by id and by SPIFFE ID. */
+export async function findOwned(db: Db, owners: readonly string[]): Promise<ReadonlySet<string>> {
+  if (owners.length === 0) return new Set()
+  const rows = await db.selectFrom('identity').select(['id', 'spiffe_id']).where(isOwnedBy(owners)).execute()
+  return new Set(rows.flatMap((row) => [row.id, row.spiffe_id]))
 }
 
 /** Active ones of a kind, in the order of their SPIFFE IDs. */
@@ -163,7 +174,7 @@ export async function countOpening(db: Db, id: IdentityId, now: EpochMs): Promis
 
 const countOne = prepared((db, of: { readonly id: IdentityId; readonly hour: number }) => db.updateTable('identity')
   .set((eb) => ({ opens_count: eb.case().when('opens_window', '=', of.hour).then(eb('opens_count', '+', 1)).else(1).end(), opens_window: of.hour }))
-  .where('id', '=', of.id).returning('opens_count'))
+  .where('id', '=', of.id).returning('opens_count'), BY_KEY)
 
 export type Credential = {
   readonly id: CredentialId

@@ -1,7 +1,7 @@
 import type { OperatorId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
-import { prepared } from './prepared.ts'
+import { BY_KEY, prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -36,8 +36,8 @@ export async function setNotBefore(db: Db, notBefore: EpochMs): Promise<void> {
   await db.updateTable('installation').set({ not_before: notBefore }).execute()
 }
 
-export async function insertOperator(db: Db, operator: { readonly id: OperatorId; readonly name: string; readonly keyHash: Uint8Array }, now: EpochMs): Promise<void> {
-  await db.insertInto('operator').values({ id: operator.id, name: operator.name, key_hash: operator.keyHash, state: 'active', created_at: now, removed_at: null }).execute()
+export async function insertOperator(db: Db, operator: { readonly id: OperatorId; readonly name: string; readonly keyHash: Uint8Array; readonly cameBy: 'link' | 'operator' }, now: EpochMs): Promise<void> {
+  await db.insertInto('operator').values({ id: operator.id, name: operator.name, key_hash: operator.keyHash, state: 'active', created_at: now, removed_at: null, came_by: operator.cameBy }).execute()
 }
 
 export async function findOperatorByKey(db: Db, keyHash: Uint8Array): Promise<{ readonly id: OperatorId; readonly name: string } | undefined> {
@@ -58,8 +58,16 @@ export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Ui
   await db.insertInto('bootstrap').values({ code_hash: bootstrap.codeHash, created_at: now, expires_at: bootstrap.expiresAt, used_at: null, reason: bootstrap.reason }).execute()
 }
 
-/** Takes the code: true once, and only before it expires. Every other code that was offered is dead with it. `beside`: there are operators already. */
-export async function takeBootstrap(db: Db, { codeHash, beside }: { readonly codeHash: Uint8Array; readonly beside: boolean }, now: EpochMs): Promise<boolean> {
+type BootstrapCode = { readonly codeHash: Uint8Array; readonly beside: boolean }
+
+/** Whether the code could be taken. */
+export async function findBootstrap(db: Db, { codeHash, beside }: BootstrapCode, now: EpochMs): Promise<boolean> {
+  const open = db.selectFrom('bootstrap').select('code_hash').where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now)
+  return (await (beside ? open.where('reason', 'is not', null) : open).executeTakeFirst()) !== undefined
+}
+
+/** Takes the code: true once, and only before it expires. Every other code that was offered is dead with it. `beside`: there are operators or people already. */
+export async function takeBootstrap(db: Db, { codeHash, beside }: BootstrapCode, now: EpochMs): Promise<boolean> {
   const open = db.updateTable('bootstrap').set({ used_at: now }).where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now)
   const taken = await (beside ? open.where('reason', 'is not', null) : open).executeTakeFirst()
   if (taken.numUpdatedRows !== 1n) return false
@@ -73,7 +81,7 @@ export async function takeProof(db: Db, hash: Uint8Array, expiresAt: EpochMs): P
 }
 
 const insertProof = prepared((db, of: { readonly hash: Uint8Array; readonly expiresAt: EpochMs }) =>
-  db.insertInto('proof_used').values({ hash: of.hash, expires_at: of.expiresAt }).onConflict((conflict) => conflict.column('hash').doNothing()))
+  db.insertInto('proof_used').values({ hash: of.hash, expires_at: of.expiresAt }).onConflict((conflict) => conflict.column('hash').doNothing()), BY_KEY)
 
 /** How many are remembered, counted no further than one beyond `most`. */
 export async function countProofs(db: Db, most: number): Promise<number> {

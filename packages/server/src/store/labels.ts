@@ -2,7 +2,7 @@ import type { Label } from '@writ/domain/decision'
 import type { DecisionId, IdentityId, TaskId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
-import { justWrite, prepared } from './prepared.ts'
+import { BY_KEY, justWrite, prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -12,7 +12,7 @@ export async function listTreeLabels(db: Db, root: TaskId): Promise<readonly Lab
   return (await labelsOfTree(db, { root })).rows.map((row) => row.label)
 }
 
-const labelsOfTree = prepared((db, of: { readonly root: TaskId }) => db.selectFrom('tree_label').select('label').where('root_id', '=', of.root).orderBy('label'))
+const labelsOfTree = prepared((db, of: { readonly root: TaskId }) => db.selectFrom('tree_label').select('label').where('root_id', '=', of.root).orderBy('label'), BY_KEY)
 
 /** The same of the tree that a task is in. */
 export async function listLabelsAround(db: Db, task: TaskId): Promise<readonly Label[]> {
@@ -20,7 +20,7 @@ export async function listLabelsAround(db: Db, task: TaskId): Promise<readonly L
 }
 
 const labelsAround = prepared((db, of: { readonly task: TaskId }) => db.selectFrom('tree_label').select('label')
-  .where('root_id', '=', (eb) => eb.selectFrom('task').select('task.root_id').where('task.id', '=', of.task)).orderBy('label'))
+  .where('root_id', '=', (eb) => eb.selectFrom('task').select('task.root_id').where('task.id', '=', of.task)).orderBy('label'), BY_KEY)
 
 /** A label with where it comes from: since when, by which decision, and through which tool or back end. */
 export type TreeLabel = { readonly label: Label; readonly at: EpochMs; readonly decision: DecisionId; readonly source: string }

@@ -122,7 +122,7 @@ onBothStores<Tables, null>(decidedWorld, (name, open) => {
     const found = (of: typeof first) => store.read((db) => findToolCall(db, of.call.decision))
     assert.deepEqual(await found(first), { ...first.call, status: 'in_flight', finishedAt: null, result: null, durationMs: null })
     const end = { outcome: 'succeeded', result: { bytes: 7, sha256: 'ab' }, durationMs: 12, finishedAt: at(1500) } as const
-    const finish = (of: typeof first, more: object = {}): Call => ({ name: 'markCallFinished', given: [of.call.decision, { ...end, ...more }] })
+    const finish = (of: typeof first, more: object = {}): Call => ({ name: 'markCallsFinished', given: [[{ decision: of.call.decision, ...end, ...more }]] })
     await store.change(write, [finish(first), finish(second, { outcome: 'unknown', result: null, durationMs: null })])
     assert.deepEqual(await found(first), { ...first.call, status: 'succeeded', finishedAt: 1500, result: end.result, durationMs: 12 })
     await breaks(store, 'tool_call_ends_once', finish(first, { outcome: 'failed' }))

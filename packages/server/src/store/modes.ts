@@ -3,7 +3,7 @@ import type { IdentityId, TaskId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
-import { prepared } from './prepared.ts'
+import { BY_KEY, prepared } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { ModeRow, Tables } from './tables.ts'
 
@@ -33,7 +33,7 @@ const observedAt = (rows: readonly ModeRow[], now: EpochMs): readonly StoredMode
 
 const modesOf = prepared((db, of: { readonly identity: IdentityId; readonly server: string }) => db.selectFrom('mode').selectAll().where((eb) => eb.or([
   eb.and([eb('subject_kind', '=', 'identity'), eb('subject', '=', of.identity)]), eb.and([eb('subject_kind', '=', 'server'), eb('subject', '=', of.server)]),
-])))
+])), BY_KEY)
 
 /** Where it is not known yet who holds the task and which of these names is the server's: all that are observed of them. */
 export async function findModesAround(db: Db, { task, servers: [first, second, third] }: { readonly task: TaskId; readonly servers: readonly [string, string, string] }, now: EpochMs): Promise<readonly StoredMode[]> {
@@ -43,7 +43,7 @@ export async function findModesAround(db: Db, { task, servers: [first, second, t
 const modesAround = prepared((db, of: { readonly task: TaskId; readonly first: string; readonly second: string; readonly third: string }) => db.selectFrom('mode').selectAll().where((eb) => eb.or([
   eb.and([eb('subject_kind', '=', 'identity'), eb('subject', '=', (one) => one.selectFrom('task').select('task.identity_id').where('task.id', '=', of.task))]),
   eb.and([eb('subject_kind', '=', 'server'), eb('subject', 'in', [of.first, of.second, of.third])]),
-])))
+])), BY_KEY)
 
 /** Everything that was ever set, by subject. */
 export async function listModes(db: Db): Promise<readonly StoredMode[]> {

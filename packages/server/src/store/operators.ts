@@ -30,6 +30,12 @@ export async function lockActiveOperators<Context>(tx: TxOf<Tables, Context>): P
   return rows.map((row) => row.id as OperatorId)
 }
 
+/** Those of them whose key came from a one-time link, locked too. */
+export async function lockOperatorsByLink<Context>(tx: TxOf<Tables, Context>): Promise<readonly OperatorId[]> {
+  const rows = await forUpdate(tx, tx.db.selectFrom('operator').select('id').where('state', '=', 'active').where('came_by', '=', 'link').orderBy('id')).execute()
+  return rows.map((row) => row.id as OperatorId)
+}
+
 export async function markOperatorRemoved(db: Db, id: OperatorId, now: EpochMs): Promise<void> {
   await db.updateTable('operator').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
 }

@@ -2,7 +2,7 @@ import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { prepared } from './prepared.ts'
+import { BY_KEY, prepared } from './prepared.ts'
 import { forUpdate } from './row-locks.ts'
 import type { PolicyVersionRow, Tables } from './tables.ts'
 
@@ -53,7 +53,7 @@ export async function findVersionInForce(db: Db): Promise<number> {
   return row.version
 }
 
-const versionInForce = prepared((db: Db) => db.selectFrom('policy_head').select('version'))
+const versionInForce = prepared((db: Db) => db.selectFrom('policy_head').select('version'), BY_KEY)
 
 /** The same, locked until the end of the change: nobody else applies meanwhile. */
 export async function lockPolicyHead<Context>(tx: TxOf<Tables, Context>): Promise<PolicyHead | undefined> {

@@ -2,6 +2,7 @@ import { DatabaseError, Pool, types, type PoolClient, type PoolConfig } from 'pg
 import { StorageUnavailable, type Left } from './faults.ts'
 import { StalePlan, toFault } from './postgres-errors.ts'
 import { Flight, type Answer, type ParserOf, type Plans, type Statement } from './postgres-flight.ts'
+import { PLANNED_WITH_VALUES } from './postgres-plans.ts'
 import { pulseOf, type Pulse } from './postgres-pulse.ts'
 
 /** R12 answers within 1 s: who waits longer for a connection, new or free, is told that there is none. */
@@ -55,11 +56,6 @@ function configOf(url: string, most: number, purpose: Purpose): PoolConfig {
   }
 }
 
-/**
- * A statement is parsed once on each connection, and planned each time with its values, as if it had no name. A plan for any value would
- * be made while a table is small and would serve when it is large, and could use no index `where state = 'open'`.
- */
-const PLANNED_WITH_VALUES = '-c plan_cache_mode=force_custom_plan'
 const READ_ONLY = '-c default_transaction_read_only=on'
 
 function withOptions(url: string, options: readonly string[]): string {

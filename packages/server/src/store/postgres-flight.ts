@@ -1,6 +1,7 @@
 import type { Connection, Submittable } from 'pg'
 
-export type Statement = { readonly text: string; readonly parameters: readonly unknown[] }
+/** `isKept`: one plan serves all its values, see `postgres-plans.ts`; undefined of what is not planned. */
+export type Statement = { readonly text: string; readonly parameters: readonly unknown[]; readonly isKept?: boolean }
 
 export type Answer = { readonly rows: Record<string, unknown>[]; readonly numAffectedRows: bigint; readonly command: string }
 

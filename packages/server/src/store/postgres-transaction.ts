@@ -6,6 +6,7 @@ import { postgresDialect } from './dialect-postgres.ts'
 import { StatementFault, StorageUnavailable, type Left } from './faults.ts'
 import type { AskAll } from './postgres-connection.ts'
 import type { Answer, Statement } from './postgres-flight.ts'
+import { planSwitch } from './postgres-plans.ts'
 
 const plain = (text: string): Statement => ({ text, parameters: [] })
 export const [BEGIN, COMMIT, ROLLBACK] = [plain('begin isolation level read committed'), plain('commit'), plain('rollback')]
@@ -63,9 +64,13 @@ function inLine(ask: AskAll): Line {
   let waiting: readonly Asked[] = [{ statement: BEGIN }]
   let flying: Promise<void> | undefined
   let begun = false
+  const switched = planSwitch()
 
   const send = async (left?: Left): Promise<void> => {
-    const going = waiting
+    const going = waiting.flatMap((one): readonly Asked[] => {
+      const before = switched(one.statement)
+      return before === undefined ? [one] : [{ statement: before }, one]
+    })
     waiting = []
     begun = true
     try {
@@ -87,13 +92,14 @@ function inLine(ask: AskAll): Line {
     return answer.promise
   }
   return {
-    execute: async (text, parameters, rows) => {
+    execute: async (text, parameters, rows, isKept = false) => {
+      const statement = { text, parameters, isKept }
       if (rows === undefined) {
-        const answer = wait({ text, parameters })
+        const answer = wait(statement)
         flying ??= sendAll()
         return answer
       }
-      waiting = [...waiting, { statement: { text, parameters } }]
+      waiting = [...waiting, { statement }]
       return { rows: [], numAffectedRows: BigInt(rows) }
     },
     empty: async () => { await flying },

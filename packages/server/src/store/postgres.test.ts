@@ -5,10 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
+import { ok } from '@writ/domain/outcome'
 import { epochMs } from '@writ/domain/time'
+import { sql, type Kysely } from 'kysely'
 import { findBinaries, runAs } from '../../../../scripts/postgres-binaries.ts'
 import { ask, startCluster, type Cluster } from '../../../../scripts/postgres-cluster.ts'
-import { addJar, makeSmallContext, moveMarbles, runText, smallMigrations, takeMarbles, type SmallContext, type SmallTables } from '../../test/small/world.ts'
+import { addJar, makeSmallContext, moveMarbles, runText, smallMigrations, takeMarbles, type SmallContext, type SmallTables, type SmallTx } from '../../test/small/world.ts'
+import { executeBuilt } from './bound.ts'
+import { change } from './change.ts'
 import { ChangeFault, RuleBroken, StorageUnavailable, UnusableStore, type Left } from './faults.ts'
 import { checkDatabase } from './postgres-check.ts'
 import { openPostgres, type PostgresOrder } from './postgres.ts'
@@ -210,6 +214,23 @@ async function serverProcesses(): Promise<readonly number[]> {
   const sessions = await ask(cluster.url(), "select pid from pg_stat_activity where application_name = 'writ'")
   return [Number(readFileSync(join(cluster.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]), ...sessions.map((one) => Number(one['pid']))]
 }
+
+test('what is kept is planned once and by key, and what comes after it on the connection as ever, also where it failed', async () => {
+  const now = "select current_setting('plan_cache_mode') as mode, current_setting('enable_seqscan') as scans"
+  const [kept, anew] = [[{ mode: 'force_generic_plan', scans: 'off' }], [{ mode: 'force_custom_plan', scans: 'on' }]]
+  const asKept = async (db: Kysely<SmallTables>, text = now) => (await executeBuilt(db, { sql: text, parameters: [], rows: undefined, isKept: true })).rows
+  const asEver = async (db: Kysely<SmallTables>) => (await sql.raw(now).execute(db)).rows
+  const both = change('both', async ({ db }: SmallTx) => ok([...await Promise.all([asEver(db), asKept(db), asKept(db), asEver(db)]), await asKept(db), await asEver(db)]))
+  const fails = change('fails', async ({ db }: SmallTx) => ok(await asKept(db, 'select 1 / 0')))
+  await withStore(async (store) => {
+    for (let i = 0; i < 2; i++) {
+      assert.deepEqual(await store.change(both, null), { ok: true, value: [anew, kept, kept, anew, kept, anew] })
+      await assert.rejects(store.change(fails, null), ChangeFault)
+      assert.deepEqual([await store.read(asEver), await store.read((db) => asKept(db)), await store.read(asEver)], [anew, kept, anew])
+      await assert.rejects(store.read((db) => asKept(db, 'select 1 / 0')))
+    }
+  }, { mostConnections: 1 })
+})
 
 test('a slow statement of a server that is there is waited for', async () => {
   await withStore(async (store) => {

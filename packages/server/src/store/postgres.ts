@@ -10,6 +10,7 @@ import { checkDatabase } from './postgres-check.ts'
 import { openConnections, type Connections } from './postgres-connection.ts'
 import { Conflict, StalePlan } from './postgres-errors.ts'
 import type { Answer, Statement } from './postgres-flight.ts'
+import { planSwitch } from './postgres-plans.ts'
 import { BEGIN, COMMIT, inTransaction, ROLLBACK, type Run } from './postgres-transaction.ts'
 import type { Store } from './store.ts'
 
@@ -51,7 +52,7 @@ async function prepare({ url, migrations, now, allowMissingChecksums }: Postgres
 }
 
 function storeOf<DB, Context>(changes: Connections, reads: Connections, context: Context): Store<DB, Context> {
-  const { db } = bind<DB>('postgres', (text, parameters) => askReading(reads, { text, parameters }))
+  const { db } = bind<DB>('postgres', (text, parameters, _rows, isKept = false) => askReading(reads, { text, parameters, isKept }))
   let ended: Promise<unknown> | undefined
   const runChange = async <Value, Refusal>(of: Run<DB, Context, Value, Refusal>): Promise<Outcome<Value, Refusal>> => {
     for (let retry = 0; ; retry++) {
@@ -80,7 +81,9 @@ const PING: Statement = { text: 'select 1', parameters: [] }
 const READ_ONLY = '25006'
 
 async function askReading(reads: Connections, statement: Statement): Promise<Answer> {
-  const once = async (): Promise<Answer> => (await reads.use((ask) => ask([statement])))[0]!
+  const before = planSwitch()(statement)
+  const statements = before === undefined ? [statement] : [before, statement]
+  const once = async (): Promise<Answer> => (await reads.use((ask) => ask(statements))).at(-1)!
   try {
     return await once().catch((error: unknown) => {
       if (error instanceof StalePlan) return once()

@@ -1,10 +1,14 @@
 import type { Generated } from 'kysely'
+import type { NoticeRow, NoticeTargetRow } from './notice-tables.ts'
+import type { PeopleTables } from './people-tables.ts'
+import type { StopTables } from './stop-tables.ts'
+import type { ApprovalExcludedRow, ApprovalRouteRow, ApprovalRow, ApprovalVoteRow } from './approval-tables.ts'
 
 /**
  * The tables as both databases hold them: instants are epoch milliseconds, lists and objects are JSON text, bytes are bytes.
  * Row functions beside this file turn rows into the domain's values; nothing else reads them.
  */
-export type Tables = {
+export type Tables = PeopleTables & StopTables & {
   installation: InstallationRow
   operator: OperatorRow
   bootstrap: BootstrapRow
@@ -42,11 +46,18 @@ export type Tables = {
   mcp_server: McpServerRow
   mcp_tool: McpToolRow
   server_instance: ServerInstanceRow
+  lent_lease: LentLeaseRow
   tool_call: ToolCallRow
+  notice_target: NoticeTargetRow
+  notice: NoticeRow
+  approval: ApprovalRow
+  approval_excluded: ApprovalExcludedRow
+  approval_vote: ApprovalVoteRow
+  approval_route: ApprovalRouteRow
 }
 
 export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string; not_before: number | null }
-export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number; removed_at: number | null }
+export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number; removed_at: number | null; came_by: string }
 export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null; reason: string | null }
 export type AdmissionRow = { id: string; spiffe_id: string; answer: string; reason: string; decided_by: string; decided_at: number }
 
@@ -367,6 +378,8 @@ export type McpToolRow = {
 }
 
 export type ServerInstanceRow = { id: string; address: string | null; started_at: number; seen_at: number; gone_at: number | null }
+
+export type LentLeaseRow = { lease_id: string; instance_id: string }
 
 export type ToolCallRow = {
   decision_id: string

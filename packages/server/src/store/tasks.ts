@@ -6,7 +6,7 @@ import type { TaskOutcome } from '@writ/ledger/lease-closure'
 import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { insertRows, prepared, preparedLock, preparedWrite } from './prepared.ts'
+import { BY_KEY, insertRows, prepared, preparedLock, preparedWrite } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { Tables, TaskRow } from './tables.ts'
 
@@ -104,7 +104,7 @@ export async function lockHeldTask<Context>(tx: TxOf<Tables, Context>, id: strin
   return row && { task: parseTaskRow(row), workload: row.workload }
 }
 
-const lockWithRoot = preparedLock((tx, of: { readonly id: string }) => forUpdate({ ...tx, context: undefined }, withRoot(tx.db, of.id)))
+const lockWithRoot = preparedLock((tx, of: { readonly id: string }) => forUpdate({ ...tx, context: undefined }, withRoot(tx.db, of.id)), BY_KEY)
 
 /** The same, or undefined when another change holds the tree. */
 export async function lockFreeTask<Context>(tx: TxOf<Tables, Context>, id: string): Promise<Task | undefined> {
@@ -128,10 +128,12 @@ export async function lockFreeTasks<Context>(tx: TxOf<Tables, Context>, tasks: r
   return new Set(tasks.filter((task) => (task.id === task.root ? roots : below).has(task.id)).map((task) => task.id))
 }
 
-/** By its key alone, twice: with an `or` PostgreSQL would read all tasks that there are. */
+/**
+ * By its key alone, twice: with an `or` PostgreSQL would read all tasks that there are. INVARIANT: no join. A row that another transaction has
+ * changed while this one waited for its lock is looked at again, and would then be left out as if it were not there.
+ */
 const withRoot = (db: Db, id: string) => db.selectFrom('task').selectAll()
-  .where('id', 'in', (eb) => eb.selectFrom('task as own').select('own.root_id').where('own.id', '=', id)
-    .unionAll(db.selectNoFrom(sql<string>`cast(${id} as text)`.as('root_id'))))
+  .where((eb) => eb('id', 'in', [eb.val(id), eb.selectFrom('task as own').select('own.root_id').where('own.id', '=', id)]))
   .orderBy('depth')
 
 function ownRow(rows: readonly TaskRow[], id: string): TaskRow | undefined {
@@ -145,7 +147,7 @@ export async function listDueTaskIds(db: Db, now: EpochMs, limit: number): Promi
   return rows.map((row) => row.id as TaskId)
 }
 
-export type TaskPage = { readonly limit: number; readonly before?: string; readonly state?: TaskState; readonly identity?: IdentityId }
+export type TaskPage = { readonly limit: number; readonly before?: string; readonly state?: TaskState; readonly identity?: IdentityId; /** Of whose identities. */ readonly owners?: readonly string[] }
 
 /** Newest first. */
 export async function listTasks(db: Db, page: TaskPage): Promise<readonly Task[]> {
@@ -153,6 +155,11 @@ export async function listTasks(db: Db, page: TaskPage): Promise<readonly Task[]
   if (page.before !== undefined) query = query.where('id', '<', page.before)
   if (page.state !== undefined) query = query.where('state', '=', page.state)
   if (page.identity !== undefined) query = query.where('identity_id', '=', page.identity)
+  const { owners } = page
+  if (owners?.length === 0) return []
+  if (owners !== undefined) {
+    query = query.where('identity_id', 'in', db.selectFrom('identity').select('identity.id').where((eb) => eb.or([eb('technical_owner', 'in', owners), eb('business_owner', 'in', owners)])))
+  }
   return (await query.execute()).map(parseTaskRow)
 }
 
@@ -219,7 +226,7 @@ type Touched = { readonly id: TaskId; readonly callsUsed: number; readonly heard
 
 const touchOpen = preparedWrite((db, to: Touched) => db.updateTable('task')
   .set({ calls_used: to.callsUsed, last_heard_at: to.heardAt, last_call_at: to.callAt, due_at: to.dueAt })
-  .where('id', '=', to.id).where('state', '=', 'open'))
+  .where('id', '=', to.id).where('state', '=', 'open'), BY_KEY)
 
 /** Who holds a task that was delegated: the first running workload that comes for it. */
 export async function takeUpTask(db: Db, task: TaskId, workload: string): Promise<void> {

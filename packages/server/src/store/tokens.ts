@@ -8,7 +8,7 @@ import { epochMs, type EpochMs } from '@writ/domain/time'
 import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
-import { insertRows, prepared } from './prepared.ts'
+import { BY_KEY, insertRows, prepared } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { AccessTokenRow, Tables } from './tables.ts'
 
@@ -102,7 +102,7 @@ export async function findToken(db: Db, id: string): Promise<StoredToken | undef
   return row && parseTokenRow(row)
 }
 
-const tokenRow = prepared((db, of: { readonly id: string }) => db.selectFrom('access_token').selectAll().where('id', '=', of.id))
+const tokenRow = prepared((db, of: { readonly id: string }) => db.selectFrom('access_token').selectAll().where('id', '=', of.id), BY_KEY)
 
 /** What a token may; nothing, once it has been stopped. */
 export async function liveAuthority(db: Db, id: LeaseId): Promise<Authority> {
@@ -154,7 +154,7 @@ const standings = (db: Db) => db.selectFrom('access_token')
     'identity.spiffe_id', 'identity.class', 'signing_key.state as key_state',
   ])
 
-const standingRow = prepared((db, of: { readonly jti: string }) => standings(db).where('access_token.id', '=', of.jti))
+const standingRow = prepared((db, of: { readonly jti: string }) => standings(db).where('access_token.id', '=', of.jti), BY_KEY)
 
 type StandingRow = Awaited<ReturnType<typeof standingRow>>['rows'][number]
 

@@ -1,9 +1,9 @@
 import type { DecisionId, IdentityId, ServerInstanceId, TaskId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { CallOutcome, CallStatus } from '@writ/domain/tool-call'
-import type { Kysely } from 'kysely'
+import { sql, type Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
-import { insertRows, preparedWrite } from './prepared.ts'
+import { insertRows } from './prepared.ts'
 import { forUpdate, forUpdateOfFree } from './row-locks.ts'
 import type { Tables, ToolCallRow } from './tables.ts'
 
@@ -58,16 +58,20 @@ export async function lockToolCalls<Context>(tx: TxOf<Tables, Context>, decision
   return (await forUpdate(tx, tx.db.selectFrom('tool_call').selectAll().where('decision_id', 'in', decisions).orderBy('decision_id')).execute()).map(parseToolCallRow)
 }
 
-export type FinishedCall = { readonly outcome: CallOutcome; readonly result: CallResult | null; readonly durationMs: number | null; readonly finishedAt: EpochMs }
+export type FinishedCall = { readonly decision: DecisionId; readonly outcome: CallOutcome; readonly result: CallResult | null; readonly durationMs: number | null; readonly finishedAt: EpochMs }
 
-export async function markCallFinished(db: Db, decision: DecisionId, { outcome, result, durationMs, finishedAt }: FinishedCall): Promise<void> {
-  await writeEnd(db, { decision, outcome, finishedAt, bytes: result?.bytes ?? null, sha256: result?.sha256 ?? null, durationMs })
+/** They are locked, and none is there twice. In one statement, of which PostgreSQL reads the table's rules once. */
+export async function markCallsFinished(db: Db, ends: readonly FinishedCall[]): Promise<void> {
+  if (ends.length === 0) return
+  const rows = ends.map(({ decision, outcome, result, durationMs, finishedAt }) => sql`(
+    cast(${decision} as text), cast(${outcome} as text), cast(${finishedAt} as bigint), cast(${result?.bytes ?? null} as bigint), cast(${result?.sha256 ?? null} as text), cast(${durationMs} as bigint))`)
+  await sql`
+      with ends (id, outcome, finished_at, bytes, sha256, duration_ms) as (values ${sql.join(rows)})
+    update tool_call
+       set status = ends.outcome, finished_at = ends.finished_at, bytes = ends.bytes, sha256 = ends.sha256, duration_ms = ends.duration_ms
+      from ends
+     where tool_call.decision_id = ends.id`.execute(db)
 }
-
-type WrittenEnd = Omit<FinishedCall, 'result'> & { readonly decision: DecisionId; readonly bytes: number | null; readonly sha256: string | null }
-
-const writeEnd = preparedWrite((db, to: WrittenEnd) => db.updateTable('tool_call')
-  .set({ status: to.outcome, finished_at: to.finishedAt, bytes: to.bytes, sha256: to.sha256, duration_ms: to.durationMs }).where('decision_id', '=', to.decision))
 
 const lostIn = (db: Db) => db.selectFrom('tool_call').where('status', '=', 'in_flight')
   .where((eb) => eb.not(eb.exists(eb.selectFrom('server_instance').select('server_instance.id').whereRef('server_instance.id', '=', 'tool_call.instance_id').where('gone_at', 'is', null))))

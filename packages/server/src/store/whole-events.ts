@@ -3,7 +3,7 @@ import { sql, type Kysely } from 'kysely'
 import type { Dialect } from './dialect.ts'
 import type { Tables } from './tables.ts'
 
-type Reading = { readonly dialect: Dialect; read<T>(query: (db: Kysely<Tables>) => Promise<T>): Promise<T> }
+export type Reading = { readonly dialect: Dialect; read<T>(query: (db: Kysely<Tables>) => Promise<T>): Promise<T> }
 
 /** A transaction ends in some milliseconds: looked at often first, and for 2.5 s in all. PostgreSQL ends one that does not end in 5 s. */
 const WAITS_MS = [5, 5, 5, 10, 20, 40, ...Array.from({ length: 24 }, () => 100)]

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import { canonical } from '@writ/ledger/canonical'
 import fc from 'fast-check'
-import { canonicalText, PSEUDO_TOOLS, readDefinition, readList } from './definition.ts'
+import { canonicalText, pinOf, PSEUDO_TOOLS, readDefinition, readList } from './definition.ts'
 import { proposalOf } from './proposal.ts'
 
 const read = (text: string) => {
@@ -75,6 +75,19 @@ test('of two tools of one name neither is a tool, and nobody takes the names of 
   assert.deepEqual(list.leftOut, [{ because: 'name_reserved', count: 1 }, { because: 'malformed', count: 1 }, { because: 'named_twice', count: 1 }])
 })
 
+for (const parameter of ['constructor', 'prototype', '__proto__']) {
+  test(`a tool with a parameter called \`${parameter}\` is left out by its name, and takes no other with it`, () => {
+    const text = `{"name":"odd","inputSchema":{"type":"object","properties":{"${parameter}":{"type":"string"}}}}`
+    const list = readList(['{"name":"a"}', text, '{"name":"b\\u200b","name":"b"}'], [])
+    assert.deepEqual(list.tools.map((one) => one.name), ['a'])
+    assert.deepEqual([list.leftOut, list.unreadable], [[{ because: 'malformed', count: 2 }], [{ name: 'odd', because: 'malformed', hash: pinOf(text) }]])
+  })
+}
+
+test('a name that nobody can see as it is names no entry', () => {
+  for (const name of ['b\\u200b', 'a b', '', '\\ud800', 'x'.repeat(300)]) assert.deepEqual(readList([`{"name":"${name}","constructor":1}`], []).unreadable, [])
+})
+
 test('a list that does not end is cut, and what was cut is counted', () => {
   const many = readList(Array.from({ length: 1200 }, (_, i) => `{"name":"t${i}"}`), [])
   assert.deepEqual([many.tools.length, many.leftOut], [1000, [{ because: 'too_many', count: 200 }]])
@@ -87,7 +100,7 @@ test('what stands for resources, prompts and completions has the pins that it al
   assert.deepEqual(PSEUDO_TOOLS.map(({ definition: { name, hash: pin } }) => [name, pin]), [
     ['resources/read', 'sha256:U8EJQsIoA9hP_Dydw4pFGfwQpNmuV1QWPaU3DF_FDwo'],
     ['prompts/get', 'sha256:rkiSmGN3Do4W41EP_QB8NWiKNMjsx57ATcoBdZD_JnY'],
-    ['completion/complete', 'sha256:7aaXCqyvyUTrT_804eSokPCJej7pSdLtUioGAPbF_VY'],
+    ['completion/complete', 'sha256:pt8J2LLLz9w3wv-QT6P2qRivC5reECX0x05LoL0WxCw'],
   ])
 })
 

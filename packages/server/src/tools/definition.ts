@@ -3,7 +3,8 @@ import { parseExactJson } from '@writ/contract/strict-json'
 import { exactText, InexactNumber, type ExactRecord, type ExactValue } from '@writ/domain/exact'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { HiddenText } from '../store/mcp-servers.ts'
-import { findHiddenText } from './hidden-text.ts'
+import { membersOf } from '../upstreams/members.ts'
+import { findHiddenText, hiddenIn } from './hidden-text.ts'
 
 /** A tool as its server defines it: everything that the server says of it. */
 export type ToolDefinition = {
@@ -20,14 +21,19 @@ export type ToolDefinition = {
 export type LeftOutReason = 'malformed' | 'too_large' | 'bad_name' | 'named_twice' | 'name_reserved' | 'too_many'
 export type LeftOut = { readonly because: LeftOutReason; readonly count: number }
 
+/** An entry that says which tool it means, and can not be read: a member twice, a name that reaches a prototype, too long. `hash`: of its text. */
+export type Unreadable = { readonly name: string; readonly because: LeftOutReason; readonly hash: string }
+
 /** What is read of a server's list. */
-export type ReadList = { readonly tools: readonly ToolDefinition[]; readonly leftOut: readonly LeftOut[] }
+export type ReadList = { readonly tools: readonly ToolDefinition[]; readonly leftOut: readonly LeftOut[]; readonly unreadable: readonly Unreadable[] }
 
 /** In UTF-16 code units. */
 const MOST_DEFINITION = 262_144
 const MOST_TOOLS = 1000
 /** Of all definitions together. */
 const MOST_LIST = 4_194_304
+const MOST_UNREADABLE = 20
+const MOST_DEPTH = 128
 /** As policies take it: see `tools.json`. */
 const NAME = /^[^\p{Cc}\s"\\]{1,200}$/u
 
@@ -82,19 +88,31 @@ export function readList(definitions: readonly string[], capabilities: readonly 
   const leftOut = new Map<LeftOutReason, number>()
   const leave = (because: LeftOutReason, count = 1): void => void leftOut.set(because, (leftOut.get(because) ?? 0) + count)
   const twice = new Set<string>()
+  const unreadable = new Map<string, Unreadable>()
   let length = 0
   for (const [i, text] of definitions.entries()) {
     length += text.length
     const read = i >= MOST_TOOLS || length > MOST_LIST ? refuse('too_many' as const) : readDefinition(text)
-    if (!read.ok) leave(read.refusal)
-    else if (PSEUDO_NAMES.has(read.value.name)) leave('name_reserved')
+    if (!read.ok) {
+      leave(read.refusal)
+      const named = read.refusal === 'malformed' || read.refusal === 'too_large' ? nameIn(text) : undefined
+      if (named !== undefined && unreadable.size < MOST_UNREADABLE) unreadable.set(named, { name: named, because: read.refusal, hash: pinOf(text) })
+    } else if (PSEUDO_NAMES.has(read.value.name)) leave('name_reserved')
     else if (tools.has(read.value.name)) twice.add(read.value.name)
     else tools.set(read.value.name, read.value)
   }
   for (const name of twice) tools.delete(name)
   if (twice.size > 0) leave('named_twice', twice.size)
   const pseudo = PSEUDO_TOOLS.filter((one) => capabilities.includes(one.capability)).map(({ definition }) => definition)
-  return { tools: [...tools.values(), ...pseudo], leftOut: [...leftOut].map(([because, count]) => ({ because, count })) }
+  return { tools: [...tools.values(), ...pseudo], leftOut: [...leftOut].map(([because, count]) => ({ because, count })), unreadable: [...unreadable.values()] }
+}
+
+/** The name in a definition that can not be read, where it can be shown to people as it is. */
+function nameIn(text: string): string | undefined {
+  const found = membersOf(text, { depth: MOST_DEPTH })
+  const member = found.ok ? found.value.find(({ name }) => name === 'name') : undefined
+  const name = member === undefined || text[member.value] !== '"' ? '' : JSON.parse(text.slice(member.value, member.to)) as string
+  return NAME.test(name) && name.isWellFormed() && hiddenIn(name).length === 0 ? name : undefined
 }
 
 /** Of a server's other abilities, those that stand beside its tools: each is granted, decided and pinned as a tool is. */
@@ -103,6 +121,9 @@ export type PseudoTool = { readonly capability: 'resources' | 'prompts' | 'compl
 const text = (description: string): ExactRecord => ({ type: 'string', description })
 const input = (properties: ExactRecord, required: readonly string[]): ExactRecord => ({ type: 'object', properties, required, additionalProperties: false })
 
+/** An object whose names nobody knows before. */
+const PAIRS: ExactRecord = { type: 'array', items: input({ name: text('Of the argument.'), value: text('Of the argument.') }, ['name', 'value']) }
+
 function pseudo(capability: PseudoTool['capability'], name: string, description: string, inputSchema: ExactRecord): PseudoTool {
   return { capability, definition: definitionOf(name, { name, description, inputSchema, annotations: { readOnlyHint: true } }) }
 }
@@ -110,12 +131,10 @@ function pseudo(capability: PseudoTool['capability'], name: string, description:
 /** INVARIANT: what stands here is pinned by hash in people's policies: to change a word is to ask all of them again. */
 export const PSEUDO_TOOLS: readonly PseudoTool[] = [
   pseudo('resources', 'resources/read', 'Read a resource of the server, or subscribe to it.', input({ uri: text('Which resource.') }, ['uri'])),
-  pseudo('prompts', 'prompts/get', 'Get a prompt of the server.', input({
-    name: text('Which prompt.'),
-    arguments: { type: 'array', items: input({ name: text('Of the argument.'), value: text('Of the argument.') }, ['name', 'value']) },
-  }, ['name'])),
+  pseudo('prompts', 'prompts/get', 'Get a prompt of the server.', input({ name: text('Which prompt.'), arguments: PAIRS }, ['name'])),
   pseudo('completions', 'completion/complete', 'Complete an argument of a prompt or of a resource template.', input({
     ref: text('The prompt by its name, or the resource template by its URI.'), argument: text('Which argument.'), value: text('What was typed so far.'),
+    context: { ...PAIRS, description: 'What was chosen for other arguments.' },
   }, ['ref', 'argument', 'value'])),
 ]
 

@@ -6,7 +6,7 @@ import type { EpochMs } from '@writ/domain/time'
 import type { CallOutcome } from '@writ/domain/tool-call'
 import { appendAll } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { lockToolCalls, markCallFinished, type CallResult, type ToolCall } from '../store/tool-calls.ts'
+import { lockToolCalls, markCallsFinished, type CallResult, type ToolCall } from '../store/tool-calls.ts'
 
 const WRIT: EventActor = { kind: 'writ', id: 'writ' }
 
@@ -54,7 +54,7 @@ export type Finished = { readonly call: ToolCall; readonly end: End }
 
 /** The calls are locked. */
 export async function finishAllIn(tx: Tx, finished: readonly Finished[], now: EpochMs): Promise<void> {
-  for (const { call, end: { outcome, result, durationMs, at } } of finished) await markCallFinished(tx.db, call.decision, { outcome, result, durationMs, finishedAt: at })
+  await markCallsFinished(tx.db, finished.map(({ call: { decision }, end: { outcome, result, durationMs, at } }) => ({ decision, outcome, result, durationMs, finishedAt: at })))
   await appendAll(tx, now, finished.map(finishedEvent))
 }
 

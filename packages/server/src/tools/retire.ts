@@ -15,6 +15,6 @@ export const retireMcpServer = change('mcp_server.retire', async (tx: Tx, { serv
   if (server === undefined) return refuse<RetireRefusal>({ kind: 'no_such_server' })
   await markMcpServerRetired(tx.db, server.id, now)
   await append(tx, now, { type: 'mcp_server.retired', actor: by, facts: { mcp_server: server.id, name }, said: { reason } })
-  await settleFindings(tx, await findingsDue(tx.db, name, [], new Map()), now)
+  await settleFindings(tx, await findingsDue(tx.db, name, { listed: [], unreadable: [] }, new Map()), now)
   return ok(server.id)
 })

@@ -9,12 +9,14 @@ import { engines } from '../decide/engines.ts'
 import { applyPolicies } from '../policies/apply.ts'
 import { listOpenFindings } from '../store/watches.ts'
 import { addMcpServer } from './add.ts'
+import { pinOf } from './definition.ts'
 import { retireMcpServer } from './retire.ts'
 import { seeTools, settleTools } from './see.ts'
 import { standingOf } from './standing.ts'
 
 const [look, send] = [definitionOf('look', 'Looks.'), definitionOf('send', 'Sends.')]
 const changed = definitionOf('look', 'Looks, and sends all of it.')
+const unreadable = '{"name":"look","inputSchema":{"properties":{"constructor":{}}}}'
 const poisoned = definitionOf('look', `Looks.${String.fromCodePoint(0xe0069)}`)
 
 for (const store of STORES) {
@@ -25,7 +27,7 @@ for (const store of STORES) {
     const add = (writ: StoreOfWrit, name: string) => done(writ.store.change(addMcpServer, { server: mailServer(writ, name), secrets: [], by: OPERATOR }))
     const see = (writ: StoreOfWrit, server: McpServerId, definitions: readonly string[], capabilities = {}) => done(seeTools(needs(writ), server, { definitions, capabilities }))
     const findings = async (writ: StoreOfWrit, name: string) =>
-      (await writ.store.read((db) => listOpenFindings(db, ['tool_changed', 'tool_hidden_text'], `${name}/`))).map((one) => [one.kind, one.subject, one.evidence['seen']])
+      (await writ.store.read((db) => listOpenFindings(db, ['tool_changed', 'tool_hidden_text', 'tool_unreadable'], `${name}/`))).map((one) => [one.kind, one.subject, one.evidence['seen']])
     const standing = async (writ: StoreOfWrit, id: McpServerId, name: string) =>
       (await writ.store.read((db) => standingOf(db, inForce, { id, name }))).map((one) => [one.name, one.state])
     const pin = async (writ: StoreOfWrit, name: string, definition: string) => {
@@ -92,6 +94,19 @@ for (const store of STORES) {
       assert.deepEqual((await findings(writ, 'hidden')).map(([kind]) => String(kind)).toSorted(), ['tool_changed', 'tool_hidden_text'])
       await pin(writ, 'hidden', poisoned)
       assert.deepEqual(await findings(writ, 'hidden'), [])
+    })
+
+    test('a definition that can not be read is a finding until it can be read or is gone, whatever is pinned meanwhile', async () => {
+      const writ = opened()
+      const odd = await add(writ, 'odd')
+      const seen = await see(writ, odd, [unreadable, send])
+      assert.deepEqual([seen.added, seen.leftOut, seen.raised.length], [['send'], [{ because: 'malformed', count: 1 }], 1])
+      assert.deepEqual(await findings(writ, 'odd'), [['tool_unreadable', 'odd/look', pinOf(unreadable)]])
+      await done(writ.store.change(settleTools, { server: 'odd', now: writ.now() }))
+      assert.equal((await see(writ, odd, [unreadable, send])).raised.length, 0)
+      assert.equal((await findings(writ, 'odd')).length, 1)
+      await see(writ, odd, [look, send])
+      assert.deepEqual(await findings(writ, 'odd'), [])
     })
 
     test('the findings of one server are none of another whose name begins alike', async () => {

@@ -9,7 +9,7 @@ import type { Clock } from '../platform/clock.ts'
 import { append } from '../record/append.ts'
 import { change, type Db, type Engines, type Store, type Tx } from '../record/tx.ts'
 import { findMcpServerById, forgetGoneTools, listListedTools, lockMcpServer, lockMcpServerById, markToolsGone, putSeenTool, touchListedTools, type ListedTool, type McpServer } from '../store/mcp-servers.ts'
-import { isRecord, readList, type LeftOut, type ToolDefinition } from './definition.ts'
+import { isRecord, readList, type LeftOut, type ToolDefinition, type Unreadable } from './definition.ts'
 import { findingsDue, settleFindings, toolsInForce, type FindingsDue } from './tool-findings.ts'
 
 const WRIT: EventActor = { kind: 'writ', id: 'writ' }
@@ -21,7 +21,13 @@ export type Heard = { readonly definitions: readonly string[]; readonly capabili
 export type HeardTool = Pick<ToolDefinition, 'name' | 'hash' | 'text' | 'flags'>
 
 /** A list that was read already: a long one takes its time, and whoever waits behind the change would wait for it. */
-export type SeeInput = { readonly server: McpServerId; readonly tools: readonly HeardTool[]; readonly leftOut: readonly LeftOut[]; readonly now: EpochMs }
+export type SeeInput = {
+  readonly server: McpServerId
+  readonly tools: readonly HeardTool[]
+  readonly leftOut: readonly LeftOut[]
+  readonly unreadable: readonly Unreadable[]
+  readonly now: EpochMs
+}
 export type SeeRefusal = { readonly kind: 'no_such_server' }
 
 /** How the list differs from the last one, by names; `raised`: findings that are new. */
@@ -53,8 +59,8 @@ type Plan = {
 
 /** Takes note of what a server lists: of what differs from the last time, and nothing else. Most looks find nothing, and hold up no writer. */
 export async function seeTools({ store, engines, clock }: SeeNeeds, server: McpServerId, { definitions, capabilities }: Heard): Promise<Outcome<SeenList, SeeRefusal>> {
-  const { tools, leftOut } = readList(definitions, Object.keys(capabilities).filter((name) => isRecord(capabilities[name])))
-  const input: SeeInput = { server, tools: tools.map(({ name, hash: pin, text, flags }) => ({ name, hash: pin, text, flags })), leftOut, now: clock.now() }
+  const { tools, leftOut, unreadable } = readList(definitions, Object.keys(capabilities).filter((name) => isRecord(capabilities[name])))
+  const input: SeeInput = { server, tools: tools.map(({ name, hash: pin, text, flags }) => ({ name, hash: pin, text, flags })), leftOut, unreadable, now: clock.now() }
   const planned = await store.read(async (db) => {
     const found = await findMcpServerById(db, server)
     return found?.state === 'active' ? planIn(db, engines, found, input) : undefined
@@ -88,14 +94,14 @@ export const settleTools = change('tools.settle', async (tx: Tx, { server: name,
   const server = await lockMcpServer(tx, name)
   if (server === undefined) return refuse<SeeRefusal>({ kind: 'no_such_server' })
   const inForce = await toolsInForce(tx.db, tx.context.engines, server.name)
-  await settleFindings(tx, await findingsDue(tx.db, server.name, await listListedTools(tx.db, server.id), inForce), now)
+  await settleFindings(tx, await findingsDue(tx.db, server.name, { listed: await listListedTools(tx.db, server.id), unreadable: null }, inForce), now)
   return ok(null)
 })
 
 const differs = ({ added, changed, gone }: Plan): boolean => added.length + changed.length + gone.length > 0
 const isNothing = (plan: Plan): boolean => !differs(plan) && !plan.isOld && plan.findings.raise.length + plan.findings.resolve.length === 0
 
-async function planIn(db: Db, engines: Engines, server: Pick<McpServer, 'id' | 'name'>, { tools, now }: SeeInput): Promise<Plan> {
+async function planIn(db: Db, engines: Engines, server: Pick<McpServer, 'id' | 'name'>, { tools, unreadable, now }: SeeInput): Promise<Plan> {
   const listed = await listListedTools(db, server.id)
   const before = new Map(listed.map((one) => [one.name, one]))
   const names = new Set(tools.map((one) => one.name))
@@ -106,7 +112,7 @@ async function planIn(db: Db, engines: Engines, server: Pick<McpServer, 'id' | '
     gone: listed.filter(({ name }) => !names.has(name)).map(({ name }) => name),
     isOld: listed.some(({ lastSeen }) => lastSeen + TOUCHED_EVERY_MS <= now),
     pins: new Set([...inForce.values()].flatMap(({ pin }) => pin ?? [])),
-    findings: await findingsDue(db, server.name, tools, inForce),
+    findings: await findingsDue(db, server.name, { listed: tools, unreadable }, inForce),
     at: listed.reduce<EpochMs>((latest, { lastSeen }: ListedTool) => (lastSeen > latest ? lastSeen : latest), epochMs(now)),
   }
 }

@@ -8,12 +8,17 @@ import type { Db, Engines, Tx } from '../record/tx.ts'
 import type { HiddenText } from '../store/mcp-servers.ts'
 import { findPolicyFiles, peekPolicyHead } from '../store/policies.ts'
 import { insertFindingOnce, listOpenFindings, markFindingResolved, type Finding } from '../store/watches.ts'
+import type { Unreadable } from './definition.ts'
 
 const WRIT: EventActor = { kind: 'writ', id: 'writ' }
-const KINDS: readonly FindingKind[] = ['tool_changed', 'tool_hidden_text']
+const OF_LISTED: readonly FindingKind[] = ['tool_changed', 'tool_hidden_text']
+const OF_LIST: readonly FindingKind[] = [...OF_LISTED, 'tool_unreadable']
 
 /** What of a listed definition a finding can hang on. */
 export type Listed = { readonly name: string; readonly hash: string; readonly flags: readonly HiddenText[] }
+
+/** `unreadable`: null where no list was just heard, and what it left out is as it was. */
+export type Heard = { readonly listed: readonly Listed[]; readonly unreadable: readonly Unreadable[] | null }
 
 type Raised = Pick<Finding, 'kind' | 'subject' | 'evidence'>
 export type FindingsDue = { readonly raise: readonly Raised[]; readonly resolve: readonly Pick<Finding, 'id' | 'kind'>[] }
@@ -27,12 +32,13 @@ export async function toolsInForce(db: Db, engines: Engines, server: string): Pr
 }
 
 /**
- * What has to be raised and what resolved, so that the findings say what is so: a pinned tool whose server defines it otherwise now, and text
- * that nobody sees in a definition that nobody has accepted.
+ * What has to be raised and what resolved, so that the findings say what is so: a pinned tool whose server defines it otherwise now, text that
+ * nobody sees in a definition that nobody has accepted, and a definition that can not be read, whose tool nobody is shown.
  */
-export async function findingsDue(db: Db, server: string, listed: readonly Listed[], inForce: ReadonlyMap<string, Tool>): Promise<FindingsDue> {
-  const wanted = new Map(listed.flatMap((tool) => flawsOf(server, tool, inForce.get(tool.name)?.pin)).map((one) => [keyOf(one), one]))
-  const open = await listOpenFindings(db, KINDS, `${server}/`)
+export async function findingsDue(db: Db, server: string, { listed, unreadable }: Heard, inForce: ReadonlyMap<string, Tool>): Promise<FindingsDue> {
+  const flaws = [...listed.flatMap((tool) => flawsOf(server, tool, inForce.get(tool.name)?.pin)), ...(unreadable ?? []).map((one) => unreadableOf(server, one))]
+  const wanted = new Map(flaws.map((one) => [keyOf(one), one]))
+  const open = await listOpenFindings(db, unreadable === null ? OF_LISTED : OF_LIST, `${server}/`)
   const held = new Set(open.filter((one) => wanted.has(keyOf(one))).map(keyOf))
   return { raise: [...wanted].filter(([key]) => !held.has(key)).map(([, one]) => one), resolve: open.filter((one) => !held.has(keyOf(one))) }
 }
@@ -46,6 +52,9 @@ function flawsOf(server: string, { name, hash, flags }: Listed, pin: string | un
     ...(flags.length === 0 ? [] : [{ kind: 'tool_hidden_text' as const, subject, evidence: { ...about, places: flags.length, first: flags[0]!.at, characters: [...flags[0]!.characters] } }]),
   ]
 }
+
+const unreadableOf = (server: string, { name, because, hash }: Unreadable): Raised =>
+  ({ kind: 'tool_unreadable', subject: `${server}/${name}`, evidence: { server, tool: name, seen: hash, because } })
 
 /** A definition that changed again is another finding. */
 const keyOf = ({ kind, subject, evidence }: Raised): string => JSON.stringify([kind, subject, evidence['seen'], evidence['pinned'] ?? null])

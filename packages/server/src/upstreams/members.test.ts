@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { membersOf, withoutMember } from './members.ts'
+import { elementsOf, membersOf, withoutMember } from './members.ts'
 
 const DEEP = { depth: 64 }
 const has = (text: string): string => {
@@ -38,6 +38,16 @@ test('what is left without a member is the object without it, and nothing else h
     const { [name]: _, ...rest } = value
     assert.deepEqual(JSON.parse(withoutMember(text, found.value, name)), rest)
     assert.equal(withoutMember(text, found.value, `${name} that is not there`), text)
+  }))
+})
+
+test('each element of a list is where it is said to be, whatever the list', () => {
+  fc.assert(fc.property(fc.array(fc.jsonValue({ maxDepth: 4 }), { maxLength: 6 }), fc.boolean(), (list, isSpacious) => {
+    const text = isSpacious ? JSON.stringify({ list }, null, 2) : JSON.stringify({ list })
+    const found = membersOf(text, DEEP)
+    assert.ok(found.ok)
+    assert.deepEqual(elementsOf(text, found.value[0]!)?.map((one) => JSON.parse(one)), (JSON.parse(text) as { list: unknown[] }).list)
+    assert.equal(elementsOf(text, { value: 0, to: text.length }), undefined)
   }))
 })
 

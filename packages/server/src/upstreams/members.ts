@@ -65,6 +65,19 @@ export function withoutMember(text: string, members: readonly Member[], name: st
   return text.slice(0, before?.to ?? gone.from) + text.slice(gone.to)
 }
 
+/** The texts of the elements of the array that the value is, in a text whose grammar was looked at; undefined where it is none. */
+export function elementsOf(text: string, { value, to }: Pick<Member, 'value' | 'to'>): readonly string[] | undefined {
+  if (text.charCodeAt(value) !== OPEN_ARRAY) return undefined
+  const elements: string[] = []
+  for (let at = skipBlanks(text, value + 1); at < to - 1;) {
+    const end = endOfValue(text, at, to)
+    elements.push(text.slice(at, end))
+    // Over the comma, or over the bracket that closes.
+    at = skipBlanks(text, skipBlanks(text, end) + 1)
+  }
+  return elements
+}
+
 type Read = { readonly members: readonly Member[]; readonly to: number }
 
 /** `levels`: in how many objects, one inside the other, members are noted. */

@@ -2,16 +2,20 @@ import type { ExactRecord, ExactValue } from '@writ/domain/exact'
 import type { Entropy } from '../platform/entropy.ts'
 import { toBase64url } from '../platform/base64url.ts'
 import { answerText, isRecord, notificationText, requestText, type Incoming } from './message.ts'
-import { UpstreamFault, type Along, type InputAnswers, type Inputs, type McpAnswer, type McpMessage, type Turn } from './upstream.ts'
+import { LEVEL_KEY } from './older-handshake.ts'
+import { UpstreamFault, type Along, type AskClient, type InputAnswers, type Inputs, type McpAnswer, type McpMessage, type Turn } from './upstream.ts'
 
 export type OlderLimits = {
   /** How long a call waits for its client's answers. */
   readonly parkedMs: number
-  /** How long a question that came outside of every call waits for one to go with. */
+  /** How long a question that came outside of every call waits for one to go with, where no client of a session hears it at once. */
   readonly unattachedMs: number
 }
 
-export const OLDER_LIMITS: OlderLimits = { parkedMs: 5 * 60_000, unattachedMs: 5000 }
+/** How long whoever was asked may take to answer, whatever the generations at either end. */
+export const ANSWER_HOLDS_MS = 600_000
+
+export const OLDER_LIMITS: OlderLimits = { parkedMs: ANSWER_HOLDS_MS, unattachedMs: 5000 }
 
 export type OlderCallsNeeds = {
   readonly server: string
@@ -23,6 +27,8 @@ export type OlderCallsNeeds = {
   readonly say: (text: string) => Promise<void>
   /** What the server says on its own. */
   readonly hear: (message: McpMessage) => void
+  /** Asked for what belongs to no call. */
+  readonly ask: AskClient
 }
 
 /** A request on its way. `over` is aborted as soon as nothing more of it is wanted. */
@@ -61,6 +67,8 @@ export class OlderCalls {
   readonly #needs: OlderCallsNeeds
   readonly #calls = new Map<number, Call>()
   readonly #unattached = new Map<Question, NodeJS.Timeout>()
+  /** How many are asked outside of every call. */
+  #outside = 0
   #lastId = 0
 
   constructor(needs: OlderCallsNeeds) {
@@ -76,9 +84,7 @@ export class OlderCalls {
   begin(message: McpMessage, along: Along): OlderCall {
     along.signal.throwIfAborted()
     const id = this.nextId()
-    const meta = isRecord(message.params['_meta']) ? message.params['_meta'] : undefined
-    const token = meta?.['progressToken']
-    const params = token === undefined ? message.params : { ...message.params, _meta: { ...meta, progressToken: BigInt(id) } }
+    const { params, token } = withOwnToken(message.params, id)
     const waiting = Promise.withResolvers<Turn>()
     const call: Call = {
       id, token, along, waiting, mayAsk: MAY_ASK.has(message.method), over: new AbortController(),
@@ -211,13 +217,22 @@ export class OlderCalls {
       call.questions.push(question)
       return this.#handOut(call)
     }
-    if (this.#unattached.size >= MOST_QUESTIONS) return this.#answer(question, NO_ANSWER)
+    if (this.#unattached.size + this.#outside >= MOST_QUESTIONS) return this.#answer(question, NO_ANSWER)
+    const asking = this.#needs.ask(question.message)
+    if (asking !== undefined) return void this.#answerOutside(question, asking)
     const timer = setTimeout(() => {
       this.#unattached.delete(question)
       this.#answer(question, NO_ANSWER)
     }, this.#needs.limits.unattachedMs)
     timer.unref()
     this.#unattached.set(question, timer)
+  }
+
+  async #answerOutside(question: Question, asking: Promise<McpAnswer>): Promise<void> {
+    this.#outside += 1
+    const answer = await asking
+    this.#outside -= 1
+    this.#answer(question, answer)
   }
 
   /** Where a question does not say to which call it belongs: the one that began last and still runs, be it that its client is being asked already. */
@@ -229,17 +244,18 @@ export class OlderCalls {
     this.#needs.say(answerText(question.id, answer)).catch(() => undefined)
   }
 
+  /** Also while the client of the call is being asked something: a stream of its own stays open meanwhile. */
   #told(message: McpMessage, on: Call | undefined): void {
     const { method, params } = message
     if (method === 'notifications/cancelled') return this.#withdrawn(params['requestId'])
     if (method === 'notifications/progress') {
       const call = this.#calls.get(Number(params['progressToken']))
-      if (call?.waiting && call.token !== undefined) call.along.notify({ method, params: { ...params, progressToken: call.token } })
+      if (call?.token !== undefined && call.ended === null) call.along.notify({ method, params: { ...params, progressToken: call.token } })
       return
     }
     const [only] = this.#calls.size === 1 ? this.#calls.values() : []
     const call = on ?? only
-    if (method === 'notifications/message' && call?.waiting) return call.along.notify(message)
+    if (method === 'notifications/message' && call?.ended === null) return call.along.notify(message)
     this.#needs.hear(message)
   }
 
@@ -257,6 +273,15 @@ export class OlderCalls {
       this.#unattached.delete(question)
     }
   }
+}
+
+/** What goes to the server, and the client's own token: the server gets ours, and no word of the newer generation. */
+function withOwnToken(params: ExactRecord, id: number): { readonly params: ExactRecord; readonly token: ExactValue | undefined } {
+  const { _meta: meta, ...rest } = params
+  if (!isRecord(meta)) return { params, token: undefined }
+  const { [LEVEL_KEY]: _, progressToken: token, ...others } = meta
+  const all = token === undefined ? others : { ...others, progressToken: BigInt(id) }
+  return { params: Object.keys(all).length === 0 ? rest : { ...rest, _meta: all }, token }
 }
 
 const NO_ANSWER: McpAnswer = { kind: 'error', error: { code: -32603, message: 'nobody was there to answer' } }

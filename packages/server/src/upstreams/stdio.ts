@@ -1,8 +1,8 @@
 import type { Entropy } from '../platform/entropy.ts'
-import { handshake, initializedText, initializeText, Resubscriber } from './older-handshake.ts'
+import { handshake, Hearers, initializedText, initializeText, Resubscriber } from './older-handshake.ts'
 import { OlderCalls, type OlderLimits } from './older-calls.ts'
 import { abilitiesOf, describedBy, metaOf, newerUpstream, pause, type NewerWire } from './newer-calls.ts'
-import { notificationText, readMessage, requestText, type RawAnswer } from './message.ts'
+import { isRecord, notificationText, readMessage, requestText, type RawAnswer } from './message.ts'
 import { startChild, type ChildEnd, type ChildOrder, type StdioChild } from './stdio-child.ts'
 import { isOtherVersion } from './streamable-http-2026.ts'
 import { UpstreamFault, type Along, type Generation, type McpClient, type McpMessage, type Turn, type Upstream } from './upstream.ts'
@@ -59,7 +59,7 @@ class SupervisedServer {
   readonly #needs: StdioNeeds
   readonly #older: OlderCalls
   readonly #client: McpClient
-  readonly #hearers = new Set<(message: McpMessage) => void>()
+  readonly #hearers = new Hearers()
   readonly #resubscriber = new Resubscriber()
   readonly #closing = new AbortController()
   /** Requests of ours whose answers are awaited here: those of the newer generation, and the handshake. */
@@ -77,7 +77,8 @@ class SupervisedServer {
     this.#older = new OlderCalls({
       server: needs.server, capabilities: this.#client.capabilities, entropy: needs.entropy, limits: needs.limits,
       say: (text) => this.#write(text),
-      hear: (message) => { for (const one of this.#hearers) one(message) },
+      hear: (message) => { this.#hearers.hear(message) },
+      ask: (question) => this.#hearers.ask(question),
     })
   }
 
@@ -201,20 +202,20 @@ class SupervisedServer {
   #olderUpstream(description: Upstream['description']): Upstream {
     return {
       description,
-      request: (message, along) => this.#request(message, along),
+      request: async (message, along) => {
+        const level = isRecord(description.capabilities['logging']) ? this.#resubscriber.levelFor(message) : undefined
+        return this.#request(message, along, level)
+      },
       resume: (_message, state, answers, along) => this.#older.resume(state, answers, along),
       tell: (message) => this.#write(notificationText(message)),
-      listen: (hear) => {
-        const own = (message: McpMessage): void => { hear(message) }
-        this.#hearers.add(own)
-        return () => { this.#hearers.delete(own) }
-      },
+      listen: (hear, ask) => this.#hearers.add(hear, ask),
       close: () => this.close(),
     }
   }
 
-  async #request(message: McpMessage, along: Along): Promise<Turn> {
+  async #request(message: McpMessage, along: Along, level: McpMessage | undefined): Promise<Turn> {
     await this.#untilReady(along.signal)
+    if (level !== undefined) this.#write(requestText(this.#older.nextId(), level)).catch(() => undefined)
     const call = this.#older.begin(message, along)
     this.#resubscriber.note(message)
     const idle = setTimeout(() => { this.#older.giveUp(call.id, new UpstreamFault(this.#needs.server, 'idle')) }, this.#needs.bounds.idleMs)

@@ -50,6 +50,26 @@ test('the server gets the id that it gave, the version and the secret with every
   assert.ok(server.asked.every(({ request }) => request.headers['accept-encoding'] === 'identity' && request.headers.host === new URL(server.url).host))
 })
 
+test('how much of the log a client of the newer generation wants to hear, the server is told before the call, once', async () => {
+  const LEVEL = 'io.modelcontextprotocol/logLevel'
+  const { server, upstream } = await met((one) => {
+    if (one.method === 'initialize') return json(one, { protocolVersion: '2025-11-25', capabilities: { tools: {}, logging: {} } }, { 'mcp-session-id': 'the-session' })
+    return one.id !== undefined && one.method !== 'server/discover' && json(one, one.method === 'tools/call' ? DONE : {})
+  })
+  for (const level of ['warning', 'error', 'info', 'loud', undefined]) await upstream.request(call('x', {}, { progressToken: 'p', ...(level === undefined ? {} : { [LEVEL]: level }) }), along())
+  await upstream.request({ method: 'logging/setLevel', params: { level: 'critical' } }, along())
+  await upstream.request(call('x', {}, { [LEVEL]: 'error' }), along())
+  const told = server.asked.filter(({ method }) => method === 'tools/call' || method === 'logging/setLevel').map(({ method, text }) => (JSON.parse(text) as { params: { level?: string } }).params.level ?? method)
+  assert.deepEqual(told, ['warning', 'tools/call', 'tools/call', 'info', 'tools/call', 'tools/call', 'tools/call', 'critical', 'error', 'tools/call'])
+  assert.ok(!server.asked.some(({ text }) => text.includes(LEVEL)))
+})
+
+test('a server that has no log is told of no level', async () => {
+  const { server, upstream } = await met((one) => one.method === 'tools/call' && json(one, DONE))
+  await upstream.request(call('x', {}, { 'io.modelcontextprotocol/logLevel': 'debug' }), along())
+  assert.deepEqual(server.asked.filter(({ method }) => method === 'logging/setLevel' || method === 'tools/call').map(({ method, text }) => [method, text.includes('_meta')]), [['tools/call', false]])
+})
+
 test('connections serve again, for answers in one piece and for streams', async () => {
   let asStream = false
   const { server, upstream } = await met((one) => {
@@ -257,6 +277,27 @@ describe('a question of the server\'s', () => {
     const id = server.asked.find(({ method, text }) => method === 'tools/call' && text.includes('first'))!.id
     streams.get('first')!.end(done(id))
     assert.equal(textOf(await resumed), 'done')
+  })
+
+  test('that comes outside of every call is put at once to whoever listens and is there, and its answer goes back', async () => {
+    let line: ServerResponse | undefined
+    const { server, upstream } = await met((one) => {
+      if (one.request.method === 'GET') line = stream(one)
+      return one.request.method === 'GET'
+    }, { client: ABLE, bounds: { unattachedMs: 60_000 } })
+    const asked: McpMessage[] = []
+    upstream.listen(() => undefined)
+    upstream.listen(() => undefined, () => undefined)
+    const stop = upstream.listen(() => undefined, async (question) => {
+      asked.push(question)
+      return { kind: 'result', text: '{"roots":[],"n":9007199254740993}' }
+    })
+    await eventually('it is listened to', () => line !== undefined)
+    line!.write('data: {"jsonrpc":"2.0","id":"q","method":"roots/list"}\n\n')
+    await eventually('it is answered', () => server.asked.some(({ text }) => text === '{"jsonrpc":"2.0","id":"q","result":{"roots":[],"n":9007199254740993}}'))
+    assert.deepEqual(asked, [{ method: 'roots/list', params: {} }])
+    stop()
+    line!.end()
   })
 
   test('that comes outside of every call waits for one that may carry it, and is otherwise answered with an error', async () => {

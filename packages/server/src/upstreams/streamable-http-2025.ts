@@ -2,11 +2,11 @@ import type { ExactRecord } from '@writ/domain/exact'
 import type { Entropy } from '../platform/entropy.ts'
 import type { Opened } from '../platform/outbound.ts'
 import { brokenAs, exchange, isEventStream, letGo, newCursor, readOne, readUntil, type Cursor, type HttpNeeds } from './http-exchange.ts'
-import { notificationText, type Incoming } from './message.ts'
+import { isRecord, notificationText, requestText, type Incoming } from './message.ts'
 import { abilitiesOf, pause } from './newer-calls.ts'
 import { OlderCalls, type OlderCall, type OlderLimits } from './older-calls.ts'
-import { handshake, initializeText, initializedText, Resubscriber, type Handshake } from './older-handshake.ts'
-import { UpstreamFault, type Along, type McpClient, type McpMessage, type Turn, type Upstream } from './upstream.ts'
+import { handshake, Hearers, initializeText, initializedText, Resubscriber, type Handshake } from './older-handshake.ts'
+import { UpstreamFault, type Along, type AskClient, type McpClient, type McpMessage, type Turn, type Upstream } from './upstream.ts'
 
 export type OlderHttpNeeds = HttpNeeds & { readonly client: McpClient; readonly entropy: Entropy; readonly limits: OlderLimits }
 
@@ -29,7 +29,7 @@ export async function openOlderHttp(needs: OlderHttpNeeds, signal: AbortSignal):
     request: (message, along) => link.request(message, along),
     resume: (_message, state, answers, along) => link.calls.resume(state, answers, along),
     tell: (message) => link.say(notificationText(message)),
-    listen: (hear) => link.listen(hear),
+    listen: (hear, ask) => link.listen(hear, ask),
     close: () => link.close(),
   }
 }
@@ -38,7 +38,7 @@ class OlderHttpLink {
   readonly calls: OlderCalls
   readonly #needs: OlderHttpNeeds
   readonly #capabilities: ExactRecord
-  readonly #hearers = new Set<(message: McpMessage) => void>()
+  readonly #hearers = new Hearers()
   readonly #closing = new AbortController()
   readonly #resubscriber = new Resubscriber()
   #begun: Begun | null = null
@@ -53,7 +53,8 @@ class OlderHttpLink {
     this.calls = new OlderCalls({
       server: needs.server, capabilities: this.#capabilities, entropy: needs.entropy, limits: needs.limits,
       say: (text) => this.say(text),
-      hear: (message) => { for (const one of this.#hearers) one(message) },
+      hear: (message) => { this.#hearers.hear(message) },
+      ask: (question) => this.#hearers.ask(question),
     })
   }
 
@@ -107,6 +108,8 @@ class OlderHttpLink {
 
   async request(message: McpMessage, along: Along): Promise<Turn> {
     if (this.#closing.signal.aborted) throw new UpstreamFault(this.#needs.server, 'closed')
+    const level = isRecord(this.#begun?.description.capabilities['logging']) ? this.#resubscriber.levelFor(message) : undefined
+    if (level !== undefined) await this.#ask(requestText(this.calls.nextId(), level))
     const call = this.calls.begin(message, along)
     this.#resubscriber.note(message)
     this.#carry(call).catch((cause: unknown) => {
@@ -203,10 +206,8 @@ class OlderHttpLink {
     } catch { /* the next call says what is wrong */ }
   }
 
-  listen(hear: (message: McpMessage) => void): () => void {
-    const own = (message: McpMessage): void => { hear(message) }
-    this.#hearers.add(own)
-    return () => { this.#hearers.delete(own) }
+  listen(hear: (message: McpMessage) => void, ask: AskClient | undefined): () => void {
+    return this.#hearers.add(hear, ask)
   }
 
   async close(): Promise<void> {

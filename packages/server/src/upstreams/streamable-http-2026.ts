@@ -1,10 +1,9 @@
 import type { ExactRecord } from '@writ/domain/exact'
-import { exactText } from '@writ/domain/exact'
-import { membersOf } from './members.ts'
+import { elementsOf, membersOf } from './members.ts'
 import { exchange, brokenAs, isEventStream, letGo, newCursor, readOne, readUntil, type HttpNeeds } from './http-exchange.ts'
-import { isRecord, recordOf, requestText, type Incoming, type RawAnswer, type RawResult } from './message.ts'
+import { isRecord, memberString, recordOf, requestText, type Incoming, type RawAnswer, type RawResult } from './message.ts'
 import { describedBy, metaOf, newerUpstream, NEWER, type NewerWire } from './newer-calls.ts'
-import { headerValue, mirrored, nameOf, paramHeadersOf, type ParamHeader } from './param-headers.ts'
+import { headerValue, mirrored, nameOf, paramHeadersOf, type ParamHeader } from '@writ/contract/param-headers'
 import { UpstreamFault, type McpClient, type McpMessage, type Upstream } from './upstream.ts'
 
 const HEADER_MISMATCH = -32020
@@ -98,8 +97,8 @@ function httpWire(needs: HttpNeeds, client: McpClient, ids: () => number): Newer
     for (let page = 0; page < MOST_PAGES; page++) {
       const params = { ...(cursor === undefined ? {} : { cursor }), _meta: metaOf(client) }
       const answer = await ask(ids(), { method: 'tools/list', params }, () => undefined, signal)
-      const next = answer.kind === 'result' ? recordOf(answer.text)?.['nextCursor'] : undefined
-      if (typeof next !== 'string') return
+      const next = answer.kind === 'result' ? memberString(answer, 'nextCursor') : undefined
+      if (next === undefined) return
       cursor = next
     }
   }
@@ -121,17 +120,19 @@ function paramHeaders(tools: ReadonlyMap<string, readonly ParamHeader[] | null>,
 
 /** The list without the tools whose headers break the rules, and the note of what the others want. */
 function withoutUnsound(noted: Map<string, readonly ParamHeader[] | null>, result: RawResult): RawResult {
-  const whole = recordOf(result.text)
-  const tools = whole?.['tools']
-  if (!Array.isArray(tools)) return result
-  const sound = (tools as readonly ExactRecord[]).filter((tool) => {
-    if (!isRecord(tool) || typeof tool['name'] !== 'string') return true
+  const at = result.members.find(({ name }) => name === 'tools')
+  const tools = at && elementsOf(result.text, at)
+  if (at === undefined || tools === undefined) return result
+  const sound = tools.filter((one) => {
+    const tool = recordOf(one)
+    // What can not be read is left out by whoever reads the list.
+    if (typeof tool?.['name'] !== 'string') return true
     const wanted = paramHeadersOf(tool['inputSchema'])
     noted.set(tool['name'], wanted ?? null)
     return wanted !== undefined
   })
   if (sound.length === tools.length) return result
-  const text = exactText({ ...whole, tools: sound })
+  const text = `${result.text.slice(0, at.value)}[${sound.join(',')}]${result.text.slice(at.to)}`
   const members = membersOf(text, { depth: 128 })
   return members.ok ? { kind: 'result', text, members: members.value } : result
 }

@@ -53,6 +53,9 @@ export class UpstreamFault extends Error {
   }
 }
 
+/** Whoever can be asked while no request is on its way. Undefined where nobody is there at this moment; never rejects. */
+export type AskClient = (question: McpMessage) => Promise<McpAnswer> | undefined
+
 /** One task's own way to one MCP server, in that server's own generation. Every function throws `UpstreamFault`, and the signal's reason once aborted. */
 export type Upstream = {
   readonly description: UpstreamDescription
@@ -61,8 +64,11 @@ export type Upstream = {
   resume(message: McpMessage, state: string, answers: InputAnswers, along: Along): Promise<Turn>
   /** A client's notification that is not bound to a request: `notifications/roots/list_changed`. */
   tell(message: McpMessage): Promise<void>
-  /** What the server says on its own: lists that changed, resources that were updated. Answers how to stop. */
-  listen(hear: (message: McpMessage) => void): () => void
+  /**
+   * What the server says on its own: lists that changed, resources that were updated. Answers how to stop. `ask`: for what a server of the older
+   * generation asks while no request is on its way; without it, or where it answers nobody, the question waits for the next request.
+   */
+  listen(hear: (message: McpMessage) => void, ask?: AskClient): () => void
   /** Ends calls in flight and what was started; nothing is left over. */
   close(): Promise<void>
 }

@@ -9,10 +9,14 @@ import { addLabels } from '../../src/store/labels.ts'
 import { forgetGoneTools, insertMcpServer, markMcpServerRetired, markToolsGone, putSeenTool, setMcpSecret, touchListedTools } from '../../src/store/mcp-servers.ts'
 import { MIGRATIONS } from '../../src/store/migrations/all.ts'
 import { setMode } from '../../src/store/modes.ts'
+import { insertPasskey, markPasskeyRemoved, markPasskeyUsed } from '../../src/store/passkeys.ts'
+import { deletePersonRole, deleteRoleRule, insertInvitation, insertPerson, insertPersonRole, putRoleRule, takeInvitation, touchSignedIn, updatePerson } from '../../src/store/people.ts'
 import { insertPolicyVersion, lockPolicyHead, movePolicyHead } from '../../src/store/policies.ts'
 import { forgetServerInstances, insertServerInstance, markServerInstanceGone, markUnseenInstancesGone, touchServerInstance } from '../../src/store/server-instances.ts'
+import { insertSignIn, keepSignIn, markSignInRevoked, markSteppedUp } from '../../src/store/sign-ins.ts'
 import type { Tables } from '../../src/store/tables.ts'
-import { insertToolCall, lockLostCalls, markCallFinished } from '../../src/store/tool-calls.ts'
+import { lockTask } from '../../src/store/tasks.ts'
+import { insertToolCall, lockLostCalls, markCallsFinished } from '../../src/store/tool-calls.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { World } from '../both-stores.ts'
 
@@ -23,7 +27,9 @@ export type DecidedStore = Store<Tables, null>
 const WRITERS = {
   insertDecision, eraseEvaluated, countDenied, addLabels, insertPolicyVersion, movePolicyHead, setMode,
   insertMcpServer, markMcpServerRetired, setMcpSecret, putSeenTool, markToolsGone, touchListedTools, forgetGoneTools,
-  insertToolCall, markCallFinished, insertServerInstance, touchServerInstance, markServerInstanceGone, markUnseenInstancesGone, forgetServerInstances,
+  insertToolCall, markCallsFinished, insertServerInstance, touchServerInstance, markServerInstanceGone, markUnseenInstancesGone, forgetServerInstances,
+  insertPerson, updatePerson, touchSignedIn, insertPersonRole, deletePersonRole, putRoleRule, deleteRoleRule, insertInvitation, takeInvitation,
+  insertSignIn, keepSignIn, markSteppedUp, markSignInRevoked, insertPasskey, markPasskeyUsed, markPasskeyRemoved,
   /** One statement as a change of its own, to come upon the guards. */
   async breakRule(db: Kysely<Tables>, { table, set, id }: { readonly table: keyof Tables; readonly set: object; readonly id: object }) {
     let query = db.updateTable(table as 'decision').set(set)
@@ -73,7 +79,14 @@ export const countUp = change('decided.count_up', async (tx: DecidedTx) => {
   return ok(version)
 })
 
-export const DECIDED_CHANGES = [write, lost, countUp]
+/** As a denied use does it: under the lock of the task's tree. Answers whether the task is there. */
+export const denyOne = change('decided.deny_one', async (tx: DecidedTx, task: TaskId) => {
+  const held = await lockTask(tx, task)
+  if (held !== undefined) await countDenied(tx.db, task)
+  return ok(held?.id)
+})
+
+export const DECIDED_CHANGES = [write, lost, countUp, denyOne]
 
 export const decidedWorld: World<null> = {
   migrations: { release: 2, list: MIGRATIONS }, writer: new URL('./writer.ts', import.meta.url), given: null, makeContext: () => null,

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { mintId, type IdentityId, type LeaseId, type TaskId } from '@writ/domain/id'
 import { parseSpiffeId } from '@writ/domain/spiffe-id'
 import { plus, seconds } from '@writ/domain/time'
-import type { Exchange, GatewayCaller, Pipeline } from '../../src/gateway/exchange.ts'
+import type { Exchange, GatewayCaller, Hearer, Pipeline } from '../../src/gateway/exchange.ts'
 import type { FaceAnswer, FaceCall } from '../../src/gateway/face.ts'
 import { readRpc } from '../../src/gateway/json-rpc.ts'
-import type { InputAnswers, McpMessage, Turn, UpstreamDescription } from '../../src/upstreams/upstream.ts'
+import type { InputAnswers, McpAnswer, McpMessage, Turn, UpstreamDescription } from '../../src/upstreams/upstream.ts'
 import { fixedClock } from './clock.ts'
 
 /** A pipeline that lets everything pass and answers as it is told. */
@@ -16,6 +16,8 @@ export type FakePipeline = Pipeline & {
   readonly described: Exchange[]
   /** What the server says on its own. */
   say(message: McpMessage): void
+  /** What the server asks on its own; undefined where nobody is there. */
+  ask(question: McpMessage): Promise<McpAnswer> | undefined
   /** The way to the server ends. */
   breakOff(because: Error): void
   readonly listeners: number
@@ -27,7 +29,7 @@ export type FakePipeline = Pipeline & {
 export const ALL_ABILITIES = { tools: { listChanged: true }, resources: { subscribe: true, listChanged: true }, prompts: { listChanged: true }, completions: {}, logging: {} }
 
 export function fakePipeline(): FakePipeline {
-  const hearers = new Set<{ readonly hear: (message: McpMessage) => void; readonly onEnd: (because: Error) => void }>()
+  const hearers = new Set<Hearer>()
   const fake: FakePipeline = {
     carried: [], resumed: [], told: [], described: [],
     answer: async () => ({ kind: 'result', text: '{}' }),
@@ -45,8 +47,8 @@ export function fakePipeline(): FakePipeline {
       fake.described.push(exchange)
       return fake.description
     },
-    async listen(_exchange, hear, onEnd = () => {}) {
-      const one = { hear, onEnd }
+    async listen(_exchange, hearer) {
+      const one = { ...hearer }
       hearers.add(one)
       return () => { hearers.delete(one) }
     },
@@ -55,6 +57,13 @@ export function fakePipeline(): FakePipeline {
     },
     say(message) {
       for (const { hear } of hearers) hear(message)
+    },
+    ask(question) {
+      for (const { ask } of hearers) {
+        const asking = ask?.(question)
+        if (asking !== undefined) return asking
+      }
+      return undefined
     },
     breakOff(because) {
       for (const { onEnd } of hearers) onEnd(because)

@@ -113,7 +113,7 @@ describe('a server with a certificate', () => {
 describe('a server behind a named proxy', () => {
   let server: Started
   before(async () => {
-    server = await started({ WRIT_DATA: dataIn(), WRIT_HOST: '0.0.0.0', WRIT_ISSUER: ISSUER, WRIT_TRUSTED_PROXY: '127.0.0.9, 127.0.3.0/24' })
+    server = await started({ WRIT_DATA: dataIn(), WRIT_HOST: '0.0.0.0', WRIT_ISSUER: ISSUER, WRIT_TRUSTED_PROXY: '127.0.0.9, 127.0.3.0/24', WRIT_REFUSED_PER_MINUTE: '20' })
   })
   after(() => server.stop())
   const local = (): string => server.listensAt.replace('0.0.0.0', '127.0.0.1')
@@ -132,7 +132,7 @@ describe('a server behind a named proxy', () => {
     assert.equal(server.log().split('are refused').length, 2, 'told of once, not for each')
   })
 
-  test('believes the proxy who asks, for its log alone', async () => {
+  test('believes the proxy who asks, and nothing else of what it says', async () => {
     await sendBytes(local(), `${ASK}x-forwarded-for: 6.6.6.6, 192.0.2.1\r\n\r\n`, '127.0.0.9')
     await eventually('the log', () => linesOf('192.0.2.1').length === 1)
     assert.deepEqual(linesOf('6.6.6.6'), [])
@@ -141,6 +141,17 @@ describe('a server behind a named proxy', () => {
       const answer = await sendBytes(local(), `GET /.well-known/oauth-authorization-server HTTP/1.1\r\n${header.startsWith('host') ? '' : 'host: x\r\n'}${header}\r\nconnection: close\r\n\r\n`, '127.0.0.9')
       assert.ok(answer.includes(`"issuer":"${ISSUER}"`) && !answer.includes('evil'), answer)
     }
+  })
+
+  test('counts refused evidence for whom the proxy says that it is from', async () => {
+    const knock = (client: string): Promise<string> => sendBytes(local(), `GET /v1/whoami HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer garbage\r\nx-forwarded-for: ${client}\r\n\r\n`, '127.0.0.9')
+    const bodyIn = (answer: string): { readonly trace_id: string } => JSON.parse(answer.split('\r\n\r\n')[1]!) as { readonly trace_id: string }
+    const whyOf = async (client: string): Promise<string | undefined> => {
+      const { trace_id: traceId } = bodyIn(await knock(client))
+      return server.log().split('\n').map((line) => (line.includes(traceId) ? /"refusal":\{"kind":"(\w+)"/.exec(line)?.[1] : undefined)).find((kind) => kind !== undefined)
+    }
+    for (let i = 0; i < 20; i++) assert.match(await knock('192.0.2.50'), /^HTTP\/1\.1 401 /)
+    assert.deepEqual([await whyOf('192.0.2.50'), await whyOf('192.0.2.51')], ['refused_too_often', 'malformed_token'])
   })
 
   test('tells browsers to come by TLS', async () => {

@@ -28,7 +28,6 @@ import { bindIdentity, unbindIdentity } from '../../src/registry/bindings.ts'
 import { changeIdentity, fireTrigger, retireDueIdentities, transferIdentity } from '../../src/registry/change-identity.ts'
 import { resolveFinding } from '../../src/registry/findings.ts'
 import { changeIssuer, removeIssuer, trustIssuer } from '../../src/registry/issuers.ts'
-import { addOperator, offerBootstrap, redeemBootstrap, removeOperator } from '../../src/registry/operators.ts'
 import { addKey, registerIdentity, revokeKey } from '../../src/registry/register.ts'
 import { beginBackup, recordBackup } from '../../src/registry/take-backup.ts'
 import { addBackend, keepNextSecret, keepSecret, recordBackendTest, removeBackend, takeNextSecret } from '../../src/registry/watched.ts'
@@ -39,7 +38,14 @@ import { delegateTask } from '../../src/tasks/delegate-task.ts'
 import { endDueTasks, heartbeat } from '../../src/tasks/keep-task.ts'
 import { openTask } from '../../src/tasks/open-task.ts'
 import { widenTask } from '../../src/tasks/widen-task.ts'
+import { noteAskedTooOften } from '../../src/watch/asks-too-often.ts'
 import { permits } from '../laws/estate.ts'
+import { approvalSteps } from '../laws/approval-steps.ts'
+import { operatorSteps } from '../laws/operator-steps.ts'
+import { peopleSteps } from '../laws/people-steps.ts'
+import { stopSteps } from '../laws/stop-steps.ts'
+import { noticeSteps } from '../laws/notice-steps.ts'
+import { signInFlowSteps } from '../laws/sign-in-flow-steps.ts'
 import { toolSteps } from '../laws/tool-steps.ts'
 import { draftOf, OPERATOR } from '../recorded.ts'
 import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../store-of-writ.ts'
@@ -49,9 +55,10 @@ type Step = { readonly change: string; readonly run: () => Promise<{ readonly ok
   ({ readonly tells: readonly EventType[] } | { readonly refuses: string })
 
 /** What a change may touch without an event: clocks, counters and marks of work under way. None of it says what anyone may do. */
-const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'evidence_key', 'log', 'checkpoint', 'tile', 'event', 'event_said', 'server_instance'])
+const UNRECORDED_TABLES = new Set(['idempotency', 'proof_used', 'evidence_key', 'log', 'checkpoint', 'tile', 'event', 'event_said', 'server_instance', 'notice', 'lent_lease', 'provider_sign_in', 'device_sign_in'])
 const UNRECORDED_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   task: ['calls_used', 'last_heard_at', 'last_call_at', 'due_at'], lease: ['due_at', 'survey'], backend: ['next_sealed_secret'], identity: ['last_used_at', 'due_at'], mcp_tool: ['last_seen'],
+  notice_target: ['told_up_to', 'last_sent_at', 'trouble'], sign_in: ['idle_until'],
 }
 
 type Everything = Awaited<ReturnType<typeof everyRow>>
@@ -118,29 +125,8 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   const now = () => writ.now()
 
   yield step(install, () => ({ id: 'again', keyCheck: writ.keys.keyCheck(), version: '0', now: now() }), tells('server.started'))
-  const codeHash = new Uint8Array(32).fill(1)
-  yield step(offerBootstrap, () => ({ codeHash, now: now(), expiresAt: epochMs(now() + 1000) }), tells('operator.bootstrap_offered'))
-  const redeem = { operator: newId('operator'), name: 'Maya', keyHash: new Uint8Array(32).fill(2), now: now() }
-  yield step(redeemBootstrap, () => ({ ...redeem, codeHash: new Uint8Array(32) }), refuses('bad_code'))
-  yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), tells('operator.key_issued'))
-  yield step(redeemBootstrap, () => ({ ...redeem, codeHash }), refuses('bad_code'))
-  const offering = (n: number) => ({ codeHash: new Uint8Array(32).fill(n), now: now(), expiresAt: epochMs(now() + 1000) })
-  yield step(offerBootstrap, () => offering(3), tells('operator.bootstrap_offered'))
-  const another = { ...redeem, operator: newId('operator'), keyHash: new Uint8Array(32).fill(3) }
-  yield step(redeemBootstrap, () => ({ ...another, codeHash: offering(3).codeHash }), refuses('bad_code'))
-  yield step(offerBootstrap, () => ({ ...offering(4), beside: { operators: 1, reason: 'the key is lost' } }), tells('operator.bootstrap_offered'))
-  yield step(redeemBootstrap, () => ({ ...another, codeHash: offering(4).codeHash }), tells('operator.key_issued'))
-  const added = { operator: newId('operator'), name: 'Noor', keyHash: new Uint8Array(32).fill(5), by: another.operator, now: now() }
-  yield step(addOperator, () => added, tells('operator.key_issued'))
-  const removing = (reference: string, by: string) => ({ reference, reason: said.reason, by, now: now() })
-  yield step(removeOperator, () => removing(redeem.operator, added.operator), tells('operator.removed'))
-  yield step(removeOperator, () => removing(redeem.operator, added.operator), refuses('already_removed'))
-  yield step(removeOperator, () => removing('opr_nobody', added.operator), refuses('no_such_operator'))
-  yield step(removeOperator, () => removing(added.operator, redeem.operator), refuses('removed_meanwhile'))
-  yield step(addOperator, () => ({ ...added, operator: newId('operator'), keyHash: new Uint8Array(32).fill(6), by: redeem.operator }), refuses('removed_meanwhile'))
-  yield step(removeOperator, () => removing(another.operator, added.operator), tells('operator.removed'))
-  yield step(removeOperator, () => removing(added.operator, added.operator), refuses('last_operator'))
-  yield step(useOnce, () => ({ uses: [{ of: 'proof' as const, hash: codeHash, until: epochMs(5) }] }), tells())
+  yield* operatorSteps<Step>(writ, step)
+  yield step(useOnce, () => ({ uses: [{ of: 'proof' as const, hash: new Uint8Array(32).fill(1), until: epochMs(5) }] }), tells())
   yield step(forget, () => ({ now: now() }), tells())
   yield step(tryRoom, () => ({ now: now() }), tells())
   yield step(tryRoom, () => ({ now: now() }), tells())
@@ -308,10 +294,17 @@ function* journey(writ: StoreOfWrit): Generator<Step> {
   const questioning = (...asked: readonly object[]) => () => ({ asked, stopAt: 'never', by: { kind: 'operator', id: 'opr_of_the_test' }, uses: [], traceId: 'a test', now: now() })
   yield step(evaluate, questioning(question(), question()), tells('decision.made', 'decision.made'))
   yield step(evaluate, questioning(question(), question({ task: newId('task') })), refuses('no_such_task'))
+  const asksTooOften = () => ({ identity: agent.identity, of: 'denied', mostPerMinute: 60, now: now() })
+  for (const expected of [tells('finding.raised'), tells()]) yield step(noteAskedTooOften, asksTooOften, expected)
   yield step(eraseDecision, () => ({ decision: 'dec_none', now: now(), ...said }), refuses('no_such_decision'))
   for (const expected of [tells('decision.erased'), tells()]) yield step(eraseDecision, () => ({ decision: denied.decision, now: now(), ...said }), expected)
 
   yield* toolSteps<Step>(writ, step)
+  yield* noticeSteps<Step>(writ, step)
+  yield* stopSteps<Step>(writ, step)
+  yield* peopleSteps<Step>(writ, step)
+  yield* signInFlowSteps<Step>(writ, step)
+  yield* approvalSteps<Step>(writ, step)
 
   const ended = opening()
   yield step(openTask, () => ended, tells('task.opened'))

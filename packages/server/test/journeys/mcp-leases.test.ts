@@ -137,6 +137,31 @@ onEachStore('an MCP server that is lent a login of a back end', (writ) => {
     assert.equal((await closureOf(writ(), bot.api, own.task)).outcome, 'proved')
   })
 
+  test('has it no more once its server of Writ was killed, while the task goes on', async () => {
+    const own = await access()
+    const { client, close } = await connected(own)
+    await client.callTool({ name: 'orders', arguments: {} })
+    const [first] = await loginsOf(own.task)
+    await writ().kill()
+    await close().catch(() => undefined)
+    // Another run takes the one before for gone once it was silent for long: here the store says that it was.
+    await inStoreOf(writ(), 'update server_instance set gone_at = seen_at where gone_at is null')
+    await writ().restart()
+    await eventually('it is dead', async () => (await loginsOf(own.task)).some((one) => one.id === first!.id && one.outcome === 'proved'))
+    assert.equal((await show(bot, own.task)).reply.state, 'open')
+    assert.deepEqual(await rolesLeft(), [])
+    const revoked = (await eventsOf(writ())).filter(({ type, lease }) => type === 'lease.revoked' && lease === first!.id)
+    assert.deepEqual(revoked.map(({ actor }) => actor.kind), ['writ'])
+    // What is lent by a run that lives is left alone.
+    const again = await connected(own)
+    assert.match(textOf(await again.client.callTool({ name: 'orders', arguments: {} })), /lamp chair/)
+    await again.close()
+    assert.deepEqual((await loginsOf(own.task)).map(({ state }) => state).toSorted(), ['ended', 'live'])
+    await complete(bot, own.task)
+    assert.equal((await closureOf(writ(), bot.api, own.task)).outcome, 'proved')
+    await assertLogsHold(writ())
+  })
+
   test('is not started for a task whose lease the policies forbid, and the explanation says which', async () => {
     const { files } = (await writ().operator(policies.showCurrentPolicies)).reply
     const forbids = `@id("no-logins") forbid (principal == Writ::Agent::"${bot.spiffeId}", action == Writ::Action::"connect", resource);`

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as mcp from '@writ/contract/mcp-servers'
+import { evaluateAccess } from '@writ/contract/authzen'
+import type { ExplanationReply } from '@writ/contract/decisions'
+import * as policies from '@writ/contract/policies'
 import * as tasks from '@writ/contract/tasks'
 import { eventually } from '../eventually.ts'
 import { acceptAll, accessTo, connected, governServer, rawNewer, type Access, type RawOrder } from '../mcp/estate.ts'
@@ -47,6 +50,10 @@ describe('what a client carries from one request to the next', () => {
     assert.equal(result.resultType, 'input_required')
     assert.doesNotMatch(result.requestState, /state-of-ask-name/)
     assert.match((await said(own, 'ask-name', { params: answersTo(result) })).text, /hello Ann/)
+    await eventually('each round has its outcome', async () => {
+      const { calls } = (await writ.operator(mcp.listToolCalls, { query: { task: own.task } })).reply
+      return calls.map(({ status }) => status).toReversed().join() === 'input_required,succeeded' && calls[1]!.bytes === null
+    })
   })
 
   test('opens nowhere else: with other arguments, for another tool, in another task, for another identity, or with a letter changed', async () => {
@@ -97,6 +104,39 @@ describe('what a client carries from one request to the next', () => {
     assert.match(texts.join(''), /"id":"sub","result":\{"resultType":"complete"/)
     await close()
   })
+})
+
+describe('policies see the environment that a server is registered with', () => {
+  const LOOK = '@id("not-in-production") forbid (principal, action == Writ::Action::"list", resource is Writ::Server)\nwhen { resource has environment && resource.environment == "production" };'
+  const CALL = '@id("no-calls-there") forbid (principal, action in Writ::Action::"call", resource in Writ::Group::"tests");'
+  let writ: RunningWrit
+  let bot: TestIdentity
+  before(async () => {
+    writ = await startWrit()
+    for (const environment of ['production', 'staging', 'test'] as const) await governServer(writ, { name: environment, ...NEWER, environment })
+    const { files } = (await writ.operator(policies.showCurrentPolicies)).reply
+    const entities = JSON.stringify([{ uid: { type: 'Writ::Server', id: 'test' }, attrs: {}, parents: [{ type: 'Writ::Group', id: 'tests' }] }])
+    const applied = await writ.operator(policies.applyPolicies, { body: { files: { ...files, 'policies/environment.cedar': `${LOOK}\n${CALL}\n`, 'entities.json': entities }, reason: 'a test asks' } })
+    assert.equal(applied.status, 201, applied.text)
+    bot = await writ.register('careful', { authority: ['production', 'staging', 'test'].map((name) => `mcp:${name}:echo`) })
+  })
+  after(() => writ.stop())
+
+  for (const { server, list, call } of [
+    { server: 'production', list: 'not-in-production', call: 'not-in-production' }, { server: 'staging', list: undefined, call: undefined }, { server: 'test', list: undefined, call: 'no-calls-there' },
+  ]) {
+    test(`a server of ${server} is ${list === undefined ? '' : 'not '}looked at, and its tools are ${call === undefined ? '' : 'not '}called`, async () => {
+      const own = await accessTo(writ, bot, { server, tools: ['echo'] })
+      const forbiddenBy = async (asking: Promise<Response>): Promise<string | undefined> => {
+        const { error } = await (await asking).json() as { readonly error?: { readonly data: { readonly explanation: ExplanationReply } } }
+        return error?.data.explanation.forbidden_by?.policy
+      }
+      assert.equal(await forbiddenBy(rawNewer(own, 'tools/list')), list)
+      assert.equal(await forbiddenBy(rawNewer(own, 'tools/call', { params: { name: 'echo', arguments: { message: 'x' } } })), call)
+      const advice = await writ.operator(evaluateAccess, { body: { subject: { type: 'agent', id: bot.spiffeId }, action: { name: 'list' }, resource: { type: 'Server', id: server } } })
+      assert.equal(JSON.stringify(advice.reply).includes('not-in-production'), list !== undefined, advice.text)
+    })
+  }
 })
 
 describe('several servers that are one Writ', () => {

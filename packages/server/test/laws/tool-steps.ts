@@ -61,8 +61,8 @@ export function* toolSteps<Step>(writ: StoreOfWrit, step: MakeStep<Step>): Gener
 
   const [hidden, rewritten] = [definitionOf('look', 'Looks.\u200b'), definitionOf('look', 'Looks, and sends.')]
   const seeing = (...definitions: readonly string[]) => () => {
-    const { tools, leftOut } = readList(definitions, [])
-    return { server: server.id, tools, leftOut, now: writ.now() }
+    const { tools, leftOut, unreadable } = readList(definitions, [])
+    return { server: server.id, tools, leftOut, unreadable, now: writ.now() }
   }
   yield step(see, seeing(hidden), tells('tools.seen', 'finding.raised'))
   yield step(see, seeing(hidden), tells())

@@ -1,4 +1,5 @@
 import * as contract from '@writ/contract/authzen'
+import { PROBLEMS } from '@writ/contract/problem'
 import { exactText, type ExactRecord } from '@writ/domain/exact'
 import { mintId, parseId, type TaskId } from '@writ/domain/id'
 import { ok, refuse, unreachable, type Outcome } from '@writ/domain/outcome'
@@ -8,7 +9,9 @@ import type { AuthenticateRefusal } from '../../authenticate/authenticator.ts'
 import { holderOf } from '../../authenticate/holder.ts'
 import { useOnce } from '../../authenticate/one-time.ts'
 import type { Decided } from '../../decide/record-decision.ts'
-import { evaluate, type Asked, type EvaluateRefusal, type StopAt } from '../../evaluate/evaluate.ts'
+import type { Allowance, TooOften } from '../../evaluate/allowance.ts'
+import type { Asked, EvaluateRefusal, StopAt } from '../../evaluate/evaluate.ts'
+import { evaluateWithin } from '../../evaluate/evaluate-within.ts'
 import { search, type Search } from '../../evaluate/search.ts'
 import type { Asker, ExactText, Said } from '../../evaluate/supposed.ts'
 import type { Clock } from '../../platform/clock.ts'
@@ -21,6 +24,8 @@ import { requestableDenial } from './access-request-profile.ts'
 
 export type AuthzenRoutesNeeds = {
   readonly store: Store
+  /** How often an identity may ask. */
+  readonly allowance: Allowance
   /** Of this thread. */
   readonly engines: Engines
   readonly clock: Clock
@@ -96,8 +101,9 @@ async function answerAll(needs: AuthzenRoutesNeeds, call: AskedCall, { questions
   const evaluations: contract.AuthzenAnswer[] = []
   for (const one of reached) {
     const decided = one.ok ? answers.get(one.value.id) : undefined
-    if (one.ok && decided === undefined) break
-    evaluations.push(one.ok ? answerOf(decided!, { asked: one.value, now, traceId: call.traceId }) : unreadable(one.refusal, call.traceId))
+    // Whoever was denied too often meanwhile is answered nothing more.
+    const answer = one.ok ? decided && answerOf(decided, { asked: one.value, now, traceId: call.traceId }) : unreadable(one.refusal, call.traceId)
+    evaluations.push(answer ?? unreadable(problem('too-many-requests', TOO_OFTEN.denied), call.traceId))
     if (decided !== undefined && decided.answer === stopAt) break
   }
   return { reply: { evaluations } }
@@ -111,7 +117,7 @@ type Order = { readonly asked: readonly Asked[]; readonly stopAt: StopAt; readon
 
 async function ask(needs: AuthzenRoutesNeeds, call: AskedCall, order: Order): Promise<Outcome<readonly Decided[], ProblemAnswer>> {
   const { caller, uses, traceId } = call
-  const answered = await needs.store.change(evaluate, { ...order, by: askerOf(caller), uses, traceId })
+  const answered = await evaluateWithin(needs, { ...order, by: askerOf(caller), uses, traceId })
   if (!answered.ok) return refuse(await refused(needs, answered.refusal.kind === 'replayed' ? { ...call, uses: [] } : call, problemOf(answered.refusal, call, needs)))
   if (answered.value.some(({ cause }) => cause === 'budget' || cause === 'state')) needs.wake()
   return answered
@@ -123,7 +129,7 @@ async function refused({ store }: AuthzenRoutesNeeds, { uses }: Pick<AskedCall, 
   return answer
 }
 
-function problemOf(refusal: EvaluateRefusal, { headers, traceId }: AskedCall, { tellRefused }: AuthzenRoutesNeeds): ProblemAnswer {
+function problemOf(refusal: EvaluateRefusal | TooOften, { headers, traceId }: AskedCall, { tellRefused }: AuthzenRoutesNeeds): ProblemAnswer {
   const code = refusal.kind
   switch (refusal.kind) {
     case 'replayed':
@@ -132,17 +138,28 @@ function problemOf(refusal: EvaluateRefusal, { headers, traceId }: AskedCall, { 
       return unauthenticated(/^dpop /i.test(headers.authorization ?? '') ? 'DPoP' : 'Bearer')
     }
     case 'no_such_task': return NO_TASK
+    case 'asks_too_often': return askedTooOften(refusal)
     case 'not_the_holder': return badQuestion(code, 'subject', 'must be the identity that holds the task')
     case 'properties_not_yours': return badQuestion(code, 'properties', 'in a task, what is known of subject and resource counts, not what is said of them')
     default: return unreachable(refusal)
   }
 }
 
+const TOO_OFTEN = {
+  advice: { code: 'too_much_advice', detail: 'this identity has asked for as much advice as it may in a minute; nothing was decided' },
+  denied: { code: 'too_many_denied', detail: 'this identity was denied as often as it may in a minute; nothing was decided' },
+} as const
+
+/** RFC 9110 §10.2.3 says when to come again. */
+const askedTooOften = ({ of, most, seconds }: TooOften): ProblemAnswer =>
+  ({ ...problem('too-many-requests', { ...TOO_OFTEN[of], hint: `it may ${most} times: wait ${seconds} s` }), headers: { 'retry-after': String(seconds) } })
+
 const badQuestion = (code: string, field: string, message: string): ProblemAnswer =>
   problem('invalid-fields', { code, detail: 'the question can not be asked like this; nothing was decided', errors: [{ field, message }] })
 
 function askerOf(caller: AnyCaller): Asker {
   if (caller.kind === 'operator') return { kind: 'operator', id: caller.operator }
+  if (caller.kind === 'person') return { kind: 'person', id: caller.person }
   // A token does not say which workload shows it; its task does.
   return { kind: 'identity', id: caller.identity, lease: caller.lease, workload: caller.lease === null ? holderOf(caller.evidence).workload : null }
 }
@@ -155,7 +172,8 @@ const WRITS_OWN: ReadonlySet<string> = new Set([
 type Circumstances = { readonly needs: Pick<AuthzenRoutesNeeds, 'entropy'>; readonly caller: AnyCaller; readonly now: EpochMs }
 
 function askedIn({ subject, action, resource, context = {} }: contract.AuthzenQuestion, { needs, caller, now }: Circumstances): Outcome<Asked, ProblemAnswer> {
-  const { task: named, ...claimed } = context
+  // The profile lets a requester name its approval: which one it is, Writ finds by what is asked.
+  const { task: named, approval: _, ...claimed } = context
   const fault = contextFault(claimed)
   if (fault !== undefined) return refuse(fault)
   const task = taskOf(named, caller)
@@ -174,6 +192,8 @@ function contextFault(claimed: Readonly<Record<string, unknown>>): ProblemAnswer
 function taskOf(named: unknown, caller: AnyCaller): Outcome<TaskId | null, ProblemAnswer> {
   const own = caller.kind === 'identity' ? caller.task : null
   if (named === undefined) return ok(own)
+  // Law 11: a person answers for what is done, and does not do it.
+  if (caller.kind === 'person') return refuse(badQuestion('advice_only', 'context.task', 'is for whoever acts in the task: a person asks for advice'))
   const task = typeof named === 'string' ? parseId('task', named) : undefined
   if (task === undefined) return refuse(badQuestion('bad_task', 'context.task', 'must be the id of a task, such as `tsk_...`'))
   return own === null || own === task ? ok(task) : refuse(NO_TASK)
@@ -195,7 +215,7 @@ function answerOf(decided: Decided, { asked, now, traceId }: Told): contract.Aut
       id, reason: reasonOf(decided), answer, cause, policies: decided.by.map(({ policy }) => policy), policy_version: decided.policyVersion, advisory: isAdvice,
       ...(wouldDeny ? { would_deny: true } : {}), explanation: `/v1/decisions/${id}/explanation`, trace_id: traceId,
       ...(errors.length === 0 ? {} : { error: { status: cause === 'error' ? 422 : 403, code: reasonOf(decided), message: errors.join('; ') } }),
-      ...(isAdvice ? {} : requestableDenial(decided, now)),
+      ...(decided.approval === undefined ? {} : { approval: { id: decided.approval.id, is: decided.approval.kind } }), ...(isAdvice ? {} : requestableDenial(decided, now)),
     },
   }
 }
@@ -216,7 +236,7 @@ function reasonOf({ answer, cause, approvable, wouldDeny, by }: Decided): string
 /** AuthZEN 1.0, errors: of one question among several. */
 function unreadable({ problem: type, details }: ProblemAnswer, traceId: string): contract.AuthzenAnswer {
   const message = details.errors?.map(({ field, message }) => `${field}: ${message}`).join('; ') ?? details.detail ?? type
-  return { decision: false, context: { reason: 'not_evaluated', error: { status: type === 'not-found' ? 404 : 400, code: details.code ?? 'invalid_fields', message }, trace_id: traceId } }
+  return { decision: false, context: { reason: 'not_evaluated', error: { status: PROBLEMS[type].status, code: details.code ?? 'invalid_fields', message }, trace_id: traceId } }
 }
 
 type SearchBody = Pick<contract.AuthzenQuestion, 'subject' | 'action' | 'resource' | 'context'> & {
@@ -233,9 +253,12 @@ async function results<Result>(needs: AuthzenRoutesNeeds, caller: AnyCaller, bod
   if (fault !== undefined) return fault
   const after = page.token === undefined ? '' : idIn(page.token)
   if (after === undefined) return badQuestion('bad_token', 'page.token', 'is not one of ours')
+  const by = askerOf(caller)
+  const advised = by.kind !== 'identity' ? ok(null) : await needs.allowance.advice(by.id, 1)
+  if (!advised.ok) return askedTooOften(advised.refusal)
   const { found, next } = await search(needs, {
     sought: body.sought, subject: saidOf(body.subject), resource: saidOf(body.resource), action: { name: body.action.name, arguments: textOf(body.action.properties) },
-    claimed: textOf(claimed), by: askerOf(caller), now: needs.clock.now(), page: { limit: Math.min(page.limit ?? USUAL_RESULTS, MOST_RESULTS), after },
+    claimed: textOf(claimed), by, now: needs.clock.now(), page: { limit: Math.min(page.limit ?? USUAL_RESULTS, MOST_RESULTS), after },
   })
   return { reply: { results: found.map(show), page: { next_token: next === null ? '' : tokenOf(next), count: found.length } } }
 }

@@ -70,7 +70,7 @@ export function decisionRoutes({ store, clock, questions, aside }: DecisionRoute
 
 /** Advice is nobody's but the operators': who asked for it was told at once. */
 const isVisible = (caller: AnyCaller, { task, identity }: Decision): boolean =>
-  caller.kind === 'operator' || (task !== null && identity !== null && isOf(caller, { task, identity }))
+  caller.kind === 'operator' || (caller.kind === 'person' && caller.own === null) || (task !== null && identity !== null && isOf(caller, { task, identity }))
 
 type Asked = { readonly since?: string | undefined; readonly until?: string | undefined; readonly cursor?: string | undefined }
 

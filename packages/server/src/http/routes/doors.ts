@@ -7,6 +7,7 @@ import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { epochMs, toIso } from '@writ/domain/time'
 import type { IncomingHttpHeaders } from 'node:http'
 import { operatorKeyHash } from '../../authenticate/operator-key.ts'
+import type { RefusedOften } from '../../authenticate/refused-often.ts'
 import type { Sealer } from '../../keys/seal.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Entropy } from '../../platform/entropy.ts'
@@ -15,9 +16,12 @@ import { fireTrigger } from '../../registry/change-identity.ts'
 import { redeemBootstrap } from '../../registry/operators.ts'
 import { findIdentity } from '../../store/identities.ts'
 import { findTriggerHook } from '../../store/installation.ts'
-import { route, type Answer, type Route } from '../call.ts'
-import { explainProblem, problem } from '../problem.ts'
+import { listPasskeys } from '../../store/passkeys.ts'
+import { route, type Answer, type PersonAtDoor, type Route } from '../call.ts'
+import type { ConsolePage } from '../console.ts'
+import { explainProblem, problem, type ProblemAnswer } from '../problem.ts'
 import { hookPlace } from './registry.ts'
+import { badCode } from './sign-in.ts'
 
 export type DoorRoutesNeeds = {
   readonly store: Store
@@ -26,6 +30,10 @@ export type DoorRoutesNeeds = {
   readonly entropy: Entropy
   readonly version: string
   readonly wake: () => void
+  /** Codes and signatures that are not good count as any other evidence. */
+  readonly often: RefusedOften
+  /** Where the bootstrap link leads: the console, which takes the code out of the address. */
+  readonly firstPage: () => Promise<ConsolePage>
   /** Why tasks can not be opened now; undefined when they can. */
   readonly whyNotReady: () => Promise<string | undefined>
 }
@@ -34,7 +42,11 @@ export type DoorRoutesNeeds = {
 const WEBHOOK_TOLERANCE_S = 300
 
 export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
-  const { store, clock, entropy } = needs
+  const { store, clock, entropy, often } = needs
+  const refusedFrom = (from: string, claim: string | null, answer: ProblemAnswer): ProblemAnswer => {
+    often.refused(from, claim)
+    return answer
+  }
   return [
     route(contract.health, async () => ({ reply: { ok: true as const, version: needs.version } })),
     route(contract.ready, async () => {
@@ -47,26 +59,31 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
     }),
     route(contract.whoAmI, async ({ caller }) => {
       if (caller.kind === 'operator') return { reply: { kind: 'operator' as const, id: caller.operator, name: caller.name } }
+      if (caller.kind === 'person') return { reply: await personReply(needs, caller) }
       const { identity: id, spiffeId: name } = caller
       const identity = await store.read((db) => findIdentity(db, id))
       return { reply: { kind: 'identity' as const, id, name, ...(identity === undefined ? {} : { authority: identity.authority.map(textOf) }) } }
     }),
-    route(surface.firstSignIn, async () => ({ raw: 'This link signs in the first operator. Run `writ login` and paste the whole link.\n', type: 'text/plain; charset=utf-8' })),
-    route(contract.redeemBootstrap, async ({ body }) => {
-      if (!isSecret(body.code) || !body.code.startsWith(`${SECRET_PREFIX.bootstrap}_`)) return badCode()
+    route(surface.firstSignIn, async () => needs.firstPage()),
+    route(contract.redeemBootstrap, async ({ body, from }) => {
+      if (often.isOver(from, null)) return badCode()
+      if (!isSecret(body.code) || !body.code.startsWith(`${SECRET_PREFIX.bootstrap}_`)) return refusedFrom(from, null, badCode())
       const now = clock.now()
       const key = toSecret(SECRET_PREFIX.operator, entropy.bytes(32))
       const operator = mintId('operator', now, entropy.bytes(10))
       const redeemed = await store.change(redeemBootstrap, { codeHash: sha256(body.code), operator, name: body.operator, keyHash: operatorKeyHash(key), now })
-      return redeemed.ok ? { reply: { operator, key } } : badCode()
+      return redeemed.ok ? { reply: { operator, key } } : refusedFrom(from, null, badCode())
     }),
-    route(contract.fireTrigger, async ({ parameters, headers, rawBody }) => {
+    route(contract.fireTrigger, async ({ parameters, headers, rawBody, from }) => {
+      const claim = `hook ${parameters.id!}`
+      if (often.isOver(from, claim)) return badSignature()
       const identity = parseId('identity', parameters.id!)
       const hook = identity && await store.read((db) => findTriggerHook(db, identity))
       const signed = readSignature(headers)
       // A stranger's call costs the same whether or not the identity has a webhook.
       const secret = hook === undefined || identity === undefined ? 'nobody' : needs.secrets.unseal(hook.sealedSecret, hookPlace(identity))
-      if (signed === undefined || !isSignedBy(secret, signed, rawBody) || identity === undefined || hook === undefined) return badSignature()
+      if (signed === undefined || !isSignedBy(secret, signed, rawBody) || identity === undefined || hook === undefined) return refusedFrom(from, claim, badSignature())
+      often.proved(from, claim)
       const now = clock.now()
       if (Math.abs(now / 1000 - signed.timestamp) > WEBHOOK_TOLERANCE_S) return badSignature()
       const proof = { hash: sha256(`webhook\0${identity}\0${signed.id}`), expiresAt: epochMs(now + 2 * WEBHOOK_TOLERANCE_S * 1000) }
@@ -77,10 +94,16 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
   ]
 }
 
-const badCode = () => problem('unauthenticated', { code: 'bad_bootstrap_code', detail: 'the code is unknown, used or older than 15 minutes', hint: 'restart `writ up`: it offers a new one as long as there is no operator, and with --new-operator-link also later' })
 const badSignature = () => problem('unauthenticated', { code: 'bad_webhook_signature', hint: 'sign as Standard Webhooks 1.0 says, with the secret shown when the identity was registered' })
 
 const sha256 = (text: string): Uint8Array => new Uint8Array(createHash('sha256').update(text).digest())
+
+async function personReply({ store }: DoorRoutesNeeds, { person: id, name, email, groups, roles, signIn, steppedUpAt }: PersonAtDoor) {
+  const passkeys = (await store.read((db) => listPasskeys(db, id))).length
+  return {
+    kind: 'person' as const, id, name, email, groups: [...groups], roles: [...roles], sign_in: signIn, passkeys, stepped_up_at: steppedUpAt === null ? null : toIso(steppedUpAt),
+  }
+}
 
 type Signed = { readonly id: string; readonly timestamp: number; readonly signatures: readonly string[] }
 

@@ -4,13 +4,15 @@ import { parseStrictJson } from '@writ/contract/strict-json'
 import { fromAuthorizationDetails, toAuthorizationDetails, type Authority } from '@writ/domain/authority'
 import { parseId, type TaskId } from '@writ/domain/id'
 import { ok, refuse, unreachable, type Outcome } from '@writ/domain/outcome'
+import type { PersonCaller } from '@writ/domain/person'
 import { DEFAULT_TASK_LENGTH } from '@writ/domain/profile'
 import { seconds } from '@writ/domain/time'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Authentication, ShownAtTokenEndpoint } from '../../authenticate/authenticate.ts'
+import type { ShownAtTokenEndpoint } from '../../authenticate/authenticate.ts'
 import type { AuthenticateRefusal, Caller } from '../../authenticate/authenticator.ts'
 import { useOnce } from '../../authenticate/one-time.ts'
+import type { SparingAuthentication } from '../../authenticate/refused-often.ts'
 import type { OperatorCaller } from '../../authenticate/operator-key.ts'
 import { claimsOf, issueAccessToken, type AskedToken, type TokenIssueRefusal, type TokenNeeds, type TokenTask } from '../../issue/access-token.ts'
 import { tokenReader } from '../../issue/known-token.ts'
@@ -27,7 +29,7 @@ import { formRoute, type FormRoute, type OauthRefusal } from '../serve-form.ts'
 export type OauthNeeds = Omit<TokenNeeds, 'store' | 'keys'> & {
   readonly store: Store
   readonly keys: TokenKeys
-  readonly authentication: Authentication
+  readonly authentication: Pick<SparingAuthentication, 'atDoor' | 'atTokenEndpoint'>
   /** Wakes whoever ends what is due. */
   readonly wake: () => void
 }
@@ -194,7 +196,8 @@ async function clientOf(needs: OauthNeeds, body: ClientBody, request: FastifyReq
   if (request.headers.authorization !== undefined) {
     const presented = body.client_assertion === undefined ? presentedIn(request) : undefined
     const found = presented && await needs.authentication.atDoor(presented)
-    return found?.ok ? found : refuse(found === undefined ? noClient({ kind: 'no_evidence' }) : doorRefusal(found.refusal))
+    if (found?.ok) return isClient(found.value) ? ok(found.value) : refuse(noClient({ kind: 'no_evidence' }))
+    return refuse(found === undefined ? noClient({ kind: 'no_evidence' }) : doorRefusal(found.refusal))
   }
   const shown = clientEvidenceIn(body)
   if (!shown.ok) return shown
@@ -206,7 +209,10 @@ async function clientOf(needs: OauthNeeds, body: ClientBody, request: FastifyReq
   return used.ok ? ok(caller) : refuse(noClient(used.refusal))
 }
 
-const aboutOf = (request: FastifyRequest) => ({ proof: proofIn(request), method: request.method, path: request.raw.url ?? '' })
+/** A person is none: their sign-in asks about no token. */
+const isClient = (caller: Caller | OperatorCaller | PersonCaller): caller is Caller | OperatorCaller => caller.kind !== 'person'
+
+const aboutOf = (request: FastifyRequest) => ({ proof: proofIn(request), from: request.from, method: request.method, path: request.raw.url ?? '' })
 
 function proofIn({ headers: { dpop } }: FastifyRequest): string | undefined {
   return Array.isArray(dpop) ? dpop.join(', ') : dpop

@@ -9,7 +9,7 @@ import type { Entropy } from '../../platform/entropy.ts'
 import type { Store } from '../../record/tx.ts'
 import { addOperator, removeOperator, type OperatorRefusal } from '../../registry/operators.ts'
 import { findOperator, listOperators, type Operator } from '../../store/operators.ts'
-import { route, type Route } from '../call.ts'
+import { actorOf, route, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
 
 export type OperatorRoutesNeeds = { readonly store: Store; readonly clock: Clock; readonly entropy: Entropy }
@@ -23,7 +23,7 @@ export function operatorRoutes({ store, clock, entropy }: OperatorRoutesNeeds): 
     route(contract.addOperator, async ({ caller, body, once }) => {
       const now = clock.now()
       const key = toSecret(SECRET_PREFIX.operator, entropy.bytes(32))
-      const input = { operator: mintId('operator', now, entropy.bytes(10)), name: body.name, keyHash: operatorKeyHash(key), by: caller.operator, now }
+      const input = { operator: mintId('operator', now, entropy.bytes(10)), name: body.name, keyHash: operatorKeyHash(key), by: actorOf(caller), now }
       const added = await store.changeOnce(addOperator, input, once)
       if (!added.ok) return added.refusal.kind === 'key_reused' ? KEY_REUSED : operatorProblem(added.refusal)
       const { value: id, repeated } = added.value
@@ -31,7 +31,7 @@ export function operatorRoutes({ store, clock, entropy }: OperatorRoutesNeeds): 
       return { reply: { ...await show(id), key } }
     }),
     route(contract.removeOperator, async ({ caller, parameters, body, once }) => {
-      const removed = await store.changeOnce(removeOperator, { reference: parameters.id!, reason: body.reason, by: caller.operator, now: clock.now() }, once)
+      const removed = await store.changeOnce(removeOperator, { reference: parameters.id!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
       if (!removed.ok) return removed.refusal.kind === 'key_reused' ? KEY_REUSED : operatorProblem(removed.refusal)
       return { reply: await show(removed.value.value) }
     }),

@@ -18,7 +18,7 @@ import { addKey, registerIdentity, revokeKey, type RegisterInput, type RegisterR
 import { listBindings } from '../../store/bindings.ts'
 import { findIdentity, findIdentityIds, listCredentials, listIdentities } from '../../store/identities.ts'
 import { findTriggerHook } from '../../store/installation.ts'
-import { actorOf, route, type Answer, type Route } from '../call.ts'
+import { actorOf, ownersOf, route, type Answer, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
 import { bindingProblem } from './bindings.ts'
 import { identityReply } from '../replies.ts'
@@ -49,9 +49,9 @@ export function registryRoutes(needs: RegistryRoutesNeeds): readonly Route[] {
       if (identity === null) return { reply: { outcome, admission, instead: 'use the delegated token of the caller on whose behalf it acts' } }
       return { reply: { outcome, admission, identity: (await store.read((db) => show(db, identity)))!, ...await webhookOf(needs, identity) } }
     }),
-    route(contract.listIdentities, async ({ query }) => ({
+    route(contract.listIdentities, async ({ caller, query }) => ({
       reply: await store.read(async (db) => {
-        const found = await listIdentities(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { after: query.cursor }), ...(query.state === undefined ? {} : { state: query.state }) })
+        const found = await listIdentities(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { after: query.cursor }), ...(query.state === undefined ? {} : { state: query.state }), ...ownersOf(caller) })
         const shown = found.slice(0, query.limit)
         const credentials = await listCredentials(db, shown.map((one) => one.id))
         const bindings = await listBindings(db, shown.map((one) => one.id))

@@ -24,7 +24,7 @@ import { delegateTask, type DelegateTaskRefusal } from '../../tasks/delegate-tas
 import { heartbeat } from '../../tasks/keep-task.ts'
 import { newTaskId, openTask, type OpenTaskRefusal } from '../../tasks/open-task.ts'
 import { widenTask, type WidenTaskRefusal } from '../../tasks/widen-task.ts'
-import { actorOf, isOf, route, type AnyCaller, type Route } from '../call.ts'
+import { actorOf, isOf, ownersOf, route, type AnyCaller, type Route } from '../call.ts'
 import { NO_TASK, problem, type ProblemAnswer } from '../problem.ts'
 import { leaseReply, taskReply, tokenReply } from '../replies.ts'
 
@@ -67,9 +67,11 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       return overProblem(value.task)
     }),
     route(contract.listTasks, async ({ caller, query }) => {
+      const identity = query.identity === undefined ? undefined : parseId('identity', query.identity)
+      if (identity === undefined && query.identity !== undefined) return { reply: { tasks: [], next: null } }
       const page = {
         limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }), ...(query.state === undefined ? {} : { state: query.state }),
-        ...(caller.kind === 'identity' ? { identity: caller.identity } : {}),
+        ...(caller.kind === 'identity' ? { identity: caller.identity } : { ...ownersOf(caller), ...(identity === undefined ? {} : { identity }) }),
       }
       return { reply: await store.read((db) => describeTasks(db, page, query.limit)) }
     }),
@@ -96,7 +98,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
       return { reply: await store.read((db) => describeTask(db, ended.value.id)) }
     }),
     route(contract.endTask, async ({ caller, parameters, body }) => {
-      const id = parseId('task', parameters.id!)
+      const id = (await store.read((db) => taskOf(db, caller, parameters.id!)))?.id
       const ended = id && await store.change(endTask, { task: id, by: actorOf(caller), because: 'ended_by_person', why: body.reason, now: clock.now() })
       if (!ended?.ok) return NO_TASK
       needs.wake()

@@ -86,5 +86,13 @@ export const mcp: Migration = {
     ], 'tool_call_ends_once'),
     ...d.neverDelete('tool_call', 'tool_call_is_never_deleted'),
     ...d.comment('tool_call', 'a call that went to an MCP server: the attempt with its decision, before a byte leaves, and what became of it'),
+
+    // As release 1 made them, PostgreSQL looks at all of their columns whatever an update sets: with every call, and every leaf that is placed.
+    ...d.dropGuard('task', 'task_goes_forward'),
+    ...d.onlyTransitions('task', 'state', [['open', 'ending'], ['ending', 'closed']], 'task_goes_forward'),
+    ...d.dropGuard('task', 'task_ends_once'),
+    ...d.setOnce('task', ['end_reason', 'ended_at', 'closed_at', 'closed_leaf', 'closed_outcome'], 'task_ends_once'),
+    ...d.dropGuard('event', 'event_is_frozen'),
+    ...d.freeze('event', ['id', 'stream', 'type', 'at', 'task_id', 'identity_id', 'leaf', 'leaf_hash', 'mac'], 'event_is_frozen'),
   ],
 }

@@ -9,6 +9,12 @@ import { restore } from './0007-restore.ts'
 import { operators } from './0008-operators.ts'
 import { decisions } from './0009-decisions.ts'
 import { mcp } from './0010-mcp.ts'
+import { people } from './0011-people.ts'
+import { approvals } from './0012-approvals.ts'
+import { lent } from './0013-lent.ts'
+import { notices } from './0014-notices.ts'
+import { signInFlows } from './0015-sign-in-flows.ts'
+import { stops } from './0016-stops.ts'
 
 /** In order; forward only. A release adds migrations and never edits one that has shipped. */
-export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore, operators, decisions, mcp]
+export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore, operators, decisions, mcp, people, approvals, lent, notices, signInFlows, stops]

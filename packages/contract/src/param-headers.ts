@@ -1,7 +1,9 @@
-import type { ExactRecord, ExactValue } from '@writ/domain/exact'
-import { isRecord } from './message.ts'
+import { InexactNumber, type ExactRecord, type ExactValue } from '@writ/domain/exact'
 
-/** A parameter of a tool that its server wants to see in a header too: its path in the arguments, and the header. */
+/**
+ * A parameter of a tool that its server wants to see in a header too (MCP 2026-07-28, `x-mcp-header`): its path in the arguments, and the header in
+ * lower case.
+ */
 export type ParamHeader = { readonly path: readonly string[]; readonly header: string }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
@@ -43,6 +45,7 @@ export function mirrored(wanted: readonly ParamHeader[], args: ExactValue | unde
   }))
 }
 
+/** MCP 2026-07-28, tools: integers within the range that a double holds. Others stand in the body alone. */
 function plainText(value: ExactValue | undefined): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean') return String(value)
@@ -52,7 +55,7 @@ function plainText(value: ExactValue | undefined): string | undefined {
 /** The text as a header's value, in base64 where it is not plain or looks as if it were in base64 already. */
 export function headerValue(text: string): string {
   const isPlain = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text)
-  return isPlain ? text : `=?base64?${Buffer.from(text, 'utf8').toString('base64')}?=`
+  return isPlain ? text : `=?base64?${btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(''))}?=`
 }
 
 /** The name or address that a request is about, which goes in a header of its own. */
@@ -60,3 +63,6 @@ export function nameOf(method: string, params: ExactRecord): string | undefined 
   const value = method === 'resources/read' ? params['uri'] : method === 'tools/call' || method === 'prompts/get' ? params['name'] : undefined
   return typeof value === 'string' ? value : undefined
 }
+
+const isRecord = (value: ExactValue | undefined): value is ExactRecord =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof InexactNumber)

@@ -1,0 +1,19 @@
+/** A page that the menu leads to. */
+export type NavPage = {
+  readonly to: string
+  readonly name: string
+  /** Pressed after `g`. */
+  readonly key: string
+  /** The endpoint without which the page shows nothing: who may not call it does not see it. */
+  readonly needs: string
+  /** What people look for when they mean it. */
+  readonly also: string
+}
+
+/** In the order of the menu. A page that is not here is reached by a link alone. */
+export const NAV: readonly NavPage[] = [
+  { to: '/', name: 'Home', key: 'h', needs: 'whoAmI', also: 'overview start dashboard' },
+  { to: '/identities', name: 'Identities', key: 'i', needs: 'listIdentities', also: 'agents bots owners keys' },
+  { to: '/tasks', name: 'Tasks', key: 't', needs: 'listTasks', also: 'runs work calls' },
+  { to: '/tools', name: 'Tools', key: 'o', needs: 'listMcpServers', also: 'mcp servers pins labels' },
+]
