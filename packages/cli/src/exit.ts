@@ -3,7 +3,7 @@ import type { Problem } from '@writ/contract/problem'
 /** What `writ` answers to the shell; `writ help exit-codes` prints this. */
 export const EXIT = {
   ok: 0, unexpected: 1, usage: 2, not_signed_in: 3, not_allowed: 4, not_found: 5, conflict: 6, unreachable: 7, timed_out: 8, rate_limited: 9,
-  denied: 10, needs_approval: 11, findings: 20, verification_failed: 21, cannot_run: 126, command_not_found: 127, bad_configuration: 78, interrupted: 130,
+  denied: 10, needs_approval: 11, approval_denied: 12, approval_expired: 13, findings: 20, verification_failed: 21, cannot_run: 126, command_not_found: 127, bad_configuration: 78, interrupted: 130,
 } as const
 export type ExitName = keyof typeof EXIT
 export type ExitCode = (typeof EXIT)[ExitName]
@@ -21,6 +21,8 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT.rate_limited, 'too many requests'],
   [EXIT.denied, 'policy says no'],
   [EXIT.needs_approval, 'policy says no until a person has approved exactly this'],
+  [EXIT.approval_denied, 'a person has said no'],
+  [EXIT.approval_expired, 'nobody answered in time, or the request was taken back'],
   [EXIT.findings, 'findings at or above the level asked for'],
   [EXIT.verification_failed, 'a certificate or a log does not verify'],
   [EXIT.bad_configuration, 'the configuration is broken; the message names the key'],

@@ -20,15 +20,18 @@ export const theme = createTheme({
 /** Colours whose darkest shade is still too light for text on their own tint. */
 const PALE = new Set(['yellow', 'lime', 'orange', 'teal', 'green', 'cyan'])
 
+/** The kit's own surfaces are those of the shell. */
+const SURFACE = { '--mantine-color-body': 'var(--w-surface)', '--mantine-color-text': 'var(--w-text)', '--mantine-color-default-border': 'var(--w-line-strong)' }
+
 /** WCAG 2.2 §1.4.3: Mantine's own greys and tints are too light for text in many places. */
 export const accessible: CSSVariablesResolver = (of: MantineTheme) => ({
   variables: {},
   light: {
-    '--mantine-color-dimmed': of.colors.gray[7], '--mantine-color-placeholder': of.colors.gray[7], '--mantine-color-anchor': of.colors.ink![9],
+    ...SURFACE, '--mantine-color-dimmed': of.colors.gray[7], '--mantine-color-placeholder': of.colors.gray[7], '--mantine-color-anchor': of.colors.ink![9],
     ...tints(of, (name, shades) => PALE.has(name) ? `color-mix(in srgb, ${shades[9]}, #000 30%)` : shades[9]),
   },
   dark: {
-    '--mantine-color-dimmed': of.colors.dark[1], '--mantine-color-placeholder': of.colors.dark[1], '--mantine-color-anchor': of.colors.ink![2],
+    ...SURFACE, '--mantine-color-dimmed': of.colors.dark[1], '--mantine-color-placeholder': of.colors.dark[1], '--mantine-color-anchor': of.colors.ink![2],
     ...tints(of, (_, shades) => shades[1]),
   },
 })

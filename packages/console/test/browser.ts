@@ -39,10 +39,10 @@ export type ConsolePage = {
   readonly context: BrowserContext
   readonly origin: string
   /** What the page's policy has refused, and what it has thrown. */
-  faults(): Promise<readonly string[]>
+  readonly faults: () => readonly string[]
   /** Goes there, and waits until it shows what it has to show. */
-  open(path: string): Promise<void>
-  close(): Promise<void>
+  readonly open: (path: string) => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function openPage(browser: Browser, writ: Pick<RunningWrit, 'url' | 'issuer'>, { scheme = 'light', as, size = { width: 1360, height: 820 } }: PageOrder = {}): Promise<ConsolePage> {
@@ -59,8 +59,8 @@ export async function openPage(browser: Browser, writ: Pick<RunningWrit, 'url' |
   if (as !== undefined) await signInWith(context, page, origin, as.secret)
   return {
     page, context, origin,
-    faults: async () => [...thrown],
-    async open(path) {
+    faults: () => [...thrown],
+    open: async (path) => {
       await page.goto(`${origin}${path}`)
       await shown(page)
     },

@@ -28,7 +28,7 @@ try {
       await at.page.screenshot({ path: file })
       process.stdout.write(`${file}\n${(await seriousFaults(at.page)).map((fault) => `   axe ${fault}\n`).join('')}`)
     }
-    process.stdout.write((await at.faults()).map((fault) => `   fault ${fault}\n`).join(''))
+    process.stdout.write(at.faults().map((fault) => `   fault ${fault}\n`).join(''))
     await at.close()
   }
 } finally {

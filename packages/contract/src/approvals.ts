@@ -117,7 +117,7 @@ export const approvalCard = approval.extend({
   you: z.object({ may: z.boolean(), why_not: z.enum(MAY_DECIDE_REASONS).nullable(), say: z.string().nullable() }),
   /** Of what is approved as it stands, or `once`: what an answer has to name. Null once it has its end. */
   envelope_sha256: z.string().nullable(),
-  /** The envelope itself, in canonical JSON (RFC 8785). */
+  /** The envelope itself, in canonical JSON. */
   envelope: z.string().nullable(),
   /** To sign with: the WebAuthn challenge is the envelope's SHA-256, in base64url; your own passkeys. Null where none is needed. */
   signing: z.object({ challenge: z.string(), rp_id: z.string(), credentials: z.array(z.string()) }).nullable(),

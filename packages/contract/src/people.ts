@@ -182,6 +182,11 @@ export const invitePerson = endpoint({
 
 const code = z.string().max(200)
 
+/** The code is shown in this reply and kept nowhere. */
+export const offerFirstPerson = endpoint({
+  method: 'POST', path: '/v1/bootstrap/person/link', who: 'operator', summary: 'Offer the one-time link that makes the first person, an administrator, as long as nobody has come by a link', body: nothing,
+  reply: z.object({ code: z.string(), link: z.string(), expires_at: z.string() }), status: 201, problems: ['conflict'],
+})
 export const beginPersonByLink = endpoint({
   method: 'POST', path: '/v1/bootstrap/person/begin', who: 'anyone', summary: 'What to make the passkey of a new person from, by the code of a one-time link',
   body: z.strictObject({ code, name: freeText(100) }), reply: z.object({ options: enrolmentOptions }), problems: ['invalid-fields', 'unauthenticated'],

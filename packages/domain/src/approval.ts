@@ -156,7 +156,7 @@ export type EnvelopeFields = {
 
 type Plain = string | number | boolean | null | readonly Plain[] | { readonly [name: string]: Plain }
 
-/** As RFC 8785 writes it: whoever signs its hash has approved this and nothing else. */
+/** To be written in canonical JSON: whoever signs the hash of that has approved this and nothing else. */
 export function envelopeOf(fields: EnvelopeFields): { readonly [name: string]: Plain } {
   const { choice, route, onBehalfOf, resource } = fields
   return {

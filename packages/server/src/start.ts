@@ -1,13 +1,12 @@
-import { createHash, type KeyObject } from 'node:crypto'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import type { KeyObject } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId } from '@writ/domain/id'
-import { SECRET_PREFIX, toSecret } from '@writ/domain/secret'
-import { epochMs, milliseconds, plus } from '@writ/domain/time'
+import { epochMs } from '@writ/domain/time'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import { dpopNonces } from './authenticate/dpop-nonce.ts'
@@ -77,10 +76,10 @@ import { tokenKeys as openTokenKeys, type TokenKeys } from './keys/token-keys.ts
 import { bell } from './platform/bell.ts'
 import { monotonicClock, type ResyncedClock } from './platform/clock.ts'
 import { hostEntropy } from './platform/entropy.ts'
-import { failpoint } from './platform/failpoint.ts'
 import { mailer } from './platform/mail.ts'
 import { outbound } from './platform/outbound.ts'
 import { reachBackends } from './reach/reach.ts'
+import { offerSignIn } from './offer-sign-in.ts'
 import { openStore, RELEASE, snapshotOf } from './open-store.ts'
 import { policiesAside } from './policies/aside.ts'
 import { installDefaults } from './policies/install-defaults.ts'
@@ -88,12 +87,9 @@ import { install } from './record/install.ts'
 import { isKeyOfLog, openLog, originOf } from './record/seal.ts'
 import type { Store } from './record/tx.ts'
 import { settleRotation, type BackendNeeds } from './registry/backends.ts'
-import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listBackends } from './store/backends.ts'
 import { findInstallation, findNotBefore } from './store/installation.ts'
 import { findOwned } from './store/identities.ts'
-import { listOperators } from './store/operators.ts'
-import { isAnyPerson } from './store/people.ts'
 import { StorageUnavailable } from './store/faults.ts'
 import { listSigningKeys } from './store/signing-keys.ts'
 import { beginInstance, leaveInstance } from './tools/instances.ts'
@@ -370,30 +366,6 @@ async function installIn(store: Store, keys: Keys, clock: ResyncedClock): Promis
     const installed = await store.change(install, { id, keyCheck: keys.keyCheck(), seen: installation?.keyCheck ?? null, version: VERSION, now })
     if (installed.ok) return installed.value
   }
-}
-
-/**
- * The first sign-in, or another one where whoever starts the server asks for it: that is who has its store and its keys, and could do as he
- * likes. A one-time link, also left in a file that only this user can read, so that the command line next door can take it.
- */
-async function offerSignIn(config: Config, store: Store, { clock, url, log }: { readonly clock: ResyncedClock; readonly url: string; readonly log: Logger }): Promise<string | undefined> {
-  const file = join(config.dataDirectory, 'bootstrap')
-  rmSync(file, { force: true })
-  const operators = (await store.read(listOperators)).filter(({ state }) => state === 'active').length
-  const reason = config.newOperatorLink
-  const isFirst = operators === 0 && !(await store.read(isAnyPerson))
-  if (!isFirst && reason === undefined) return undefined
-  const beside = isFirst || reason === undefined ? {} : { beside: { operators, reason } }
-  const code = toSecret(SECRET_PREFIX.bootstrap, hostEntropy.bytes(32))
-  const now = clock.now()
-  await store.change(offerBootstrap, { codeHash: new Uint8Array(createHash('sha256').update(code).digest()), now, expiresAt: plus(now, milliseconds(BOOTSTRAP_LIVES_MS)), ...beside })
-  if ('beside' in beside) log.warn({ operators }, 'a link for one more operator is offered, because WRIT_NEW_OPERATOR_LINK asks for it: take the setting away again')
-  failpoint('bootstrap.offered.before_file')
-  // The code stands behind `#`: no browser sends that part, so it reaches no server's log.
-  const link = `${url}/first#${code}`
-  mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 })
-  writeFileSync(file, `${link}\n`, { mode: 0o600 })
-  return link
 }
 
 /** The database's time is the authority where several servers share it (R33); elsewhere it is the host's. */

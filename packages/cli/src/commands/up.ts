@@ -73,6 +73,7 @@ async function firstSignIn(settings: Settings, server: ChildProcess, data: strin
   if (link === undefined || (await isSignedIn(settings, url))) return
   await signIn(settings, url, parseLink(link).code)
   say(settings, `operator key stored in ${configPath(settings.environment)}`)
+  say(settings, 'to sign in to the console: writ open --first')
 }
 
 /** The server's own word. Whoever else answers at that address must not get the code: until then it may be another server's. */

@@ -1,4 +1,7 @@
-const UNITS = [['d', 86_400_000], ['h', 3_600_000], ['min', 60_000], ['s', 1000]] as const
+const UNITS = [['y', 31_536_000_000], ['d', 86_400_000], ['h', 3_600_000], ['min', 60_000], ['s', 1000]] as const
+
+/** From here on one unit is enough. */
+const DAYS = 1
 
 /** `2 min`, `3 h 5 min`, `41 d`: two units at most, and one from a day on. */
 export function spanText(ms: number): string {
@@ -8,7 +11,7 @@ export function spanText(ms: number): string {
   const [unit, size] = UNITS[first]!
   const whole = Math.floor(length / size)
   const next = UNITS[first + 1]
-  const rest = next === undefined || first === 0 ? 0 : Math.floor((length % size) / next[1])
+  const rest = next === undefined || first <= DAYS ? 0 : Math.floor((length % size) / next[1])
   return rest === 0 || unit === 'min' && whole >= 10 ? `${whole} ${unit}` : `${whole} ${unit} ${rest} ${next![0]}`
 }
 

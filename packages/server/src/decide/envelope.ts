@@ -6,7 +6,7 @@ import type { Approval } from '../store/approvals.ts'
 
 export const sha256Hex = (text: string): string => hash('sha256', text, 'hex')
 
-/** In canonical JSON (RFC 8785): its SHA-256 is what an approver answers to, and what a passkey signs. */
+/** In canonical JSON: its SHA-256 is what an approver answers to, and what a passkey signs. */
 export const envelopeText = (fields: EnvelopeFields): string => canonical(envelopeOf(fields))
 
 /** As it was asked for, for one way of saying yes to it. */

@@ -34,6 +34,21 @@ for (const store of STORES) {
       for (const one of got.filter(({ status }) => status === 401)) assert.equal(one.problem.code, 'bad_bootstrap_code')
     })
 
+    test('an operator may have a link for the first person, as long as nobody has come by one', async () => {
+      await writ.kill('SIGTERM')
+      await writ.restart({ WRIT_NEW_OPERATOR_LINK: 'for the test' })
+      const key = (await writ.stranger(registry.redeemBootstrap, { body: { code: codeOf(linkOf(writ)), operator: 'li' } })).reply.key
+      const hadPerson = (await keptIn(writ)).person === 1
+      const offered = await writ.as(() => key)(people.offerFirstPerson)
+      assert.equal(offered.status, hadPerson ? 409 : 201)
+      assert.equal((await writ.stranger(people.offerFirstPerson)).status, 401)
+      if (hadPerson) return
+      const maya = await comeByLink(writ, offered.reply.link, 'Maya')
+      assert.deepEqual((await maya.api(registry.whoAmI)).reply.roles, ['admin'])
+      assert.equal((await writ.as(() => key)(registry.whoAmI)).status, 401)
+      assert.equal((await maya.api(people.offerFirstPerson)).problem.code, 'not_the_first')
+    })
+
     test('a key that came by a link ends with the first person, and one that an operator made stays', async () => {
       // Whoever was first above, an operator and then a person come by a link that whoever starts the server asks for.
       await writ.kill('SIGTERM')

@@ -14,13 +14,14 @@ for (const name of STORES) {
     const opened = storeForSuite(name)
 
     test('is forgotten ten minutes after its end, and nothing else is', async () => {
-      const { store, sql, now } = opened()
-      const begun = now()
+      const writ = opened()
+      const { store } = writ
+      const begun = writ.now()
       for (const [n, at] of [[1, begun], [2, epochMs(begun + 5 * MINUTE)]] as const) {
         await store.change(beginProviderSignIn, { stateHash: bytes(n), browserHash: bytes(9), returnTo: '/', now: at })
         await store.change(beginDeviceSignIn, { deviceHash: bytes(n), userCode: 'BCDFGHJK'[n]!.repeat(8), askedFrom: '192.0.2.1', claimedDevice: null, now: at })
       }
-      const left = async () => Promise.all(['provider_sign_in', 'device_sign_in'].map(async (table) => Number((await sql(`select count(*) as many from ${table}`))[0]!['many'])))
+      const left = async () => Promise.all(['provider_sign_in', 'device_sign_in'].map(async (table) => Number((await writ.sql(`select count(*) as many from ${table}`))[0]!['many'])))
       await store.change(forget, { now: epochMs(begun + 20 * MINUTE) })
       assert.deepEqual(await left(), [2, 2])
       await store.change(forget, { now: epochMs(begun + 20 * MINUTE + 1) })

@@ -3,7 +3,7 @@ import * as contract from '@writ/contract/people'
 import { mintId, type PasskeyId, type PersonId } from '@writ/domain/id'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
-import { plus, toIso } from '@writ/domain/time'
+import { milliseconds, plus, toIso } from '@writ/domain/time'
 import type { PasskeyChallenges, ChallengeUse } from '../../authenticate/passkey-challenge.ts'
 import { assertionOptions, claimedChallenge, enrolmentOptions, verifyPasskeyAssertion, verifyPasskeyEnrolment, type PasskeyCredential, type RelyingParty } from '../../authenticate/passkey.ts'
 import type { RefusedOften } from '../../authenticate/refused-often.ts'
@@ -14,10 +14,12 @@ import { newSignIn, signInByPasskey, type SignedIn } from '../../people/sign-in.
 import type { Clock } from '../../platform/clock.ts'
 import type { Entropy } from '../../platform/entropy.ts'
 import type { Store } from '../../record/tx.ts'
+import { BOOTSTRAP_LIVES_MS, offerBootstrap } from '../../registry/operators.ts'
+import { countOperators } from '../../store/installation.ts'
 import { findPasskey, findPasskeyByCredential, listPasskeys, type Passkey } from '../../store/passkeys.ts'
-import { findPerson } from '../../store/people.ts'
+import { findPerson, isAnyPersonByLink } from '../../store/people.ts'
 import { findSignIn } from '../../store/sign-ins.ts'
-import { route, type Route } from '../call.ts'
+import { route, type Answer, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
 import { signInCookie } from '../sign-in-cookie.ts'
 import { passkeyReply, peopleReplies, signInReply } from './people.ts'
@@ -118,6 +120,15 @@ function linkRoutes(needs: SignInRoutesNeeds): readonly Route[] {
       const endsAt = plus(now, INVITATION_LIVES)
       await store.change(invitePerson, { codeHash: sha256(code), name: body.name, email: body.email ?? null, roles: body.roles, by: caller.person, reason: body.reason, now, endsAt })
       return { reply: { code, link: `${party().origin}/first#${code}`, expires_at: toIso(endsAt) } }
+    }),
+    route(contract.offerFirstPerson, async (): Promise<Answer<typeof contract.offerFirstPerson>> => {
+      const [isAnybody, operators] = await store.read(async (db) => [await isAnyPersonByLink(db), await countOperators(db)] as const)
+      if (isAnybody) return problem('conflict', { code: 'not_the_first', detail: 'somebody came by a link already', hint: 'let an administrator invite you: writ people invite' })
+      const now = clock.now()
+      const code = toSecret(SECRET_PREFIX.bootstrap, entropy.bytes(32))
+      const expiresAt = plus(now, milliseconds(BOOTSTRAP_LIVES_MS))
+      await store.change(offerBootstrap, { codeHash: sha256(code), now, expiresAt, beside: { operators, reason: 'for the first person' } })
+      return { reply: { code, link: `${party().origin}/first#${code}`, expires_at: toIso(expiresAt) } }
     }),
     route(contract.beginPersonByLink, async ({ body, from }) => {
       if (often.isOver(from, null)) return badCode()
