@@ -16,6 +16,7 @@ const NOUNS: readonly Noun[] = [
   { name: 'doctor', summary: 'say what is wrong and how to mend it', load: () => import('./commands/doctor.ts') },
   { name: 'apply', summary: 'make the registry as a manifest says', load: () => import('./commands/apply.ts') },
   { name: 'operator', summary: 'list, add, remove', load: () => import('./commands/operator.ts') },
+  { name: 'people', summary: 'list, show, rules, give, take, invite: who signs in, and what they may', load: () => import('./commands/people.ts') },
   { name: 'identity', summary: 'list, show, register, suspend, resume, retire, transfer, key, bind, unbind', load: () => import('./commands/identity.ts') },
   { name: 'issuer', summary: 'list, show, trust, set-keys, remove', load: () => import('./commands/issuer.ts') },
   { name: 'backend', summary: 'list, add, test, rotate, secret, remove', load: () => import('./commands/backend.ts') },

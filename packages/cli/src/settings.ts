@@ -29,7 +29,7 @@ export function addGlobalOptions(program: Command): Command {
     .option('--no-color', 'no colours (also NO_COLOR)')
     .option('-q, --quiet', 'print nothing but data and errors')
     .option('--timeout <length>', 'how long to wait for an answer, such as 30s')
-    .option('--context <name>', 'which of the servers that are known here (also WRIT_CONTEXT)')
+    .option('--in-context <name>', 'which of the servers that are known here (also WRIT_CONTEXT)')
     .option('--url <url>', 'the server (also WRIT_URL)')
     .option('--idempotency-key <key>', 'the key of the one change that this command makes')
     .option('--yes', 'do not ask whether to go on')
@@ -37,11 +37,11 @@ export function addGlobalOptions(program: Command): Command {
 }
 
 /** The global options that take a value: whoever looks for the noun steps over them. */
-export const VALUE_OPTIONS: ReadonlySet<string> = new Set(['--timeout', '--url', '--context', '--idempotency-key'])
+export const VALUE_OPTIONS: ReadonlySet<string> = new Set(['--timeout', '--url', '--in-context', '--idempotency-key'])
 
 type GlobalFlags = {
   readonly json?: true; readonly jsonl?: true; readonly plain?: true; readonly color: boolean; readonly quiet?: true; readonly timeout?: string
-  readonly context?: string; readonly url?: string; readonly idempotencyKey?: string; readonly yes?: true; readonly input: boolean
+  readonly inContext?: string; readonly url?: string; readonly idempotencyKey?: string; readonly yes?: true; readonly input: boolean
 }
 
 /** Reads the global flags of any command of the program. */
@@ -59,7 +59,7 @@ export function settingsOf(command: Command, environment: NodeJS.ProcessEnv = pr
     idempotencyKey: flags.idempotencyKey,
     yes: flags.yes === true,
     mayAsk: flags.input && !environment.WRIT_NO_INPUT && process.stdin.isTTY === true && process.stderr.isTTY === true,
-    environment: flags.context === undefined ? environment : { ...environment, WRIT_CONTEXT: flags.context },
+    environment: flags.inContext === undefined ? environment : { ...environment, WRIT_CONTEXT: flags.inContext },
   }
 }
 

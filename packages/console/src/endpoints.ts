@@ -36,6 +36,10 @@ export const acceptMcpTools = at<typeof mcp.acceptMcpTools>('POST', '/v1/mcp-ser
 export const listToolCalls = at<typeof mcp.listToolCalls>('GET', '/v1/tool-calls')
 
 export const listApprovals = at<typeof approvals.listApprovals>('GET', '/v1/approvals')
+export const showApproval = at<typeof approvals.showApproval>('GET', '/v1/approvals/{id}')
+export const previewApproval = at<typeof approvals.previewApproval>('POST', '/v1/approvals/{id}/preview')
+export const approveApproval = at<typeof approvals.approveApproval>('POST', '/v1/approvals/{id}/approve')
+export const denyApproval = at<typeof approvals.denyApproval>('POST', '/v1/approvals/{id}/deny')
 export const listFindings = at<typeof registry.listFindings>('GET', '/v1/findings')
 export const listIncidents = at<typeof registry.listIncidents>('GET', '/v1/incidents')
 

@@ -28,6 +28,12 @@ const task = createRoute({
   getParentRoute: () => inside, path: '/tasks/$id', validateSearch: searchOf('call'), component: lazyRouteComponent(() => import('./pages/task.tsx'), 'TaskPage'),
 })
 const decision = createRoute({ getParentRoute: () => inside, path: '/decisions/$id', component: lazyRouteComponent(() => import('./pages/decision.tsx'), 'DecisionPage') })
+const approvals = createRoute({
+  getParentRoute: () => inside, path: '/approvals', validateSearch: searchOf('state', 'alike'), component: lazyRouteComponent(() => import('./pages/approvals.tsx'), 'Approvals'),
+})
+const approval = createRoute({
+  getParentRoute: () => inside, path: '/approvals/$id', validateSearch: searchOf('state'), component: lazyRouteComponent(() => import('./pages/approvals.tsx'), 'ApprovalPage'),
+})
 const tools = createRoute({
   getParentRoute: () => inside, path: '/tools', validateSearch: searchOf('retired'), component: lazyRouteComponent(() => import('./pages/tools.tsx'), 'Tools'),
 })
@@ -44,7 +50,7 @@ const signIn = createRoute({
 const first = createRoute({ getParentRoute: () => root, path: '/first', component: lazyRouteComponent(() => import('./pages/first.tsx'), 'First') })
 
 export const router = createRouter({
-  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, decision, tools, toolServer, go, device]), signIn, first]),
+  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, go, device]), signIn, first]),
   defaultPreload: 'intent',
   // Text as it is: the number 5 and the word `5` are one filter.
   parseSearch: parseSearchWith((value) => value),

@@ -12,7 +12,7 @@ const entityRef = z.object({ type: z.string(), id: z.string() })
 export const approvalBound = z.strictObject({
   /** By name: up to this whole number, exactly this value (JSON as a text of its own), or whatever it is. */
   arguments: z.record(z.string().max(200), z.union([
-    z.strictObject({ most: z.int().min(0) }), z.strictObject({ is: z.string().max(10_000) }), z.strictObject({ any: z.literal(true) }),
+    z.strictObject({ most: z.int().min(0) }), z.strictObject({ is: z.string().max(1_000_000) }), z.strictObject({ any: z.literal(true) }),
   ])).refine((one) => Object.keys(one).length <= 100, { error: 'must name at most 100' }),
   /** How many calls, this one included. */
   calls: z.int().min(1).max(1000),

@@ -58,7 +58,11 @@ export const authzenAnswerContext = z.object({
   evaluated_at: z.string().optional(),
   access_request: requestableDenial.optional(),
   /** What a person answered, or has yet to: `ran` where it is used up by this very answer; any other word says why it is not. */
-  approval: z.object({ id: z.string(), is: z.string() }).optional(),
+  approval: z.object({
+    id: z.string(), is: z.string(),
+    /** Where it is used up: exact JSON of what was approved, which is what may run; a person may have lowered what was asked for. */
+    arguments: z.string().optional(),
+  }).optional(),
 })
 export type AuthzenAnswerContext = z.input<typeof authzenAnswerContext>
 

@@ -99,7 +99,14 @@ export const completeTask = endpoint({ method: 'POST', path: '/v1/tasks/{id}/com
 export const endTask = endpoint({ method: 'POST', path: '/v1/tasks/{id}/end', who: 'operator', summary: 'End a task from outside', body: reason, reply: task, problems: ['not-found'] })
 export const heartbeat = endpoint({
   method: 'POST', path: '/v1/tasks/{id}/heartbeat', who: 'identity', summary: 'Say that the holder is alive, and how many calls it has made since',
-  body: z.strictObject({ calls: z.int().min(0).max(1_000_000).default(0) }), reply: task, problems: ['not-found', 'conflict'],
+  body: z.strictObject({
+    calls: z.int().min(0).max(1_000_000).default(0),
+    /**
+     * Nothing goes on because a person is asked: `here`, the holder waits for the answer, and that is not idleness; `away`, it is not heard of again
+     * before the request has come to its time. Both hold as long as one of the task's requests is open, and never past the deadline.
+     */
+    waits: z.enum(['here', 'away']).optional(),
+  }), reply: task, problems: ['not-found', 'conflict'],
 })
 
 export const issuedLease = lease.extend({

@@ -40,6 +40,13 @@ const unfit = (path: string, why: string): Misconfigured =>
 /** ECMAScript's JSON.parse source text access proposal, which Node has had since 21. */
 type RawJson = typeof JSON & { rawJSON(text: string): object }
 
+/** The same from exact JSON: a whole number that a number can not hold is a bigint. */
+export function argumentsIn(text: string): Arguments {
+  const exact = (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    (typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '') ? BigInt(context!.source!) : value)
+  return argumentsFrom(JSON.parse(text, exact as (key: string, value: unknown) => unknown))
+}
+
 /** JSON text; a bigint is a number of so many digits. */
 export const jsonOf = (value: unknown): string =>
   JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? (JSON as RawJson).rawJSON(String(one)) : one))

@@ -47,6 +47,31 @@ export class Denied extends WritError {
   }
 }
 
+/** `approval`: the request, where there is one; `url`: where a person answers. */
+export type PersonTold = ConstructorParameters<typeof Denied>[1] & { readonly approval?: string | undefined; readonly url?: string | undefined }
+
+/** A person has to answer first, or has answered. */
+class ByPerson extends Denied {
+  /** The request, once there is one. */
+  readonly approval: string | undefined
+  /** Where a person answers; it opens nothing for anybody else. */
+  readonly url: string | undefined
+  constructor(message: string, told: PersonTold) {
+    super(message, told)
+    this.approval = told.approval
+    this.url = told.url
+  }
+}
+
+/** Denied until a person has approved exactly this: wait with `waitForApproval`, or let go with `task.suspend()`. */
+export class ApprovalRequired extends ByPerson {}
+
+/** A person has said no. */
+export class ApprovalDenied extends ByPerson {}
+
+/** Nobody answered in time, or the request was taken back. */
+export class ApprovalExpired extends ByPerson {}
+
 /** The MCP server itself answered with an error: it was asked, and may have done something. */
 export class ToolError extends WritError {
   /** As JSON-RPC numbers errors. */

@@ -289,7 +289,7 @@ function rpcFault({ code, said, data }: RpcError, { server, traceId }: { readonl
   const word = plain(told.code)
   if (word === 'task_ended') return overError(plain(told.end_reason) ?? 'ended', traceId)
   if (word === 'token_ended') return new Denied(said, { code: word, traceId })
-  if (code === DENIED) return denialOf(told.explanation, { message: said, decision: plain(told.decision), traceId })
+  if (code === DENIED) return denialOf(told.explanation, { message: said, decision: plain(told.decision), traceId, word, approval: plain(told.approval), url: plain(told.url) })
   // Only what names a word of Writ's own is Writ's: an upstream's error has its number and whatever it wants to say.
   if (code === MISSING_ABILITY) return unanswered('has to ask back', traceId)
   if (code === INTERNAL && word !== undefined) return new Unreachable(said, { code: word, retryable: told.retryable === true, traceId })

@@ -1,17 +1,20 @@
+import type { AccessRequestReply } from '@writ/contract/access-requests'
 import type { AuthzenAnswer } from '@writ/contract/authzen'
 import type { IssuedLease, TaskReply } from '@writ/contract/tasks'
-import { argumentsFrom, jsonOf, type Arguments } from './arguments.ts'
+import { argumentsFrom, argumentsIn, jsonOf, type Arguments } from './arguments.ts'
 import { ask, Refusal, type Request, type Server } from './client.ts'
+import { waitForPerson, type Waiting } from './approval.ts'
 import { denialOf } from './denial.ts'
 import { randomId } from './dpop.ts'
 import { toSeconds, type Duration } from './duration.ts'
-import { Denied, Killed, Misconfigured, overError, TaskExpired } from './errors.ts'
+import { ApprovalRequired, Denied, Killed, Misconfigured, overError, TaskExpired, WritError } from './errors.ts'
 import type { Evidence } from './evidence.ts'
 import { Gateway, toolIn, type CallOptions, type ServerTool, type ToolResult } from './gateway.ts'
 import { toAuthorizationDetail, type Grant } from './grant.ts'
 import { keepAlive } from './heartbeat.ts'
 import { inForm } from './reply.ts'
 import { SecretValue } from './secret-value.ts'
+import { suspendedToken } from './suspended.ts'
 import { HeldTokens, isSpent, tokenByEvidence, tokenByExchange, type AccessToken, type Asked } from './tokens.ts'
 
 /** A login on a back end that lives no longer than its task. */
@@ -37,6 +40,11 @@ export type Delegation = {
   /** Calls, taken from this task's own budget. */
   readonly budget?: number
 }
+
+/** How long a person is waited for: the call runs once when they say yes. Without it a denial that a person could lift is thrown at once. */
+type Patience = { readonly waitForApproval?: Duration | false }
+export type TaskCallOptions = CallOptions & Patience
+export type AttemptOptions = Patience & { readonly signal?: AbortSignal }
 
 /** How long the end of a task is told to a server that does not answer. After that the server ends it by silence. */
 const END_PATIENCE_MS = 10_000
@@ -67,6 +75,9 @@ export class Task implements AsyncDisposable {
   /** The newest nonce of the resource that a token is for (RFC 9449 §9). */
   readonly #nonces = new WeakMap<AccessToken, string>()
   #unreportedCalls = 0
+  /** What a person was asked last; and how many wait here for an answer. */
+  #asked: ApprovalRequired | undefined
+  #waiting = 0
   /** What was said and not yet answered is said again as it was, and counts once. */
   #report: { readonly calls: number; readonly idempotencyKey: string } | undefined
   #ended: Promise<void> | undefined
@@ -150,23 +161,72 @@ export class Task implements AsyncDisposable {
    * Calls a tool of an MCP server, `SERVER/TOOL`, through the gateway: decided on these very arguments and recorded before anything reaches the
    * server. Throws `Denied` with the reasons. Takes one call of the budget. Nothing is called twice: where an answer is lost, that is said.
    */
-  async call(tool: string, args: object = {}, options: CallOptions = {}): Promise<ToolResult> {
-    return this.#gateway.call(tool, args, options).catch((fault: unknown) => this.#tell(fault))
+  async call(tool: string, args: object = {}, { waitForApproval = false, ...options }: TaskCallOptions = {}): Promise<ToolResult> {
+    const copy = argumentsFrom(args)
+    return this.#approved({ waitForApproval, signal: options.signal }, () => this.#gateway.call(tool, copy, options).catch((fault: unknown) => this.#tell(fault)))
   }
 
   /**
    * For a tool that runs in this process: whether it may be called with these arguments, now. An attempt like a call: recorded, and one call of
-   * the budget. Answers the arguments that were decided on and the decision; throws `Denied` with the reasons.
+   * the budget. Answers the arguments that were decided on, which may be less than were asked for where a person has lowered them, and the decision;
+   * throws `Denied` with the reasons.
    */
-  async attempt(tool: string, args: object = {}): Promise<{ readonly arguments: Arguments; readonly decision: string }> {
+  async attempt(tool: string, args: object = {}, { waitForApproval = false, signal }: AttemptOptions = {}): Promise<{ readonly arguments: Arguments; readonly decision: string }> {
     toolIn(tool)
     const copy = argumentsFrom(args)
+    return this.#approved({ waitForApproval, signal }, () => this.#attemptOnce(tool, copy))
+  }
+
+  /**
+   * Lets go of the task while a person is asked: it ends neither by silence nor by idleness before the request has come to its time, and this process
+   * may end. Answers what `writ.resume` takes; it holds no secret. Nothing more can be done with this object.
+   */
+  async suspend(): Promise<string> {
+    if (this.#asked === undefined) throw new Misconfigured('nobody is asked: there is nothing to wait for', { code: 'nothing_waits', hint: 'suspend a task after `ApprovalRequired`' })
+    const approval = this.#asked.approval ?? await this.#request(this.#asked)
+    await this.#beat({}, 'away')
+    this.#alive.stop()
+    this.#ended = Promise.resolve()
+    this.#over.abort(new WritError('the task is suspended: it waits for a person', { code: 'task_suspended', hint: '`writ.resume` goes on in it' }))
+    return suspendedToken(this.id, approval)
+  }
+
+  /** Once more, and no more than that, after a person has said yes. */
+  async #approved<T>({ waitForApproval, signal }: { readonly waitForApproval: Duration | false; readonly signal: AbortSignal | undefined }, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (fault) {
+      if (!(fault instanceof ApprovalRequired)) throw fault
+      this.#asked = fault
+      if (waitForApproval === false) throw fault
+      await this.#wait(fault, { forMs: toSeconds(waitForApproval) * 1000, signal: signal === undefined ? this.signal : AbortSignal.any([this.signal, signal]) })
+      return work()
+    }
+  }
+
+  async #wait(denial: ApprovalRequired, waiting: Waiting): Promise<void> {
+    this.#waiting++
+    try {
+      const approval = denial.approval ?? await this.#request(denial)
+      this.#asked = await waitForPerson({ denial, approval, waiting, ask: (path, more) => this.#api('', undefined, { method: 'GET', path, ...more }) })
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  /** The gateway asks people by itself; of what is decided on for a tool in this process nobody knows yet. */
+  async #request({ decision }: ApprovalRequired): Promise<string> {
+    const asked = inForm<AccessRequestReply>(await this.#api('', { denial: { evaluation_id: decision } }, { path: '/access/v1/requests' }), { task: 'members' })
+    return inForm<AccessRequestReply['task']>(asked.task, { id: 'id' }).id
+  }
+
+  async #attemptOnce(tool: string, copy: Arguments): Promise<{ readonly arguments: Arguments; readonly decision: string }> {
     const body = { subject: this.#subject, action: { name: 'call', properties: copy }, resource: { type: 'Tool', id: tool } }
     const { decision, context } = inForm<AuthzenAnswer>(await this.#api('', body, { path: '/access/v1/evaluation' }), { decision: 'flag', context: 'members' })
     const { id } = inForm<{ readonly id: string }>(context, { id: 'id' })
     if (!decision) return this.#tell(await this.#denial(context), context.cause)
     this.signal.throwIfAborted()
-    return { arguments: copy, decision: id }
+    return { arguments: approvedIn(context) ?? copy, decision: id }
   }
 
   /** Says that so many calls were made; the server is told with the next heartbeat, and ends the task when the budget is over. */
@@ -243,11 +303,11 @@ export class Task implements AsyncDisposable {
     }
   }
 
-  async #beat(more: Pick<Request, 'patienceMs' | 'signal' | 'background'>): Promise<void> {
+  async #beat(more: Pick<Request, 'patienceMs' | 'signal' | 'background'>, waits: 'here' | 'away' | undefined = this.#waiting > 0 ? 'here' : undefined): Promise<void> {
     const calls = Math.min(this.#unreportedCalls, MOST_CALLS)
     this.#report ??= { calls, idempotencyKey: randomId() }
     const report = this.#report
-    await this.#api('heartbeat', { calls: report.calls }, { ...more, idempotencyKey: report.idempotencyKey })
+    await this.#api('heartbeat', { calls: report.calls, ...(waits === undefined ? {} : { waits }) }, { ...more, idempotencyKey: report.idempotencyKey })
     if (this.#report !== report) return
     this.#unreportedCalls -= report.calls
     this.#report = undefined
@@ -325,6 +385,9 @@ export class Task implements AsyncDisposable {
 
 /** The server says that the task has ended, or does not know us any more: a suspended identity's tasks have ended with it. */
 const isOver = (fault: unknown): boolean => fault instanceof Refusal && (fault.endReason !== undefined || fault.code === 'task_not_open' || fault.code === 'invalid_client')
+
+/** What a person approved is what may run, where it is other than what was asked. */
+const approvedIn = ({ approval }: AuthzenAnswer['context']): Arguments | undefined => (approval?.is === 'ran' && approval.arguments !== undefined ? argumentsIn(approval.arguments) : undefined)
 
 const canBeReadOnce = (body: RequestInit['body']): boolean => typeof body === 'object' && body !== null && Symbol.asyncIterator in body
 

@@ -6,16 +6,17 @@ import { Misconfigured, Unreachable } from './errors.ts'
 import { evidenceFromEnvironment, type Environment, type Evidence } from './evidence.ts'
 import { toAuthorizationDetail, type Grant } from './grant.ts'
 import { inForm } from './reply.ts'
+import { taskOfSuspended } from './suspended.ts'
 import { Task } from './task.ts'
 import { tokenByEvidence, type AccessToken } from './tokens.ts'
 
-export { Denied, Killed, Misconfigured, TaskExpired, ToolError, Unreachable, WritError, type Explanation } from './errors.ts'
+export { ApprovalDenied, ApprovalExpired, ApprovalRequired, Denied, Killed, Misconfigured, TaskExpired, ToolError, Unreachable, WritError, type Explanation } from './errors.ts'
 export { privateKeyEvidence, workloadTokenEvidence, type Evidence } from './evidence.ts'
 export type { Arguments, Json } from './arguments.ts'
 export type { CallOptions, OnInput, ServerTool, ToolResult } from './gateway.ts'
 export type { AuthorizationDetail, Grant } from './grant.ts'
 export type { SecretValue } from './secret-value.ts'
-export type { Credential, Delegation, Task } from './task.ts'
+export type { AttemptOptions, Credential, Delegation, Task, TaskCallOptions } from './task.ts'
 export type { AccessToken } from './tokens.ts'
 
 export type WritOptions = {
@@ -88,6 +89,11 @@ export class Writ {
   /** Goes on in a task that another identity has opened for this one, or that this workload had opened before. */
   join(id: string): Promise<Task> {
     return this.#enter({ task: id })
+  }
+
+  /** Goes on where `task.suspend()` let go; the workload proves anew who it is. Ask again for what was denied: the answer is found by what is asked. */
+  async resume(token: string): Promise<Task> {
+    return this.join(taskOfSuspended(token))
   }
 
   async #enter(asked: Readonly<Record<string, string>>): Promise<Task> {

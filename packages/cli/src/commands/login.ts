@@ -19,7 +19,7 @@ export function define(command: Command, run: Run): void {
       if (isByLink) await loginWithLink(settings, flags)
       else await (await import('./login-by-browser.ts')).loginByBrowser(settings, serverOf(settings, config))
       const asked = settings.environment.WRIT_CONTEXT
-      if (asked) say(settings, `\`writ context use ${asked}\` makes it the one that is meant without --context`)
+      if (asked) say(settings, `\`writ context use ${asked}\` makes it the one that is meant without --in-context`)
     }))
 }
 

@@ -1,4 +1,4 @@
-import { decided, ungovernable, withMembers, within, type Governed, type GovernOptions, type Governing } from './govern.ts'
+import { decided, governedIn, ungovernable, withMembers, within, type Governed, type GovernOptions, type Governing } from './govern.ts'
 
 /** The part of a tool of the AI SDK that matters here; its `tool()` makes them. */
 type Executable = {
@@ -12,8 +12,8 @@ type Options = { readonly abortSignal?: AbortSignal }
  * Writ on the arguments that the tool is executed with, and happens only when it is allowed. A denial is thrown, which the AI SDK shows to the
  * model as the tool's error. Give `task.signal` as `abortSignal` too, so that the end of the task ends the run.
  */
-export function governTools<Tools extends Readonly<Record<string, object>>>(tools: Tools, task: Governing, { server }: GovernOptions): Tools {
-  return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, govern(name, tool, { task, id: `${server}/${name}` })])) as unknown as Tools
+export function governTools<Tools extends Readonly<Record<string, object>>>(tools: Tools, task: Governing, options: GovernOptions): Tools {
+  return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, govern(name, tool, governedIn(task, name, options))])) as unknown as Tools
 }
 
 function govern(name: string, tool: Executable, governed: Governed): Executable {
@@ -21,9 +21,9 @@ function govern(name: string, tool: Executable, governed: Governed): Executable 
   if (tool.isProviderExecuted === true) throw ungovernable(name, 'its provider executes it')
   if (typeof execute !== 'function') throw ungovernable(name, 'it has no `execute`')
   const run = async (input: unknown, options: Options): Promise<unknown> =>
-    lastOf(execute.call(tool, await decided(governed, input), optionsWithin(governed, options)))
+    lastOf(execute.call(tool, await decided(governed, input, options?.abortSignal), optionsWithin(governed, options)))
   async function* runInSteps(input: unknown, options: Options): AsyncGenerator<unknown> {
-    const args = await decided(governed, input)
+    const args = await decided(governed, input, options?.abortSignal)
     yield* execute!.call(tool, args, optionsWithin(governed, options)) as AsyncIterable<unknown>
   }
   return withMembers(tool, { execute: isGenerator(execute) ? runInSteps : run })

@@ -1,4 +1,5 @@
 import type { Arguments } from '../arguments.ts'
+import type { Duration } from '../duration.ts'
 import { Misconfigured } from '../errors.ts'
 import type { Task } from '../task.ts'
 
@@ -8,15 +9,19 @@ export type Governing = Pick<Task, 'attempt' | 'signal'>
 export type GovernOptions = {
   /** The name under which the policies know these tools: `SERVER/TOOL`. */
   readonly server: string
+  /** How long a person is waited for, where one has to approve a call; then it is executed once. */
+  readonly waitForApproval?: Duration | false
 }
 
 /** One tool in its task. */
-export type Governed = { readonly task: Governing; readonly id: string }
+export type Governed = { readonly task: Governing; readonly id: string; readonly waitForApproval: Duration | false }
+
+export const governedIn = (task: Governing, name: string, { server, waitForApproval = false }: GovernOptions): Governed => ({ task, id: `${server}/${name}`, waitForApproval })
 
 /** Answers what the tool is to be called with: the very arguments that were decided on. Throws `Denied`, or why the task is over. */
-export async function decided({ task, id }: Governed, args: unknown): Promise<Arguments> {
+export async function decided({ task, id, waitForApproval }: Governed, args: unknown, signal?: AbortSignal): Promise<Arguments> {
   task.signal.throwIfAborted()
-  return (await task.attempt(id, args as object)).arguments
+  return (await task.attempt(id, args as object, { waitForApproval, ...(signal === undefined ? {} : { signal }) })).arguments
 }
 
 /** The task's end stops what runs in it. */

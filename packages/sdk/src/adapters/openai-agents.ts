@@ -1,5 +1,6 @@
+import { argumentsFrom, jsonOf } from '../arguments.ts'
 import { Denied, Misconfigured } from '../errors.ts'
-import { decided, ungovernable, withMembers, type GovernOptions, type Governing } from './govern.ts'
+import { decided, governedIn, ungovernable, withMembers, type GovernOptions, type Governing } from './govern.ts'
 import { withoutNulls } from './strict-mode.ts'
 
 /** The part of a function tool of the OpenAI Agents SDK that matters here; its `tool()` makes them. */
@@ -18,11 +19,11 @@ type Invocable = {
  * thrown, and so is the end of the task, which ends the run. What a schema adds by `default` or `transform` the policies do not see. A `null` that
  * strict mode made the model write for an argument that may be left out is left out, for the policies and for the tool.
  */
-export function governTools<Tool extends object>(tools: readonly Tool[], task: Governing, { server }: GovernOptions): Tool[] {
-  return tools.map((tool) => govern(tool, task, server))
+export function governTools<Tool extends object>(tools: readonly Tool[], task: Governing, options: GovernOptions): Tool[] {
+  return tools.map((tool) => govern(tool, task, options))
 }
 
-function govern<Tool extends object>(tool: Tool, task: Governing, server: string): Tool {
+function govern<Tool extends object>(tool: Tool, task: Governing, options: GovernOptions): Tool {
   const { type, name, invoke, outputSchema, parameters, strict } = tool as Invocable
   if (typeof name !== 'string') throw ungovernable(String(name), 'it has no name')
   if (type !== 'function' || typeof invoke !== 'function') throw ungovernable(name, 'it is no function tool: it runs elsewhere')
@@ -30,13 +31,16 @@ function govern<Tool extends object>(tool: Tool, task: Governing, server: string
     async invoke(context: unknown, input: string, details: unknown): Promise<unknown> {
       const given = parsed(input, name)
       const args = strict === true ? withoutNulls(given, parameters) : given
+      let runs: string
       try {
-        await decided({ task, id: `${server}/${name}` }, args)
+        const ran = jsonOf(await decided(governedIn(task, name, options), args))
+        // As the model wrote it, unless something was left out of it or a person has lowered it.
+        runs = args === given && ran === jsonOf(argumentsFrom(args)) ? input : ran
       } catch (fault) {
         if (outputSchema === undefined && fault instanceof Denied) return fault.explain()
         throw fault
       }
-      return untilOver(task, invoke.call(tool, context, args === given ? input : JSON.stringify(args), details))
+      return untilOver(task, invoke.call(tool, context, runs, details))
     },
   })
 }

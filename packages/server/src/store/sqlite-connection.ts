@@ -15,8 +15,8 @@ const MOST_STATEMENTS = 500
 /** The log file is cut back to this size after a checkpoint; without it, it keeps its largest size for ever. */
 const LOG_SIZE_LIMIT = 64 * 1024 * 1024
 
-/** In KiB, where negative. SQLite's own 2 MB hold less than the indexes that one call touches. */
-const CACHE = 'cache_size = -65536'
+/** In KiB, where negative. SQLite's own 2 MB hold less than what busy indexes touch; far more, and each commit would look through all of it. */
+const CACHE = 'cache_size = -16384'
 /**
  * A checkpoint writes each page once, however often it was committed since the last: four times SQLite's own 1000 pages, of which a busy server
  * fills several thousand a second, cost less than half as much. 16 MB; a crash has that much to read again.

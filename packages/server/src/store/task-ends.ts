@@ -1,4 +1,5 @@
 import type { TaskId } from '@writ/domain/id'
+import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { Tables } from './tables.ts'
 
@@ -13,4 +14,10 @@ export async function listEnded(db: Kysely<Tables>, tasks: readonly TaskId[]): P
     for (const row of rows) ended.set(row.id as TaskId, row.end_reason ?? row.state)
   }
   return ended
+}
+
+/** When the last of its open requests for approval comes to its time; undefined where none is open. */
+export async function lastRequestEndsAt(db: Kysely<Tables>, task: TaskId): Promise<EpochMs | undefined> {
+  const { at } = await db.selectFrom('approval').select((eb) => eb.fn.max('due_at').as('at')).where('task_id', '=', task).where('state', 'in', ['waiting', 'approved']).executeTakeFirstOrThrow()
+  return at === null ? undefined : epochMs(Number(at))
 }

@@ -1,16 +1,17 @@
 import type { IdentityId, TaskId } from '@writ/domain/id'
 import { ok, refuse } from '@writ/domain/outcome'
 import { dueReason, type EndReason, type Task } from '@writ/domain/task'
-import type { EpochMs } from '@writ/domain/time'
+import { earliest, type EpochMs } from '@writ/domain/time'
 import { failpoint } from '../platform/failpoint.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { endTaskIn } from '../revoke/end-task.ts'
+import { lastRequestEndsAt } from '../store/task-ends.ts'
 import { findTask, listDueTaskIds, lockFreeTask, lockTask, touchTask } from '../store/tasks.ts'
 
 /** A task of another identity is refused as one that does not exist: a stranger must not learn of it. */
 export type KeepTaskRefusal = { readonly kind: 'no_such_task' } | { readonly kind: 'task_not_open'; readonly state: string; readonly reason: EndReason | null }
 
-export type HeartbeatInput = { readonly task: TaskId; readonly identity: IdentityId; readonly calls: number; readonly now: EpochMs }
+export type HeartbeatInput = { readonly task: TaskId; readonly identity: IdentityId; readonly calls: number; /** For a person, while one is asked. */ readonly waits?: 'here' | 'away'; readonly now: EpochMs }
 
 /** Still open, or over: a heartbeat that finds its task dead ends it for the reason that has come true, and says so. */
 export type Heard = { readonly kind: 'open'; readonly task: Task } | { readonly kind: 'over'; readonly task: Task }
@@ -19,8 +20,22 @@ export type Heard = { readonly kind: 'open'; readonly task: Task } | { readonly 
 export const heartbeat = change('task.heartbeat', async (tx: Tx, input: HeartbeatInput) => {
   const task = await lockTask(tx, input.task)
   if (task === undefined || task.identity !== input.identity) return refuse<KeepTaskRefusal>({ kind: 'no_such_task' })
-  return ok(await takeCalls(tx, task, input.calls, input.now))
+  const heard = await takeCalls(tx, task, input.calls, input.now)
+  return ok(heard.kind === 'over' || input.waits === undefined ? heard : { kind: 'open', task: await waiting(tx, heard.task, input.waits, input.now) } as const)
 })
+
+/**
+ * Waiting for a person is neither idle nor, where it was said, silent: its clocks stand at what they would be if it had spoken until then. Without an open
+ * request of its own nothing is moved.
+ */
+async function waiting(tx: Tx, task: Task, how: 'here' | 'away', now: EpochMs): Promise<Task> {
+  const until = await lastRequestEndsAt(tx.db, task.id)
+  if (until === undefined) return task
+  const to = earliest(until, task.deadline)
+  const touched: Task = how === 'here' ? { ...task, lastCallAt: now } : { ...task, lastHeardAt: to, lastCallAt: to }
+  await touchTask(tx.db, touched)
+  return touched
+}
 
 /** Takes calls from the budget and moves the task's clocks; ends the task when its time or its budget is over. The task is locked. */
 export async function takeCalls(tx: Tx, task: Task, calls: number, now: EpochMs): Promise<Heard> {

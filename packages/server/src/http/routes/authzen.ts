@@ -215,9 +215,13 @@ function answerOf(decided: Decided, { asked, now, traceId }: Told): contract.Aut
       id, reason: reasonOf(decided), answer, cause, policies: decided.by.map(({ policy }) => policy), policy_version: decided.policyVersion, advisory: isAdvice,
       ...(wouldDeny ? { would_deny: true } : {}), explanation: `/v1/decisions/${id}/explanation`, trace_id: traceId,
       ...(errors.length === 0 ? {} : { error: { status: cause === 'error' ? 422 : 403, code: reasonOf(decided), message: errors.join('; ') } }),
-      ...(decided.approval === undefined ? {} : { approval: { id: decided.approval.id, is: decided.approval.kind } }), ...(isAdvice ? {} : requestableDenial(decided, now)),
+      ...(decided.approval === undefined ? {} : { approval: approvalOf(decided.approval) }), ...(isAdvice ? {} : requestableDenial(decided, now)),
     },
   }
+}
+
+function approvalOf(of: NonNullable<Decided['approval']>): NonNullable<contract.AuthzenAnswerContext['approval']> {
+  return { id: of.id, is: of.kind, ...(of.kind === 'ran' ? { arguments: of.arguments } : {}) }
 }
 
 function reasonOf({ answer, cause, approvable, wouldDeny, by }: Decided): string {

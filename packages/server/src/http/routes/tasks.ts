@@ -106,7 +106,7 @@ export function taskRoutes(needs: TaskRoutesNeeds): readonly Route[] {
     }),
     route(contract.heartbeat, async ({ caller, parameters, body, once }) => {
       const id = parseId('task', parameters.id!)
-      const heard = id && await store.changeOnce(heartbeat, { task: id, identity: caller.identity, calls: body.calls, now: clock.now() }, once)
+      const heard = id && await store.changeOnce(heartbeat, { task: id, identity: caller.identity, calls: body.calls, ...(body.waits === undefined ? {} : { waits: body.waits }), now: clock.now() }, once)
       if (!heard) return NO_TASK
       if (!heard.ok) return heard.refusal.kind === 'key_reused' ? KEY_REUSED : NO_TASK
       if (heard.value.value.kind === 'over') {
