@@ -65,6 +65,14 @@ export async function ask<E extends Endpoint>(to: At<E>, asked: AskOf<E>, signal
   return (isJson ? await answer.json() : await answer.text()) as ReplyOf<E>
 }
 
+/** A file of a log (C2SP tlog-tiles), as it is: nothing in it is taken for what it says before it is verified. */
+export async function askBytes(path: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const answer = await fetch(path, { credentials: 'same-origin', redirect: 'error', ...(signal === undefined ? {} : { signal }) })
+    .catch((cause: unknown) => { throw signal?.aborted ? cause : new Unreachable('no answer came from the server', { cause }) })
+  if (!answer.ok) throw await refusalIn(answer)
+  return new Uint8Array(await answer.arrayBuffer())
+}
+
 /** Whatever stands between may answer in another way than Writ. */
 async function refusalIn(answer: Response): Promise<Refused | Unreachable> {
   if (answer.headers.get('content-type')?.startsWith('application/problem+json')) return new Refused(await answer.json() as Problem)

@@ -1,9 +1,15 @@
 import type * as approvals from '@writ/contract/approvals'
+import type * as backends from '@writ/contract/backends'
+import type * as authzen from '@writ/contract/authzen'
 import type * as decisions from '@writ/contract/decisions'
 import type * as events from '@writ/contract/events'
+import type * as issuers from '@writ/contract/issuers'
 import type * as mcp from '@writ/contract/mcp-servers'
+import type * as notices from '@writ/contract/notices'
+import type * as operators from '@writ/contract/operators'
 import type * as overview from '@writ/contract/overview'
 import type * as people from '@writ/contract/people'
+import type * as policies from '@writ/contract/policies'
 import type * as registry from '@writ/contract/registry'
 import type * as signIn from '@writ/contract/sign-in'
 import type * as tasks from '@writ/contract/tasks'
@@ -12,6 +18,7 @@ import { at } from './api.ts'
 /** Every endpoint that the console calls, by its name in the contract; a test compares each with the contract itself. */
 export const whoAmI = at<typeof registry.whoAmI>('GET', '/v1/whoami')
 export const showOverview = at<typeof overview.showOverview>('GET', '/v1/overview')
+export const listEvents = at<typeof events.listEvents>('GET', '/v1/events')
 export const listLogs = at<typeof events.listLogs>('GET', '/v1/logs')
 
 export const listIdentities = at<typeof registry.listIdentities>('GET', '/v1/identities')
@@ -51,3 +58,44 @@ export const registerPersonByLink = at<typeof people.registerPersonByLink>('POST
 export const signInWays = at<typeof signIn.signInWays>('GET', '/v1/sign-in/ways')
 export const showDeviceSignIn = at<typeof signIn.showDeviceSignIn>('POST', '/v1/sign-in/device/show')
 export const confirmDeviceSignIn = at<typeof signIn.confirmDeviceSignIn>('POST', '/v1/sign-in/device/confirm')
+
+export const listPolicies = at<typeof policies.listPolicies>('GET', '/v1/policies')
+export const showCurrentPolicies = at<typeof policies.showCurrentPolicies>('GET', '/v1/policies/current')
+export const showPolicies = at<typeof policies.showPolicies>('GET', '/v1/policies/versions/{version}')
+export const checkPolicies = at<typeof policies.checkPolicies>('POST', '/v1/policies/check')
+export const applyPolicies = at<typeof policies.applyPolicies>('POST', '/v1/policies')
+export const rollBackPolicies = at<typeof policies.rollBackPolicies>('POST', '/v1/policies/rollback')
+export const evaluateAccess = at<typeof authzen.evaluateAccess>('POST', '/access/v1/evaluation')
+
+export const listPeople = at<typeof people.listPeople>('GET', '/v1/people')
+export const showPerson = at<typeof people.showPerson>('GET', '/v1/people/{id}')
+export const giveRole = at<typeof people.giveRole>('POST', '/v1/people/{id}/roles')
+export const takeRole = at<typeof people.takeRole>('POST', '/v1/people/{id}/roles/take')
+export const listRoleRules = at<typeof people.listRoleRules>('GET', '/v1/role-rules')
+export const setRoleRule = at<typeof people.setRoleRule>('PUT', '/v1/role-rules')
+export const removeRoleRule = at<typeof people.removeRoleRule>('POST', '/v1/role-rules/remove')
+export const invitePerson = at<typeof people.invitePerson>('POST', '/v1/invitations')
+export const listSignIns = at<typeof people.listSignIns>('GET', '/v1/sign-ins')
+export const listSignInsOf = at<typeof people.listSignInsOf>('GET', '/v1/people/{id}/sign-ins')
+export const revokeSignIn = at<typeof people.revokeSignIn>('POST', '/v1/sign-ins/{id}/revoke')
+export const listPasskeys = at<typeof people.listPasskeys>('GET', '/v1/passkeys')
+export const listPasskeysOf = at<typeof people.listPasskeysOf>('GET', '/v1/people/{id}/passkeys')
+export const beginPasskey = at<typeof people.beginPasskey>('POST', '/v1/passkeys/begin')
+export const enrolPasskey = at<typeof people.enrolPasskey>('POST', '/v1/passkeys')
+export const removePasskey = at<typeof people.removePasskey>('POST', '/v1/passkeys/{id}/remove')
+export const beginStepUp = at<typeof people.beginStepUp>('POST', '/v1/step-up/begin')
+export const stepUp = at<typeof people.stepUp>('POST', '/v1/step-up')
+
+export const showApprovalRoutes = at<typeof approvals.showApprovalRoutes>('GET', '/v1/approval-routes')
+export const setApprovalRoutes = at<typeof approvals.setApprovalRoutes>('PUT', '/v1/approval-routes')
+export const listNoticeTargets = at<typeof notices.listNoticeTargets>('GET', '/v1/notice-targets')
+export const addNoticeTarget = at<typeof notices.addNoticeTarget>('POST', '/v1/notice-targets')
+export const removeNoticeTarget = at<typeof notices.removeNoticeTarget>('POST', '/v1/notice-targets/{id}/remove')
+export const testNoticeTarget = at<typeof notices.testNoticeTarget>('POST', '/v1/notice-targets/{id}/test')
+export const listBackends = at<typeof backends.listBackends>('GET', '/v1/backends')
+export const testBackend = at<typeof backends.testBackend>('POST', '/v1/backends/{name}/test')
+export const removeBackend = at<typeof backends.removeBackend>('POST', '/v1/backends/{name}/remove')
+export const listIssuers = at<typeof issuers.listIssuers>('GET', '/v1/issuers')
+export const removeIssuer = at<typeof issuers.removeIssuer>('POST', '/v1/issuers/{id}/remove')
+export const listOperators = at<typeof operators.listOperators>('GET', '/v1/operators')
+export const removeOperator = at<typeof operators.removeOperator>('POST', '/v1/operators/{id}/remove')

@@ -19,7 +19,7 @@ const sizes = new Map<string, number>()
 /** Each log's newest checkpoint is signed by the log's own key, that key is the one that was seen here before, and the log has not shrunk. */
 export async function checkLogs(logs: readonly LogReply[], now: number): Promise<LogCheck> {
   if (!(await canVerify())) return { kind: 'not_evaluated', says: 'this browser can not check Ed25519 signatures here' }
-  const seen = readSeen()
+  const seen = seenKeys()
   const faults = (await Promise.all(logs.map((log) => faultOf(log, seen)))).filter((fault) => fault !== undefined)
   if (faults.length > 0) return { kind: 'failed', at: now, says: faults.join('; ') }
   localStorage.setItem(SEEN, JSON.stringify({ ...seen, ...Object.fromEntries(logs.map((log) => [log.origin, log.vkey])) }))
@@ -40,7 +40,8 @@ async function faultOf(log: LogReply, seen: Seen): Promise<string | undefined> {
   })
 }
 
-function readSeen(): Seen {
+/** The verifier key of each log by its origin, as this browser knows it from before. */
+export function seenKeys(): Seen {
   try {
     return JSON.parse(localStorage.getItem(SEEN) ?? '{}') as Seen
   } catch {

@@ -41,6 +41,18 @@ const toolServer = createRoute({
   getParentRoute: () => inside, path: '/tools/$name', validateSearch: searchOf('q', 'sort', 'tool'),
   component: lazyRouteComponent(() => import('./pages/tool-server.tsx'), 'ToolServer'),
 })
+const audit = createRoute({
+  getParentRoute: () => inside, path: '/audit', validateSearch: searchOf('q', 'sort', 'lane', 'type', 'identity', 'task', 'since', 'from', 'to', 'chart', 'event'),
+  component: lazyRouteComponent(() => import('./pages/audit.tsx'), 'Audit'),
+})
+const policies = createRoute({
+  getParentRoute: () => inside, path: '/policies', validateSearch: searchOf('version', 'against', 'file'),
+  component: lazyRouteComponent(() => import('./pages/policies.tsx'), 'Policies'),
+})
+const settings = createRoute({
+  getParentRoute: () => inside, path: '/settings', validateSearch: searchOf('section', 'person', 'q', 'sort'),
+  component: lazyRouteComponent(() => import('./pages/settings.tsx'), 'Settings'),
+})
 const go = createRoute({ getParentRoute: () => inside, path: '/go/$id', component: lazyRouteComponent(() => import('./pages/go.tsx'), 'Go') })
 const device = createRoute({ getParentRoute: () => inside, path: '/device', component: lazyRouteComponent(() => import('./pages/device.tsx'), 'Device') })
 const signIn = createRoute({
@@ -50,7 +62,7 @@ const signIn = createRoute({
 const first = createRoute({ getParentRoute: () => root, path: '/first', component: lazyRouteComponent(() => import('./pages/first.tsx'), 'First') })
 
 export const router = createRouter({
-  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, go, device]), signIn, first]),
+  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, audit, policies, go, device]), signIn, first]),
   defaultPreload: 'intent',
   // Text as it is: the number 5 and the word `5` are one filter.
   parseSearch: parseSearchWith((value) => value),

@@ -67,7 +67,7 @@ function defineRules(rules: Command, run: Run): void {
     }))
 }
 
-type RoleChange = { readonly verb: string; readonly summary: string; readonly endpoint: typeof giveRole }
+type RoleChange = { readonly verb: string; readonly summary: string; readonly endpoint: typeof giveRole | typeof takeRole }
 
 function defineRole(command: Command, run: Run, { verb, summary, endpoint }: RoleChange): void {
   command.command(`${verb} <person> <role>`).description(summary).option('--reason <text>', 'why; it is recorded')

@@ -74,7 +74,7 @@ test('somebody is invited by a link that is shown once, after a passkey has conf
 
 test('who is no administrator changes nothing, and hears who may', async () => {
   const before = (await server.operator(listPeople)).text
-  assert.match((await exits(viewer, ['give', vera.id, 'admin', '--reason', 'me'], 4)).err, /this takes the role admin/)
+  assert.match((await exits(viewer, ['give', vera.id, 'admin', '--reason', 'me'], 4)).err, /this takes the role `admin`/)
   await exits(viewer, ['list'], 4)
   await exits(viewer, ['invite', 'Eve', '--roles', 'admin', '--reason', 'me'], 4)
   assert.equal((await server.operator(listPeople)).text, before)

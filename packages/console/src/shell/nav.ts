@@ -17,4 +17,7 @@ export const NAV: readonly NavPage[] = [
   { to: '/identities', name: 'Identities', key: 'i', needs: 'listIdentities', also: 'agents bots owners keys' },
   { to: '/tasks', name: 'Tasks', key: 't', needs: 'listTasks', also: 'runs work calls' },
   { to: '/tools', name: 'Tools', key: 'o', needs: 'listMcpServers', also: 'mcp servers pins labels' },
+  { to: '/policies', name: 'Policies', key: 'p', needs: 'listPolicies', also: 'cedar rules permit forbid versions' },
+  { to: '/audit', name: 'Audit', key: 'u', needs: 'listEvents', also: 'events log history proof human non-human' },
+  { to: '/settings', name: 'Settings', key: 's', needs: 'whoAmI', also: 'people roles invite passkeys sign-ins notices approval routes back ends issuers operators' },
 ]

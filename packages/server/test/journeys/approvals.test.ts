@@ -134,7 +134,7 @@ for (const store of STORES) {
       const told = (await waiting).reply
       assert.deepEqual([told.task.status, told.result?.mode, told.result?.approval.state], ['approved', 'reevaluate', 'active'])
       const allowed = await decide('a1', { approval: { id } })
-      assert.deepEqual([allowed.decision, allowed.context.approval], [true, { id, is: 'ran' }])
+      assert.deepEqual([allowed.decision, allowed.context.approval], [true, { id, is: 'ran', arguments: '{"amount":7,"order":"a1"}' }])
       assert.equal((await decide('a1', { approval: { id } })).decision, false)
       assert.equal((await bot.api(requests.showAccessRequest, { parameters: { id } })).reply.result?.approval.state, 'used')
 
