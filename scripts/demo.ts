@@ -5,6 +5,7 @@ import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { createServer, type AddressInfo } from 'node:net'
 import { constants, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { workAtDesk } from './demo/agent.ts'
 import { buildConsole } from './build-console.ts'
@@ -35,7 +36,8 @@ try {
   await tell()
   if (options.once === true) await stop()
 } catch (error) {
-  // Ctrl-C ends the step that was running too: that is no failure.
+  // Ctrl-C ends the step that was running too, before or after it comes to us: that is no failure.
+  await wait(200)
   if (stopping === undefined) process.stderr.write(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`)
   await stop()
   process.exitCode = 1

@@ -62,7 +62,7 @@ const signIn = createRoute({
 const first = createRoute({ getParentRoute: () => root, path: '/first', component: lazyRouteComponent(() => import('./pages/first.tsx'), 'First') })
 
 export const router = createRouter({
-  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, audit, policies, go, device]), signIn, first]),
+  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, audit, policies, settings, go, device]), signIn, first]),
   defaultPreload: 'intent',
   // Text as it is: the number 5 and the word `5` are one filter.
   parseSearch: parseSearchWith((value) => value),

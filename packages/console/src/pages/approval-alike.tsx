@@ -35,11 +35,12 @@ export function AlikeCard({ approvals }: { readonly approvals: readonly Approval
 type AlikeListProps = { readonly cards: readonly ApprovalCardReply[]; readonly others: readonly ApprovalCardReply[]; readonly first: ApprovalCardReply }
 
 function AlikeList({ cards, others, first }: AlikeListProps) {
-  const [left, setLeft] = useState<ReadonlySet<string>>(new Set())
+  // Nothing is ticked by itself: what comes while somebody reads has not been read.
+  const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set())
   const [reason, setReason] = useState('')
-  const chosen = cards.filter(({ id, you }) => you.may && !left.has(id))
+  const chosen = cards.filter(({ id, you }) => you.may && ticked.has(id))
   const approve = useMutation({ mutationFn: () => approveEach(chosen, reason.trim()), onSettled: () => queries.invalidateQueries() })
-  const toggle = (id: string): void => setLeft(left.has(id) ? new Set([...left].filter((one) => one !== id)) : new Set([...left, id]))
+  const toggle = (id: string): void => setTicked(ticked.has(id) ? new Set([...ticked].filter((one) => one !== id)) : new Set([...ticked, id]))
   return (
     <section className="w-approval" aria-labelledby="approval-title">
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls has to be reached by keys */}
@@ -48,7 +49,8 @@ function AlikeList({ cards, others, first }: AlikeListProps) {
           <div className="w-approval-title"><h2 id="approval-title">{cards.length} requests for <Inert text={first.resource.id} most={100} /></h2><Mark tone={RISKS[first.risk]}>{first.risk} risk</Mark></div>
           <p><Inert text={shortName(first.spiffe_id)} most={80} /> asks to <code><Inert text={first.action} most={60} /></code> it {cards.length} times, with these values. What is not ticked keeps waiting.</p>
         </header>
-        <AlikeTable cards={cards} left={left} onToggle={toggle} />
+        <AlikeTable cards={cards} ticked={ticked} onToggle={toggle} />
+        <p><button type="button" className="w-quiet-button" onClick={() => setTicked(new Set(cards.filter(({ you }) => you.may).map(({ id }) => id)))}>tick all {cards.length}</button></p>
         {others.length > 0 && <p>With other arguments, one by one: {others.map(({ id }) => <span key={id}> <Link to="/approvals/$id" params={{ id }}><Id of={id} /></Link></span>)}</p>}
       </div>
       <form className="w-answer" aria-label="Answer" onSubmit={(event) => event.preventDefault()}>
@@ -60,7 +62,7 @@ function AlikeList({ cards, others, first }: AlikeListProps) {
   )
 }
 
-function AlikeTable({ cards, left, onToggle }: { readonly cards: readonly ApprovalCardReply[]; readonly left: ReadonlySet<string>; readonly onToggle: (id: string) => void }) {
+function AlikeTable({ cards, ticked, onToggle }: { readonly cards: readonly ApprovalCardReply[]; readonly ticked: ReadonlySet<string>; readonly onToggle: (id: string) => void }) {
   const names = (argumentsIn(cards[0]?.arguments ?? '{}') ?? []).map(({ name }) => name)
   return (
     <table className="w-table w-alike">
@@ -70,7 +72,7 @@ function AlikeTable({ cards, left, onToggle }: { readonly cards: readonly Approv
           const values = new Map(argumentsIn(card.arguments!)?.map(({ name, value }) => [name, value]))
           return (
             <tr key={card.id}>
-              <td><input type="checkbox" aria-label={`approve ${card.id}`} checked={card.you.may && !left.has(card.id)} disabled={!card.you.may} onChange={() => onToggle(card.id)} /></td>
+              <td><input type="checkbox" aria-label={`approve ${card.id}`} checked={card.you.may && ticked.has(card.id)} disabled={!card.you.may} onChange={() => onToggle(card.id)} /></td>
               <th scope="row"><Link to="/approvals/$id" params={{ id: card.id }}><Id of={card.id} /></Link></th>
               {names.map((name) => <td key={name}><Value text={values.get(name) ?? ''} /></td>)}
               <td><TimeLeft until={card.expires_at} /></td>

@@ -58,7 +58,7 @@ function Head({ card }: { readonly card: ApprovalCardReply }) {
         <span className="w-dim">{card.effect === null ? 'effect not described' : EFFECTS[card.effect]} · {card.reversible === null ? 'not known whether it can be undone' : card.reversible ? 'can be undone' : 'can not be undone'}</span>
         {card.labels.map((label) => <span key={label} className="w-approval-label"><Inert text={label} most={40} /></span>)}
       </div>
-      <p><Link to="/identities/$id" params={{ id: card.identity }}><Inert text={shortName(card.spiffe_id)} most={80} /></Link> asks to <code><Inert text={card.action} most={60} /></code> the {card.resource.type === '' ? 'resource' : <Inert text={card.resource.type} most={40} />} <strong><Inert text={card.resource.id} most={120} /></strong> in task <Link to="/tasks/$id" params={{ id: card.task }}><Id of={card.task} /></Link>.</p>
+      <p><Link to="/identities/$id" params={{ id: card.identity }}><Inert text={shortName(card.spiffe_id)} most={80} /></Link> asks to <code><Inert text={card.action} most={60} /></code> the {card.resource.type === '' ? 'resource' : <Inert text={card.resource.type.replace(/^Writ::/, '').toLowerCase()} most={40} />} <strong><Inert text={card.resource.id} most={120} /></strong> in task <Link to="/tasks/$id" params={{ id: card.task }}><Id of={card.task} /></Link>.</p>
       {card.state === 'waiting' ? <Clock card={card} /> : <Came card={card} />}
     </header>
   )

@@ -20,7 +20,7 @@ type InboxProps = { readonly approvals: readonly ApprovalReply[]; readonly more:
 export function Inbox({ approvals, more, opened, isAll }: InboxProps) {
   const list = useRef<HTMLElement>(null)
   const groups = groupsOf(approvals)
-  useEffect(() => { list.current?.querySelector('[aria-current="true"]')?.scrollIntoView({ block: 'nearest' }) }, [opened])
+  useEffect(() => { list.current?.querySelector('[data-opened="true"]')?.scrollIntoView({ block: 'nearest' }) }, [opened])
   return (
     <nav className="w-inbox" aria-label="Requests" ref={list}>
       <ul>
@@ -30,8 +30,8 @@ export function Inbox({ approvals, more, opened, isAll }: InboxProps) {
           return (
             <li key={first.id}>
               {group.length === 1
-                ? <Link to="/approvals/$id" params={{ id: first.id }} search={isAll ? { state: 'all' } : {}} data-inbox aria-current={isOpened} className="w-inbox-one"><Row of={first} /></Link>
-                : <Link to="/approvals" search={{ ...(isAll ? { state: 'all' } : {}), alike: first.alike ?? undefined }} data-inbox aria-current={isOpened} className="w-inbox-one"><Row of={first} count={group.length} /></Link>}
+                ? <Link to="/approvals/$id" params={{ id: first.id }} search={isAll ? { state: 'all' } : {}} data-inbox data-opened={isOpened} className="w-inbox-one"><Row of={first} /></Link>
+                : <Link to="/approvals" search={{ ...(isAll ? { state: 'all' } : {}), alike: first.alike ?? undefined }} data-inbox data-opened={isOpened} className="w-inbox-one"><Row of={first} count={group.length} /></Link>}
             </li>
           )
         })}

@@ -117,7 +117,7 @@ function useInboxKeys(page: { readonly current: HTMLDivElement | null }): void {
       if (event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target) || !['j', 'k'].includes(event.key)) return
       const links = [...page.current?.querySelectorAll<HTMLElement>('[data-inbox]') ?? []]
       const focused = links.findIndex((link) => link === document.activeElement)
-      const from = focused === -1 ? links.findIndex((link) => link.getAttribute('aria-current') === 'true') : focused
+      const from = focused === -1 ? links.findIndex((link) => link.dataset['opened'] === 'true') : focused
       links[Math.max(0, Math.min(links.length - 1, from + (event.key === 'j' ? 1 : -1)))]?.focus()
     }
     document.addEventListener('keydown', onKey)

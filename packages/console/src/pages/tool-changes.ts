@@ -27,9 +27,11 @@ export function linesOf(json: string): readonly string[] {
   return lines
 }
 
+/** Two texts of JSON, compared line by line. */
+export const changedLines = (before: string, after: string): readonly ChangedLine[] => comparedLines(linesOf(before), linesOf(after))
+
 /** The longest lines that both have stand; what is around them was removed or added. */
-export function changedLines(before: string, after: string): readonly ChangedLine[] {
-  const [a, b] = [linesOf(before), linesOf(after)]
+export function comparedLines(a: readonly string[], b: readonly string[]): readonly ChangedLine[] {
   const longest = lengthsOf(a, b)
   const changed: ChangedLine[] = []
   let [i, j] = [0, 0]
