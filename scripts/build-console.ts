@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,7 +10,7 @@ const CONSOLE = join(ROOT, 'packages/console')
 export const DIST = join(CONSOLE, 'dist')
 
 /** What the built console was made of; as long as that is the same, it is not built again. */
-const STAMP = join(DIST, '.built-from')
+const STAMP = '.built-from'
 const SOURCES = [
   'packages/console/{index.html,package.json,tsconfig.json,vite.config.ts}', 'packages/console/src/**', 'packages/ledger/src/*.ts', 'packages/domain/src/*.ts',
   'package-lock.json', 'scripts/build-console.ts',
@@ -23,9 +23,18 @@ export async function buildConsole(say: (line: string) => void = () => {}): Prom
   if (builtFrom() === from) return false
   say('building the console, once (some 10 s)')
   const { build } = await import('vite')
-  await build({ configFile: join(CONSOLE, 'vite.config.ts'), logLevel: 'warn', mode: 'production' })
-  await compressAll()
-  writeFileSync(STAMP, `${from}\n`)
+  // Put in place once it is whole: whoever builds at the same time, or is served meanwhile, finds all of one build.
+  const made = mkdtempSync(join(CONSOLE, 'dist-'))
+  try {
+    await build({ configFile: join(CONSOLE, 'vite.config.ts'), logLevel: 'warn', mode: 'production', build: { outDir: made } })
+    await compressAll(made)
+    writeFileSync(join(made, STAMP), `${from}\n`)
+    if (builtFrom() === from) return false
+    rmSync(DIST, { recursive: true, force: true })
+    renameSync(made, DIST)
+  } finally {
+    rmSync(made, { recursive: true, force: true })
+  }
   return true
 }
 
@@ -38,7 +47,7 @@ function hashOfSources(): string {
 
 function builtFrom(): string | undefined {
   try {
-    return readFileSync(STAMP, 'utf8').trim()
+    return readFileSync(join(DIST, STAMP), 'utf8').trim()
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw cause
@@ -46,10 +55,10 @@ function builtFrom(): string | undefined {
 }
 
 /** Once here instead of for every visitor. */
-async function compressAll(): Promise<void> {
-  const files = globSync('assets/*.{js,css,wasm,svg}', { cwd: DIST })
+async function compressAll(folder: string): Promise<void> {
+  const files = globSync('assets/*.{js,css,wasm,svg}', { cwd: folder })
   await Promise.all(files.map(async (file) => {
-    const path = join(DIST, file)
+    const path = join(folder, file)
     const bytes = await readFile(path)
     if (bytes.length < SMALLEST_WORTH_COMPRESSING) return
     const params = { [constants.BROTLI_PARAM_QUALITY]: bytes.length > 1_000_000 ? 9 : 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length }

@@ -42,7 +42,7 @@ export function Policies() {
       <div className="w-policies">
         <div>
           {search.against !== undefined && search.version !== undefined ? <Difference before={search.against} after={search.version} /> :
-            <Workbench key={version} version={version} files={files} isInForce={isInForce} file={search.file} onFile={(file) => void navigate({ search: { ...search, file }, replace: true })} />}
+            <Workbench key={isInForce ? 'in force' : version} version={version} files={files} isInForce={isInForce} file={search.file} onFile={(file) => void navigate({ search: { ...search, file }, replace: true })} />}
         </div>
         <div>
           {versions.data !== undefined && <Versions versions={versions.data.versions} shown={version} current={current.data.version} onRolledBack={() => void navigate({ search: {} })} />}
@@ -55,7 +55,9 @@ export function Policies() {
 
 type WorkbenchProps = { readonly version: number; readonly files: Files; readonly isInForce: boolean; readonly file: string | undefined; readonly onFile: (file: string) => void }
 
-function Workbench({ version, files, isInForce, file: wanted, onFile }: WorkbenchProps) {
+function Workbench({ isInForce, file: wanted, onFile, ...now }: WorkbenchProps) {
+  /** What the draft began from: somebody else may apply another version meanwhile. */
+  const [{ version, files }, setBase] = useState<{ readonly version: number; readonly files: Files }>(now)
   const [draft, setDraft] = useState<Files>(files)
   /** Another one is another text in the editor. */
   const [round, setRound] = useState(0)
@@ -75,14 +77,18 @@ function Workbench({ version, files, isInForce, file: wanted, onFile }: Workbenc
     // The other file has to be there first.
     setTimeout(() => setGoTo({ line, column }), to === file ? 0 : 100)
   }
-  const putBack = (): void => {
-    setDraft(files)
+  const beginFrom = (base: { readonly version: number; readonly files: Files }): void => {
+    setBase(base)
+    setDraft(base.files)
     setRound(round + 1)
     setGoTo(null)
   }
-  const off = changed.length === 0 ? 'nothing is changed' : syntax.complaints.length > 0 ? 'what is wrong has to be mended first' : undefined
+  const isBehind = now.version > version
+  if (isBehind && changed.length === 0) beginFrom(now)
+  const off = changed.length === 0 ? 'nothing is changed' : isBehind ? `version ${now.version} is in force by now` : syntax.complaints.length > 0 ? 'what is wrong has to be mended first' : undefined
   return (
     <Part title="Files" aside={changed.length === 0 ? <span className="w-dim">{isInForce ? may ? 'edit, check, apply' : 'to read' : 'an older version, to read'}</span> : <Mark tone="ask">{changed.length} changed, not applied</Mark>}>
+      {isBehind && changed.length > 0 && <p className="w-problem" role="status">Version {now.version} is in force by now, and this began from version {version}: it can not be applied over it. <button type="button" className="w-quiet-button" onClick={() => beginFrom(now)}>Put back, and begin from version {now.version}</button></p>}
       <div className="w-files" role="group" aria-label="Files">
         {names.map((name) => <button key={name} type="button" aria-pressed={name === file} onClick={() => onFile(name)}>{name}{complaints.some((one) => one.file === name) ? <span data-tone="bad"> ✖<span className="w-sr"> has faults</span></span> : draft[name] === files[name] ? null : <span data-tone="ask"> ●<span className="w-sr"> changed</span></span>}</button>)}
       </div>
@@ -100,10 +106,10 @@ function Workbench({ version, files, isInForce, file: wanted, onFile }: Workbenc
         <Button variant="default" size="compact-sm" loading={check.isPending} onClick={() => check.mutate({ body: { files: draft } })}>Check types, run tests</Button>
         <CopyAs commands={{ cli: commandOf('writ', 'policy', 'test', 'DIR'), curl: curlOf(checkPolicies, { body: { files: draft } }, window.location.origin) }} />
         <span className="w-spring" />
-        {changed.length > 0 && <Button variant="subtle" size="compact-sm" onClick={putBack}>Put back</Button>}
+        {changed.length > 0 && <Button variant="subtle" size="compact-sm" onClick={() => beginFrom(now)}>Put back</Button>}
         {isInForce && (
           <Action
-            name="applyPolicies" to={applyPolicies} label="Apply" title="Decide by these files from now on?" off={off}
+            name="applyPolicies" to={applyPolicies} label="Apply" title="Decide by these files from now on?" off={off} done={(reply) => setBase({ version: reply.version, files: draft })}
             asked={(reason) => ({ body: { files: draft, reason, expected_version: version } })} cli={(reason) => commandOf('writ', 'policy', 'apply', 'DIR', '--expect', String(version), '--reason', reason)}
           >
             <p>On every server, all files at once, in place of version {version}. The server checks types and runs the cases first; where one fails, version {version} stays.</p>
