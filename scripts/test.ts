@@ -19,7 +19,7 @@ const EXIT = { failed: 1, usage: 2, configuration: 78 } as const
 const OLDEST_NODE = 24
 const TEST_TIMEOUT_MS = 120_000
 /** More than the cores that are promised: many tests wait for something. */
-const CONCURRENCY = 4
+const CONCURRENCY = 3
 /** What is measured has the machine to itself. */
 const CONCURRENCY_OF_LONG = 1
 const VERSIONS = [15, 18] as const

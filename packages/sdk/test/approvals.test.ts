@@ -100,7 +100,7 @@ describe('an agent waits for a person', { concurrency: 1 }, () => {
 
   test('a task that waits is not idle; one that was let go of is not silent, and goes on in another process', async (t) => {
     const sdk = workload(t, writ, agent)
-    const short = { ...WORK, heartbeat: '2s', idleTimeout: '2s' } as const
+    const short = { ...WORK, heartbeat: '5s', idleTimeout: '5s' } as const
     await using waiting = await sdk.task(short)
     const calling = waiting.call('shop/note', { amount: 3, order: 's1' }, { waitForApproval: '1m' })
     const id = await waitingIn(waiting)
@@ -113,7 +113,7 @@ describe('an agent waits for a person', { concurrency: 1 }, () => {
     await assert.rejects(task.call('shop/note', { amount: 3, order: 's2' }), (fault) => fault instanceof WritError && fault.code === 'task_suspended')
     await task.end()
     const stateOf = async (of: string): Promise<string> => (await writ.operator(tasks.showTask, { parameters: { id: of } })).reply.state
-    await new Promise((later) => { setTimeout(later, 3500) })
+    await new Promise((later) => { setTimeout(later, 7000) })
     assert.deepEqual([await stateOf(waiting.id), await stateOf(task.id)], ['open', 'open'])
     await approve(id)
     await calling
