@@ -18,8 +18,7 @@ const USAGE = `usage: npm test -- [--fast | --long | --vectors] [PART-OF-A-FILE-
 const EXIT = { failed: 1, usage: 2, configuration: 78 } as const
 const OLDEST_NODE = 24
 const TEST_TIMEOUT_MS = 120_000
-/** More than the cores that are promised: many tests wait for something. */
-const CONCURRENCY = 3
+const CONCURRENCY = 2
 /** What is measured has the machine to itself. */
 const CONCURRENCY_OF_LONG = 1
 const VERSIONS = [15, 18] as const

@@ -45,7 +45,7 @@ const MOST_DUE = 200
 const SEAL_GAP_MS = 50
 
 /** A version is parsed where it decides within twice this time. */
-const WARM_PACE_MS = 3000
+const WARM_PACE_MS = 500
 
 /** Somebody is told within a second, whichever server recorded it. */
 const NOTICE_PACE_MS = 800
