@@ -14,10 +14,10 @@ export async function inStoreOf(writ: Pick<RunningWrit, 'folder' | 'databaseUrl'
   return writ.databaseUrl === undefined ? askFile(join(writ.folder, 'data', 'writ.db'), statement, values) : ask(writ.databaseUrl, statement, values)
 }
 
-/** What a change would leave a row in. The log's own tables grow by themselves, and a proof is used up by whoever presents it. */
+/** What a change would leave a row in. The log's own tables and the outbox of notices grow by themselves, and a proof is used up by whoever presents it. */
 const TABLES = [
   'admission', 'identity', 'credential', 'trigger_hook', 'operator', 'bootstrap', 'person', 'role_rule', 'person_role', 'sign_in', 'passkey', 'invitation', 'issuer', 'binding', 'backend', 'task', 'lease', 'finding', 'incident',
-    'event', 'event_said', 'idempotency', 'access_token', 'signing_key', 'policy_version', 'decision', 'tree_label', 'instance_label', 'mode', 'mcp_server', 'mcp_tool', 'tool_call', 'notice_target', 'notice',
+    'event', 'event_said', 'idempotency', 'access_token', 'signing_key', 'policy_version', 'decision', 'tree_label', 'instance_label', 'mode', 'mcp_server', 'mcp_tool', 'tool_call', 'notice_target',
   'stop', 'stop_task', 'stop_lease', 'stop_server',
   'approval', 'approval_excluded', 'approval_vote', 'approval_route',
   'provider_sign_in', 'device_sign_in',
