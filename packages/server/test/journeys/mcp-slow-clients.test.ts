@@ -167,8 +167,8 @@ describe('clients that are slow, idle or packed', { skip: SKIP }, () => {
       await eventually('the oldest are given up', () => stopped.filter(isEnded).length >= stopped.length - 4, 60_000)
       for (let i = 0; i < 20; i++) await isAnswered()
       assert.ok(answers.every((answer, i) => answer === '' || (isEnded(stopped[i]!) && answer.startsWith('HTTP/1.1 408 '))), answers.join('\n'))
-      // What was given up waits for the collector.
-    }, 2 * MOST_GROWTH_MB)
+      // What was given up waits for the collector: of 400 MB that were sent (1.6 GB in full) some 145 to 195 were seen at once.
+    }, 3 * MOST_GROWTH_MB)
   })
 
   test('an answer that would be a gigabyte once it is unpacked is not unpacked', LONG_TEST, async (t) => {
