@@ -57,10 +57,13 @@ export const authzenAnswerContext = z.object({
   evaluation_id: z.string().optional(),
   evaluated_at: z.string().optional(),
   access_request: requestableDenial.optional(),
-  /** What a person answered, or has yet to: `ran` where it is used up by this very answer; any other word says why it is not. */
+  /**
+   * What a person answered, or has yet to: `ran` where it is used up by this very answer, `lowered` where less was approved than was asked; any other
+   * word says why it is not.
+   */
   approval: z.object({
     id: z.string(), is: z.string(),
-    /** Where it is used up: exact JSON of what was approved, which is what may run; a person may have lowered what was asked for. */
+    /** Exact JSON of what was approved: what may run where it is used up by this answer, what to ask for where it was lowered. */
     arguments: z.string().optional(),
   }).optional(),
 })

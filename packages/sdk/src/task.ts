@@ -220,13 +220,16 @@ export class Task implements AsyncDisposable {
     return inForm<AccessRequestReply['task']>(asked.task, { id: 'id' }).id
   }
 
-  async #attemptOnce(tool: string, copy: Arguments): Promise<{ readonly arguments: Arguments; readonly decision: string }> {
+  /** Where a person has approved less than this, that is asked for in its place. */
+  async #attemptOnce(tool: string, copy: Arguments, isLowered = false): Promise<{ readonly arguments: Arguments; readonly decision: string }> {
     const body = { subject: this.#subject, action: { name: 'call', properties: copy }, resource: { type: 'Tool', id: tool } }
     const { decision, context } = inForm<AuthzenAnswer>(await this.#api('', body, { path: '/access/v1/evaluation' }), { decision: 'flag', context: 'members' })
     const { id } = inForm<{ readonly id: string }>(context, { id: 'id' })
+    const lowered = decision || isLowered ? undefined : approvedIn(context, 'lowered')
+    if (lowered !== undefined) return this.#attemptOnce(tool, lowered, true)
     if (!decision) return this.#tell(await this.#denial(context), context.cause)
     this.signal.throwIfAborted()
-    return { arguments: approvedIn(context) ?? copy, decision: id }
+    return { arguments: approvedIn(context, 'ran') ?? copy, decision: id }
   }
 
   /** Says that so many calls were made; the server is told with the next heartbeat, and ends the task when the budget is over. */
@@ -387,7 +390,7 @@ export class Task implements AsyncDisposable {
 const isOver = (fault: unknown): boolean => fault instanceof Refusal && (fault.endReason !== undefined || fault.code === 'task_not_open' || fault.code === 'invalid_client')
 
 /** What a person approved is what may run, where it is other than what was asked. */
-const approvedIn = ({ approval }: AuthzenAnswer['context']): Arguments | undefined => (approval?.is === 'ran' && approval.arguments !== undefined ? argumentsIn(approval.arguments) : undefined)
+const approvedIn = ({ approval }: AuthzenAnswer['context'], is: 'ran' | 'lowered'): Arguments | undefined => (approval?.is === is && approval.arguments !== undefined ? argumentsIn(approval.arguments) : undefined)
 
 const canBeReadOnce = (body: RequestInit['body']): boolean => typeof body === 'object' && body !== null && Symbol.asyncIterator in body
 

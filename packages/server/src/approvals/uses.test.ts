@@ -86,6 +86,26 @@ for (const name of STORES) {
       assert.deepEqual(JSON.parse(String(made!['leaf'])).facts.arguments, { amount: 1000 })
     })
 
+    test('where somebody else carries it out, what was lowered is denied with what may be asked, and that is allowed once', async () => {
+      const writ = opened()
+      const stage = await stageOf(writ)
+      const [asked, less] = ['{"amount":4200,"order":"551"}', '{"amount":1000,"order":"551"}']
+      const id = await requested(writ, stage, { arguments: asked, outside: true })
+      await done(approve(writ, id, maya, { choice: { scope: 'edited', arguments: less } }))
+      const tried = async (args: string) => attempt(writ, stage, { arguments: args, outside: true })
+      const denied = await tried(asked)
+      assert.deepEqual([denied.answer, denied.approval?.kind, (denied.approval as { arguments?: string }).arguments], ['deny', 'lowered', less])
+      assert.equal((await tried('{"amount":1001,"order":"551"}')).answer, 'deny')
+      assert.equal((await tried('{"amount":999,"order":"551"}')).answer, 'deny')
+      assert.equal((await attempt(writ, stage, { arguments: less, claimed: '{"more":1}', outside: true })).answer, 'deny')
+      assert.equal(await stateOf(writ, id), 'approved')
+      const ran = await tried(less)
+      assert.deepEqual([ran.answer, ran.approval?.kind, (ran.approval as { arguments?: string }).arguments], ['allow', 'ran', less])
+      assert.equal(await stateOf(writ, id), 'used')
+      assert.equal((await tried(less)).answer, 'deny')
+      assert.deepEqual([(await tried(asked)).answer, (await tried(asked)).approval?.kind], ['deny', 'used'])
+    })
+
     test('for the task: calls within what was shown run as often as was shown, and nothing wider', async () => {
       const writ = opened()
       const stage = await stageOf(writ)

@@ -16,12 +16,13 @@ import type { Attempted } from './decide.ts'
 import { argumentsPlace, argumentText, editedPlace, envelopeText, fieldsOf, sha256Hex } from './envelope.ts'
 
 /**
- * What answers for a use that a person could allow. `ready`: it may be asked again, as approved, with these arguments. Of what is not, `why` says in
- * a word what stands in the way.
+ * What answers for a use that a person could allow. `ready`: it may be asked again, as approved, with these arguments. `lowered`: it would be, if what
+ * is attempted were no more than this text. Of what is not, `why` says in a word what stands in the way.
  */
 export type Approved =
   | { readonly kind: 'none' }
   | { readonly kind: 'ready'; readonly approval: Approval; /** In place of those of the attempt. */ readonly arguments: ExactRecord; readonly text: string }
+  | { readonly kind: 'lowered'; readonly approval: Approval; readonly text: string }
   | { readonly kind: 'not_ready'; readonly approval: Approval; readonly why: NotReady }
 
 /** Its state, or what has changed since a person saw it, or what its answer lacks. */
@@ -62,7 +63,8 @@ async function tryOne(tx: Tx, approval: Approval, { use, text, inForce }: Trying
   const no = (why: NotReady): Approved => ({ kind: 'not_ready', approval, why })
   if (choice === null || approval.callsMost === null) return no('damaged')
   const isForTask = choice.scope === 'task'
-  if (isForTask ? !isWithin(choice.bound, withTemplate(use)) : approval.argumentsSha256 !== sha256Hex(text)) return undefined
+  const isLowered = choice.scope === 'edited' && choice.argumentsSha256 === sha256Hex(text)
+  if (isForTask ? !isWithin(choice.bound, withTemplate(use)) : !isLowered && approval.argumentsSha256 !== sha256Hex(text)) return undefined
   if (use.now >= usableUntil(approval, choice)) return no('lapsed')
   if (approval.callsUsed >= approval.callsMost) return no('used')
   const changed = changedSince(approval, await factsOf(tx, use, inForce))
@@ -71,7 +73,9 @@ async function tryOne(tx: Tx, approval: Approval, { use, text, inForce }: Trying
   if (unanswered !== undefined) return no(unanswered)
   const ran = isForTask ? text : keptText(tx, approval, choice)
   const read = ran === undefined ? undefined : readArguments(ran, templateOf(use))
-  return ran === undefined || read === undefined ? no('damaged') : { kind: 'ready', approval, arguments: read, text: ran }
+  if (ran === undefined || read === undefined) return no('damaged')
+  // INVARIANT: an allowed attempt is of what was approved. Only where we carry it out ourselves can it run less than was asked for.
+  return choice.scope === 'edited' && !isLowered && use.runsApproved !== true ? { kind: 'lowered', approval, text: ran } : { kind: 'ready', approval, arguments: read, text: ran }
 }
 
 export const usableUntil = (approval: Approval, choice: ApprovalChoice): EpochMs => (choice.scope === 'task' ? choice.bound.until : approval.expiresAt)

@@ -61,6 +61,8 @@ export type Attempted = {
   readonly permit: Permit | null
   /** Why it may not be, whatever the policies say. */
   readonly barred?: string
+  /** Whoever carries it out runs what was approved, in place of what is attempted: the gateway does. */
+  readonly runsApproved?: true
   /** How many calls of the budget it takes. */
   readonly calls: 0 | 1
   /** Where the change has them already. */
@@ -109,6 +111,7 @@ async function asApproved(tx: Tx, first: Judging, { engine, version, labels }: P
   if (found.kind === 'none') return first
   const { approval } = found
   const told = { id: approval.id, expiresAt: approval.expiresAt, why: approval.why }
+  if (found.kind === 'lowered') return { ...first, approval: { told: { ...told, kind: found.kind, arguments: found.text } } }
   if (found.kind === 'not_ready') return { ...first, approval: { told: { ...told, kind: found.why } } }
   const use = withArguments(first.use, found.arguments)
   const question = questionOf(engine, use, labels)

@@ -28,10 +28,11 @@ export type Decided = {
 
 /**
  * What answers for a use that a person could allow. `ran`: it was approved and is used; `arguments` are what was kept to be run, byte for byte.
+ * `lowered`: less was approved than is attempted, and whoever carries it out has to ask for that: for these `arguments`.
  * `denied_still`: it was approved, and is denied all the same. Any other word says why it is not ready.
  */
 export type ApprovalAtUse = { readonly id: ApprovalId; readonly expiresAt: EpochMs; readonly why: string | null } & (
-  | { readonly kind: 'ran'; readonly arguments: string }
+  | { readonly kind: 'ran' | 'lowered'; readonly arguments: string }
   | { readonly kind: 'denied_still' | NotReady }
 )
 

@@ -154,7 +154,7 @@ async function attempt(tx: Tx, { asked, held, token, identity, around }: MetInTa
   const open = barred === undefined ? publicArguments(engine, { uid, action: asked.action, arguments: use.arguments }) : undefined
   const said = uid.type === SERVER ? await saidOfServer(registry, uid.id) : asked.resource.properties === null ? undefined : readExact(asked.resource.properties)
   const decided = await decideIn(tx, {
-    ...use, id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === undefined ? {} : { said }),
+    ...use, ...(asked.atGateway?.kind === 'call' ? { runsApproved: true } : {}), id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === undefined ? {} : { said }),
     ...(barred === undefined ? {} : { barred }), ...(open === undefined ? {} : { publicArguments: open }), authority, workload, policies, around, by: actorOf(by), traceId, now,
   })
   await endIfDue(tx, task, decided, now)

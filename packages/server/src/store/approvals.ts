@@ -116,8 +116,8 @@ export type SameUse = { readonly task: TaskId; readonly action: string; readonly
 const MOST_CONSIDERED = 50
 
 /**
- * What may answer for a use of this task: requests for the very same, the newest first, and permissions for the whole task. Locked until the
- * end of the change, which holds the task.
+ * What may answer for a use of this task, the newest first: requests for the very same, those that a person lowered, and permissions for the whole task.
+ * Locked until the end of the change, which holds the task.
  */
 export async function lockApprovalsFor<Context>(tx: TxOf<Tables, Context>, use: SameUse): Promise<readonly Approval[]> {
   const { task, action, resource, argumentsSha256, claimedSha256 } = use
@@ -130,7 +130,8 @@ type Same = { readonly task: TaskId; readonly action: string; readonly type: str
 const lockSame = preparedLock((tx, of: Same) => forUpdate({ ...tx, context: undefined }, tx.db.selectFrom('approval').selectAll()
   .where('task_id', '=', of.task).where('action', '=', of.action).where('resource_type', '=', of.type).where('resource_id', '=', of.id)
   .where((eb) => eb.or([
-    eb.and([eb('arguments_sha256', '=', of.argumentsSha256), eb('claimed_sha256', '=', of.claimedSha256)]), eb.and([eb('state', '=', 'approved'), eb('calls_most', '>', 1)]),
+    eb.and([eb('claimed_sha256', '=', of.claimedSha256), eb.or([eb('arguments_sha256', '=', of.argumentsSha256), eb.and([eb('state', '=', 'approved'), eb('edited', 'is not', null)])])]),
+    eb.and([eb('state', '=', 'approved'), eb('calls_most', '>', 1)]),
   ]))
   .orderBy('id', 'desc').limit(MOST_CONSIDERED)))
 

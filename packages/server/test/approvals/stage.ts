@@ -61,7 +61,7 @@ export async function stageOf(writ: StoreOfWrit, { owner = 'person:li@acme.examp
   return { identity, task, instance }
 }
 
-export type CallMore = { readonly arguments?: string; readonly claimed?: string; readonly listed?: string; readonly workload?: string | null; readonly task?: TaskId; readonly resource?: string }
+export type CallMore = { readonly arguments?: string; readonly claimed?: string; readonly listed?: string; readonly workload?: string | null; readonly task?: TaskId; readonly resource?: string; /** Whoever asks carries it out: not the gateway. */ readonly outside?: true }
 
 export const ARGUMENTS = '{"amount":9007199254740991,"order":"551"}'
 
@@ -70,7 +70,8 @@ export async function attempt(writ: StoreOfWrit, { identity, task, instance }: S
   writ.clock.advance(1)
   const question = {
     id: writ.newId('decision'), task: more.task ?? task, action: 'call', arguments: more.arguments ?? ARGUMENTS, claimed: more.claimed ?? '{}', subject: { type: 'agent', id: identity, properties: null },
-    resource: { type: 'tool', id: more.resource ?? 'shop/refund', properties: null }, atGateway: { kind: 'call', instance, listed: more.listed ?? PIN } as const,
+    resource: { type: 'tool', id: more.resource ?? 'shop/refund', properties: null },
+    ...(more.outside ? {} : { atGateway: { kind: 'call', instance, listed: more.listed ?? PIN } as const }),
   }
   const input = { asked: [question], stopAt: 'never' as const, by: { kind: 'identity' as const, id: identity, lease: null, workload: more.workload ?? null }, uses: [], traceId: 'a test', now: writ.now() }
   return (await done(writ.store.change(evaluate, input)))[0]!

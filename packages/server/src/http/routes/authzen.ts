@@ -221,7 +221,7 @@ function answerOf(decided: Decided, { asked, now, traceId }: Told): contract.Aut
 }
 
 function approvalOf(of: NonNullable<Decided['approval']>): NonNullable<contract.AuthzenAnswerContext['approval']> {
-  return { id: of.id, is: of.kind, ...(of.kind === 'ran' ? { arguments: of.arguments } : {}) }
+  return { id: of.id, is: of.kind, ...(of.kind === 'ran' || of.kind === 'lowered' ? { arguments: of.arguments } : {}) }
 }
 
 function reasonOf({ answer, cause, approvable, wouldDeny, by }: Decided): string {
