@@ -8,6 +8,7 @@ import { ledger } from './bench/ledger.ts'
 import { leaseLife } from './bench/lease-life.ts'
 import { machine } from './bench/machine.ts'
 import { mcp } from './bench/mcp.ts'
+import { people } from './bench/people.ts'
 import { restart } from './bench/restart.ts'
 import { restore } from './bench/restore.ts'
 import { taskOpen } from './bench/task-open.ts'
@@ -16,7 +17,7 @@ import { startCluster, type Cluster } from './postgres-cluster.ts'
 
 const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--megabytes N] [--json FILE]
   --quick      a tenth of the work: shows that it runs, not how fast it is
-  --only NAME  task-open, token-issue, lease-life, ledger, decisions, mcp, restart or restore
+  --only NAME  task-open, token-issue, lease-life, ledger, decisions, mcp, people, restart or restore
   --megabytes N  the size of the store that is restored; 5000 for R71 (needs 40 GB of disk)
   --json FILE  writes the machine, the versions and every figure as one JSON object`
 
@@ -24,7 +25,7 @@ const USAGE = `usage: npm run bench -- [--quick] [--only NAME] [--megabytes N] [
 const USAGE_EXIT = 2
 
 const measures = (cluster: Cluster): Readonly<Record<string, Measure>> =>
-  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), decisions: decisions(cluster), mcp: mcp(cluster), restart, restore: restore(cluster) })
+  ({ 'task-open': taskOpen(cluster), 'token-issue': tokenIssue(cluster), 'lease-life': leaseLife(cluster), ledger: ledger(cluster), decisions: decisions(cluster), mcp: mcp(cluster), people: people(cluster), restart, restore: restore(cluster) })
 
 /** Measures and tells; nothing here passes or fails, for a number depends on the machine and on what else it does. */
 async function main(): Promise<number> {

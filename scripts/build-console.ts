@@ -12,7 +12,8 @@ export const DIST = join(CONSOLE, 'dist')
 /** What the built console was made of; as long as that is the same, it is not built again. */
 const STAMP = '.built-from'
 const SOURCES = [
-  'packages/console/{index.html,package.json,tsconfig.json,vite.config.ts}', 'packages/console/src/**', 'packages/ledger/src/*.ts', 'packages/domain/src/*.ts',
+  'packages/console/{index.html,package.json,tsconfig.json,vite.config.ts}', 'packages/console/src/**', 'packages/ledger/src/*.ts', 'packages/domain/src/*.ts', 'packages/policy/src/*.ts',
+  'packages/contract/src/{roles,strict-json,json-flaw,json-reader}.ts',
   'package-lock.json', 'scripts/build-console.ts',
 ]
 const SMALLEST_WORTH_COMPRESSING = 1024

@@ -20,7 +20,7 @@ const PACKAGES: Readonly<Record<string, Package>> = {
   server: { floor: 8, mayImport: ['domain', 'ledger', 'contract', 'policy', 'scanner'] },
   sdk: { floor: 7, mayImport: ['contract'] },
   cli: { floor: 8, mayImport: ['domain', 'ledger', 'contract', 'policy', 'scanner'], maySpawn: ['server'] },
-  console: { floor: 8, mayImport: ['domain', 'ledger', 'contract'] },
+  console: { floor: 8, mayImport: ['domain', 'ledger', 'contract', 'policy'] },
 }
 
 /** The rooms of the server, by folder below `src`; a file that stands in no folder is the roof. */

@@ -1,33 +1,34 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { constants, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { parseArgs, stripVTControlCharacters } from 'node:util'
+import type { Browser } from 'playwright-core'
 import { workAtDesk } from './demo/agent.ts'
+import { findChromium, HOW_TO_GET_CHROMIUM } from './demo/chromium.ts'
+import { leashOn } from './demo/leash.ts'
+import { tellWithoutPeople } from './demo/refunds.ts'
+import { startServer, type Server } from './demo/server.ts'
+import { DEMO, makeKey, MCP_SERVERS, note, step, writ, type Stage } from './demo/stage.ts'
 import { buildConsole } from './build-console.ts'
 import { ask, startCluster, type Cluster } from './postgres-cluster.ts'
 
 /**
- * The story of the README, for real: a server, a PostgreSQL to be governed, and the same command line that anyone would use.
+ * The story of the README, for real: a server, a PostgreSQL to be governed, the same command line that anyone would use, and two people in a browser.
  * Everything lives in a temporary folder that goes when the demo ends.
  */
-const ROOT = resolve(import.meta.dirname, '..')
-const WRIT = join(ROOT, 'packages/cli/bin/writ.mjs')
-const DEMO = join(import.meta.dirname, 'demo')
-const SERVERS = join(ROOT, 'node_modules/@modelcontextprotocol')
-
 type Options = { readonly once?: boolean | undefined; readonly certificate?: string | undefined; readonly port?: string | undefined }
-const options = readOptions()
+const { options, chromium } = readOptions()
 
 const folder = mkdtempSync(join(tmpdir(), 'writ-demo-'))
-const env: NodeJS.ProcessEnv = { ...process.env, WRIT_CONFIG: join(folder, 'config.json'), WRIT_NO_INPUT: '1' }
-delete env.WRIT_DATABASE_URL
+// A setting of ours that the server does not know would be a typing mistake to it.
+const { WRIT_DATABASE_URL: _, WRIT_CHROMIUM: __, ...inherited } = process.env
+const env: NodeJS.ProcessEnv = { ...inherited, WRIT_CONFIG: join(folder, 'config.json'), WRIT_NO_INPUT: '1' }
+const stage: Stage = { folder, environment: env, leash: leashOn(folder), children: new Set() }
 let cluster: Cluster | undefined
-let server: ChildProcess | undefined
+let server: Server | undefined
+let browser: Browser | undefined
 let stopping: Promise<void> | undefined
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop().then(() => process.exit(128 + constants.signals[signal])))
@@ -38,16 +39,16 @@ try {
 } catch (error) {
   // Ctrl-C ends the step that was running too, before or after it comes to us: that is no failure.
   await wait(200)
-  if (stopping === undefined) process.stderr.write(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (stopping === undefined) process.stderr.write(`\nthe demo failed: ${stripVTControlCharacters(error instanceof Error ? error.message : String(error)).trim()}\n`)
   await stop()
   process.exitCode = 1
 }
 
-function readOptions(): Options {
+function readOptions(): { readonly options: Options; readonly chromium: string | undefined } {
   try {
     const { values } = parseArgs({ options: { once: { type: 'boolean' }, certificate: { type: 'string' }, port: { type: 'string' } } })
     if (values.port !== undefined && !(/^\d{1,5}$/.test(values.port) && Number(values.port) <= 65_535)) throw new Error(`\`${values.port}\` is no port`)
-    return values
+    return { options: values, chromium: findChromium() }
   } catch (error) {
     const { message } = error as Error
     const found = /^Unknown option '([^']+)'/.exec(message)
@@ -68,69 +69,96 @@ async function tell(): Promise<void> {
   const port = options.port ?? String(await freePort(7400))
   const url = `http://127.0.0.1:${port}`
   env.WRIT_URL = url
-  await startWrit(port)
+  server = await startServer(stage, port)
 
   step('The back end, accepted only after the whole cycle has run on a test login')
-  await writ(['backend', 'add', 'shop', '--host', cluster.host, '--port', String(cluster.port), '--database', 'shop', '--user', 'writ_admin', '--tls', 'disable',
+  await writ(stage, ['backend', 'add', 'shop', '--host', cluster.host, '--port', String(cluster.port), '--database', 'shop', '--user', 'writ_admin', '--tls', 'disable',
     '--templates', join(DEMO, 'templates.yaml'), '--secret-file', admin.secretFile, '--rotate'])
   note('the administrator\'s secret was rotated: nobody but Writ knows the new one')
 
-  step('The registry, from a manifest: two identities, and one answer "no: use the caller\'s token"')
+  step('The registry, from a manifest: three identities, and one answer "no: use the caller\'s token"')
   copyFileSync(join(DEMO, 'writ.yaml'), join(folder, 'writ.yaml'))
-  env.WRIT_KEY_FILE = makeKey('migrator')
-  const agentKey = makeKey('desk-agent')
+  env.WRIT_KEY_FILE = makeKey(stage, 'migrator')
+  const agentKey = makeKey(stage, 'desk-agent')
+  makeKey(stage, 'refund-agent')
   env.WRIT_IDENTITY = 'spiffe://shop.example/migrator'
-  await writ(['apply', '-f', join(folder, 'writ.yaml'), '--yes'])
+  await writ(stage, ['apply', '-f', join(folder, 'writ.yaml'), '--yes'])
 
+  await tellOfTask(cluster)
+  await tellOfTools(url, agentKey)
+  // A passkey belongs to a name, and never to a number.
+  const inviteReader = await tellOfPeople(cluster, `http://localhost:${port}`)
+  note(`${((performance.now() - began) / 1000).toFixed(1)} s in all`)
+  if (options.once !== true) await sayHowToGoOn(url, inviteReader)
+}
+
+async function tellOfTask(on: Cluster): Promise<void> {
   step('The hero line: a task, a login that did not exist before, the work, and the proof of its end')
   const certificate = join(folder, 'certificate.json')
-  await writ(['run', '--for', 'migrate schema', '--grant', 'postgres:shop:ddl', '--ttl', '10m', '--certificate', certificate, '--', process.execPath, join(DEMO, 'migrate.mjs')])
+  await writ(stage, ['run', '--for', 'migrate schema', '--grant', 'postgres:shop:ddl', '--ttl', '10m', '--certificate', certificate, '--', process.execPath, join(DEMO, 'migrate.mjs')])
 
   step('What PostgreSQL says now')
-  const roles = await ask(cluster.url('shop'), 'select count(*)::int as n from pg_roles where rolname like $1', ['writ\\_%lse%'])
-  const left = await ask(cluster.url('shop'), 'select tableowner, (select count(*)::int from shop.loyalty) as n from pg_tables where tablename = $1', ['loyalty'])
-  const logins = await ask(cluster.url('shop'), 'select count(*)::int as n from pg_roles where rolname like $1 and rolname <> $2', ['writ\\_%', 'writ_admin'])
+  const roles = await ask(on.url('shop'), 'select count(*)::int as n from pg_roles where rolname like $1', ['writ\\_%lse%'])
+  const left = await ask(on.url('shop'), 'select tableowner, (select count(*)::int from shop.loyalty) as n from pg_tables where tablename = $1', ['loyalty'])
+  const logins = await ask(on.url('shop'), 'select count(*)::int as n from pg_roles where rolname like $1 and rolname <> $2', ['writ\\_%', 'writ_admin'])
   note(`logins left by Writ: ${Number(logins[0]?.n) + Number(roles[0]?.n)}; table shop.loyalty: ${String(left[0]?.n)} rows, owned by ${String(left[0]?.tableowner)}`)
   if (logins[0]?.n !== 0 || left[0]?.tableowner !== 'shop_owner') throw new Error('the back end is not as it should be')
 
   step('The certificate, checked offline: no server, no network, nothing but the log\'s public key')
-  await writ(['verify', '--key', `${certificate}.key`, certificate], { PATH: env.PATH })
-  if (options.certificate !== undefined) {
-    copyFileSync(certificate, options.certificate)
-    copyFileSync(`${certificate}.key`, `${options.certificate}.key`)
-    note(`kept: ${options.certificate} and ${options.certificate}.key`)
-  }
-  await tellOfTools(url, agentKey)
-  note(`${((performance.now() - began) / 1000).toFixed(1)} s in all`)
-  if (options.once !== true) {
-    process.stdout.write(`\nWrit is up at ${url} until Ctrl-C. In another terminal:\n  export WRIT_URL=${url} WRIT_CONFIG=${env.WRIT_CONFIG}\n  npx writ task list\n  npx writ audit tail\n`)
-  }
+  await writ(stage, ['verify', '--key', `${certificate}.key`, certificate], { environment: { PATH: env.PATH } })
+  if (options.certificate === undefined) return
+  copyFileSync(certificate, options.certificate)
+  copyFileSync(`${certificate}.key`, `${options.certificate}.key`)
+  note(`kept: ${options.certificate} and ${options.certificate}.key`)
 }
 
 /** An agent and its tools: what it sees, what it may, and what it may no more once it has read what it should not tell. */
 async function tellOfTools(url: string, agentKey: string): Promise<void> {
-  step('Two MCP servers, as they come from npm: registered, and the tools that a person has looked at pinned')
+  step('Three MCP servers, and the tools that somebody has looked at pinned; the shop\'s own is lent a login while a task is at work')
   const files = join(folder, 'files')
   mkdirSync(files)
   writeFileSync(join(files, 'customers.csv'), ['name,mail', 'Maya,maya@example.com', 'Noor,noor@example.com', ...Array.from({ length: 40 }, (_, i) => `Customer ${i},c${i}@example.com`), ''].join('\n'))
-  await writ(['mcp', 'add', 'files', '--', process.execPath, join(SERVERS, 'server-filesystem/dist/index.js'), files])
-  await writ(['mcp', 'add', 'everything', '--', process.execPath, join(SERVERS, 'server-everything/dist/index.js'), 'stdio'])
-  await writ(['mcp', 'pin', 'files', 'list_directory', 'read_text_file', '--label', 'read_text_file=confidential', '--yes'])
-  await writ(['mcp', 'pin', 'everything', 'echo', 'resources/read', '--effect', 'echo=external', '--reversible', 'echo=no', '--yes'])
-  await writ(['mcp', 'tools', 'files'])
+  await writ(stage, ['mcp', 'add', 'files', '--', process.execPath, join(MCP_SERVERS, 'server-filesystem/dist/index.js'), files])
+  await writ(stage, ['mcp', 'add', 'everything', '--', process.execPath, join(MCP_SERVERS, 'server-everything/dist/index.js'), 'stdio'])
+  await writ(stage, ['mcp', 'pin', 'files', 'list_directory', 'read_text_file', '--label', 'read_text_file=confidential', '--yes'])
+  await writ(stage, ['mcp', 'pin', 'everything', 'echo', 'resources/read', '--effect', 'echo=external', '--reversible', 'echo=no', '--yes'])
+  await writ(stage, ['mcp', 'add', 'shop', '--lease', 'PG=postgres:shop:desk', '--', process.execPath, join(DEMO, 'shop-tools.ts')])
+  await writ(stage, ['mcp', 'pin', 'shop', '--all', '--yes'])
+  await writ(stage, ['mcp', 'tools', 'files'])
 
-  step('The policies in force as a directory, and three rules more: how much of a file, and who may post')
+  step('The policies in force as a directory, and five rules more: how much of a file, who may post, and what is paid back')
   const policies = join(folder, 'policies')
-  await writ(['policy', 'show', '--out', policies])
+  await writ(stage, ['policy', 'show', '--out', policies])
   cpSync(join(DEMO, 'policies'), policies, { recursive: true })
-  await writ(['policy', 'apply', policies, '--reason', 'rules for the desk', '--yes'])
+  await writ(stage, ['policy', 'apply', policies, '--reason', 'rules for the desk, and for refunds', '--yes'])
 
   step('An agent at work, through the gateway, on the official MCP client: one task, two servers')
   await workAtDesk({
     url, folder: files, environment: { ...env, WRIT_KEY_FILE: agentKey, WRIT_IDENTITY: 'spiffe://shop.example/desk-agent' },
-    say: note, onDenied: (decision) => writ(['explain', decision]),
+    say: note, onDenied: async (decision) => { await writ(stage, ['explain', decision]) },
   })
-  await writ(['mcp', 'calls'])
+  await writ(stage, ['mcp', 'calls'])
+}
+
+/** Where nobody can sit at a browser, what people do is left out, and that is said. Answers what makes a link for whoever reads along. */
+async function tellOfPeople(on: Cluster, origin: string): Promise<(() => Promise<string>) | undefined> {
+  if (chromium === undefined) {
+    await tellWithoutPeople(stage, on)
+    step('LEFT OUT, as no Chromium was found here: two people, who sign in by passkeys, approve, stop and verify in a browser')
+    note(`to see it: ${HOW_TO_GET_CHROMIUM}`)
+    return undefined
+  }
+  const [{ openBrowser }, { tellOfTwoPeople }] = await Promise.all([import('./demo/browser.ts'), import('./demo/two-people.ts')])
+  browser = await openBrowser(stage, chromium)
+  return tellOfTwoPeople(stage, { browser, origin, cluster: on })
+}
+
+async function sayHowToGoOn(url: string, inviteReader: (() => Promise<string>) | undefined): Promise<void> {
+  step(`Writ is up at ${url} until Ctrl-C`)
+  if (inviteReader === undefined) await writ(stage, ['open', '--first'])
+  else note(`the console, for you as an administrator and a reviewer, by a passkey of your own: ${await inviteReader()}`)
+  await browser?.close()
+  process.stdout.write(`in another terminal${inviteReader === undefined ? '' : ', as Maya'}:\n  export WRIT_URL=${url} WRIT_CONFIG=${env.WRIT_CONFIG}\n  npx writ task list\n  npx writ audit tail\n`)
 }
 
 /** A database of its own, an administrator who is no superuser, and the rights that it needs and no more. */
@@ -151,37 +179,6 @@ async function loadShop(on: Cluster): Promise<{ readonly secretFile: string }> {
   return { secretFile }
 }
 
-async function startWrit(port: string): Promise<void> {
-  server = spawn(process.execPath, [WRIT, 'up', '--data', join(folder, 'data'), '--port', port], { env, stdio: ['ignore', 'inherit', 'pipe'] })
-  const ended = once(server, 'exit').then(([code]) => {
-    if (stopping === undefined) throw new Error(`the server ended with exit code ${String(code)}`)
-  })
-  const ready = new Promise<void>((resolveReady) => {
-    server!.stderr!.on('data', (chunk: Buffer) => {
-      process.stderr.write(chunk)
-      if (chunk.includes('operator key stored')) resolveReady()
-    })
-  })
-  await Promise.race([ready, ended])
-  ended.catch((error: unknown) => process.stderr.write(`${String(error)}\n`))
-}
-
-async function writ(words: readonly string[], environment: NodeJS.ProcessEnv = env): Promise<void> {
-  process.stdout.write(`$ writ ${words.map((word) => (/^[\w./:=-]+$/.test(word) ? word.replace(`${folder}/`, '').replace(`${DEMO}/`, '').replace(`${SERVERS}/`, '').replace(process.execPath, 'node') : `'${word}'`)).join(' ')}\n`)
-  const child = spawn(process.execPath, [WRIT, ...words], { env: environment, stdio: 'inherit' })
-  const [code] = await once(child, 'exit') as [number | null]
-  if (code !== 0) throw new Error(`\`writ ${words[0]}\` ended with exit code ${String(code)}`)
-}
-
-/** A workload's own key pair: the private half stays in its file, the public half goes to the registry. */
-function makeKey(name: string): string {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const file = join(folder, `${name}.jwk`)
-  writeFileSync(file, JSON.stringify(privateKey.export({ format: 'jwk' })), { mode: 0o600 })
-  writeFileSync(join(folder, `${name}.pub.jwk`), JSON.stringify(publicKey.export({ format: 'jwk' })))
-  return file
-}
-
 /** The port when nobody has it, else any that is free. */
 async function freePort(wanted: number): Promise<number> {
   for (const port of [wanted, 0]) {
@@ -199,21 +196,12 @@ async function freePort(wanted: number): Promise<number> {
 
 function stop(): Promise<void> {
   stopping ??= (async () => {
-    if (server !== undefined && server.exitCode === null && server.signalCode === null) {
-      const ended = once(server, 'exit')
-      server.kill('SIGTERM')
-      await ended
-    }
+    for (const child of stage.children) child.kill('SIGTERM')
+    await browser?.close().catch(() => undefined)
+    await server?.stop()
     await cluster?.stop()
     rmSync(folder, { recursive: true, force: true })
+    stage.leash.dismiss()
   })()
   return stopping
-}
-
-function step(text: string): void {
-  process.stdout.write(`\n== ${text}\n`)
-}
-
-function note(text: string): void {
-  process.stdout.write(`   ${text}\n`)
 }

@@ -23,6 +23,8 @@ for (const [path, text] of Object.entries({
   'packages/domain/src/lease.test.ts': "import { test } from 'node:test'",
   'packages/domain/src/lease.ts': '',
   'packages/domain/src/id.vectors.test.ts': "import './no-such-file.test.ts'",
+  'packages/domain/src/measured.test.ts': 'const began = performance.now()',
+  'packages/server/test/grows.test.ts': "import { growthOf } from './memory.ts'; spawn('../src/main.ts')",
   'packages/cli/node_modules/x/x.test.ts': '',
   'scripts/cluster.test.ts': "import { startCluster } from './postgres-cluster.ts'",
 })) {
@@ -31,12 +33,12 @@ for (const [path, text] of Object.entries({
 }
 
 const FAST = [
-  'packages/cli/test/bin.test.ts', 'packages/domain/src/id.vectors.test.ts', 'packages/domain/src/lease.test.ts',
+  'packages/cli/test/bin.test.ts', 'packages/domain/src/id.vectors.test.ts', 'packages/domain/src/lease.test.ts', 'packages/domain/src/measured.test.ts',
   'packages/server/src/keys/seal.test.ts',
 ]
 const SLOW = [
   'packages/cli/test/lazy.test.ts', 'packages/cli/test/run.test.ts', 'packages/server/src/store/lease.test.ts',
-  'packages/server/test/up.test.ts', 'scripts/cluster.test.ts',
+  'packages/server/test/grows.test.ts', 'packages/server/test/up.test.ts', 'scripts/cluster.test.ts',
 ]
 
 for (const { when, selection, expected } of [
@@ -59,4 +61,9 @@ for (const { when, selection, expected } of [
 test('a test is slow when it reaches a PostgreSQL or starts the server, however many files lie between', () => {
   const found = findTestFiles(root, { fast: false, vectors: false, filters: [] })
   assert.deepEqual(found.filter((file) => file.slow).map((file) => file.path), SLOW)
+})
+
+test('what measures time or memory is told from the rest', () => {
+  const found = findTestFiles(root, { fast: false, vectors: false, filters: [] })
+  assert.deepEqual(found.filter((file) => file.measures).map((file) => file.path), ['packages/domain/src/measured.test.ts', 'packages/server/test/grows.test.ts'])
 })

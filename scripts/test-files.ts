@@ -16,6 +16,8 @@ export type TestFile = {
   readonly path: string
   /** Whether it needs a real PostgreSQL or a whole running Writ. */
   readonly slow: boolean
+  /** Whether it measures time or memory, which says nothing on a machine that has much else to do. */
+  readonly measures: boolean
 }
 
 /** The test files below `root` that were asked for, always in the same order. */
@@ -25,9 +27,11 @@ export function findTestFiles(root: string, selection: Selection): readonly Test
     .filter((path) => !selection.vectors || path.endsWith('.vectors.test.ts'))
     .filter((path) => selection.filters.length === 0 || selection.filters.some((part) => path.includes(part)))
     .toSorted()
-    .map((path) => ({ path, slow: isSlow(root, path) }))
+    .map((path) => ({ path, slow: isSlow(root, path), measures: MEASURES.test(readIfThere(join(root, path))) }))
     .filter((file) => !selection.fast || !file.slow)
 }
+
+const MEASURES = /\bperformance\.now\(|\/(?:memory|offered-load|faster-time)\.ts'/
 
 const BROWSER = 'packages/console/test/browser.ts'
 

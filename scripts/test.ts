@@ -18,8 +18,11 @@ const USAGE = `usage: npm test -- [--fast | --long | --vectors] [PART-OF-A-FILE-
 const EXIT = { failed: 1, usage: 2, configuration: 78 } as const
 const OLDEST_NODE = 24
 const TEST_TIMEOUT_MS = 120_000
-const CONCURRENCY = 2
-/** What is measured has the machine to itself. */
+/** Most of them wait for something half of the time. */
+const CONCURRENCY = 4
+/** What measures says nothing where much else runs beside it. */
+const CONCURRENCY_OF_MEASURES = 2
+/** What is measured in full has the machine to itself. */
 const CONCURRENCY_OF_LONG = 1
 const VERSIONS = [15, 18] as const
 
@@ -49,29 +52,31 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'writ-compiled-'))
   try {
     const prepared = await prepare(files, { folder, isPacked: slow && !selection.inFull })
-    return await runTests(prepared.files, { started, env: prepared.env, inFull: selection.inFull, stop: stop.signal })
+    return await runTests(prepared, { started, inFull: selection.inFull, stop: stop.signal })
   } finally {
     rmSync(folder, { recursive: true, force: true })
     await Promise.all(started.map(({ cluster }) => cluster.stop('immediate')))
   }
 }
 
-type Prepared = { readonly files: readonly string[]; readonly env: NodeJS.ProcessEnv }
+type Prepared = { readonly files: readonly string[]; readonly measures: readonly string[]; readonly env: NodeJS.ProcessEnv }
 
 /**
  * What is done once so that it is not done some hundred times: the fast files of a package share a process, the server is packed, and what
  * one process has compiled is kept for all that come after it. What is measured, in the long form, is the server as it is shipped.
  */
 async function prepare(files: readonly TestFile[], { folder, isPacked }: { readonly folder: string; readonly isPacked: boolean }): Promise<Prepared> {
-  const [alone, fast] = [files.filter((file) => file.slow), files.filter((file) => !file.slow)].map((some) => some.map((file) => file.path)) as [string[], string[]]
+  const pathsOf = (which: (file: TestFile) => boolean): readonly string[] => files.filter(which).map(({ path }) => path)
   const env = { NODE_COMPILE_CACHE: join(folder, 'compiled') }
-  const all = [...writeTogether(PROJECT_ROOT, fast, folder), ...alone]
-  if (!isPacked) return { files: all, env }
+  const chosen = {
+    files: [...writeTogether(PROJECT_ROOT, pathsOf(({ slow }) => !slow), folder), ...pathsOf(({ slow, measures }) => slow && !measures)], measures: pathsOf(({ slow, measures }) => slow && measures),
+  }
+  if (!isPacked) return { ...chosen, env }
   const { packServer } = await import('./pack-server.ts')
   const { writeMigratedFile } = await import('../packages/server/test/migrated.ts')
   const [server, migrated] = [join(folder, 'server'), join(folder, 'migrated.db')]
   await Promise.all([packServer(server), writeMigratedFile(migrated)])
-  return { files: all, env: { ...env, WRIT_TEST_SERVER: server, WRIT_TEST_MIGRATED: migrated } }
+  return { ...chosen, env: { ...env, WRIT_TEST_SERVER: server, WRIT_TEST_MIGRATED: migrated } }
 }
 
 function selectionOf(args: readonly string[]): (Selection & { readonly inFull: boolean }) | string {
@@ -103,15 +108,23 @@ async function startClusters(): Promise<readonly Started[]> {
 
 type Run = {
   readonly started: readonly Started[]
-  readonly env: NodeJS.ProcessEnv
   readonly inFull: boolean
   readonly stop: AbortSignal
 }
 
-async function runTests(files: readonly string[], { started, env: prepared, inFull, stop }: Run): Promise<number> {
-  if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
-  const concurrency = inFull ? CONCURRENCY_OF_LONG : CONCURRENCY
+/** Those that measure come last and fewer at a time; where one of them fails, or of the others, the run has failed. */
+async function runTests({ files, measures, env: prepared }: Prepared, { started, inFull, stop }: Run): Promise<number> {
   const env = { ...cleanEnv(), ...prepared, ...(inFull ? { WRIT_TEST_LONG: 'yes' } : {}), ...Object.fromEntries(started.map(urlVariable)) }
+  const first = await runSome(files, { env, concurrency: inFull ? CONCURRENCY_OF_LONG : CONCURRENCY, stop })
+  const second = await runSome(measures, { env, concurrency: inFull ? CONCURRENCY_OF_LONG : CONCURRENCY_OF_MEASURES, stop })
+  return first === 0 ? second : first
+}
+
+type Some = { readonly env: NodeJS.ProcessEnv; readonly concurrency: number; readonly stop: AbortSignal }
+
+async function runSome(files: readonly string[], { env, concurrency, stop }: Some): Promise<number> {
+  if (stop.aborted) return codeOfSignal(stop.reason as NodeJS.Signals)
+  if (files.length === 0) return 0
   const child = spawn(process.execPath, [
     '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec', ...files,
   ], { cwd: PROJECT_ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] })
@@ -126,7 +139,7 @@ const urlVariable = ({ version, cluster }: Started): readonly [string, string] =
 
 /** The environment without what would lead a test to somebody's real Writ or database. */
 function cleanEnv(): NodeJS.ProcessEnv {
-  const ours = (name: string): boolean => name.startsWith('WRIT_') && name !== 'WRIT_VECTORS'
+  const ours = (name: string): boolean => name.startsWith('WRIT_') && name !== 'WRIT_VECTORS' && name !== 'WRIT_CHROMIUM'
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours(name) && !/^PG[A-Z]+$/.test(name)))
 }
 

@@ -9,6 +9,9 @@ export default defineConfig({
   root: import.meta.dirname,
   plugins: [react()],
   html: { cspNonce: NONCE_PLACE },
+  // The policies' own engine, in a browser: the same functions, started another way.
+  resolve: { alias: { '@cedar-policy/cedar-wasm/nodejs': '@cedar-policy/cedar-wasm/web' } },
+  worker: { format: 'es' },
   build: {
     target: 'baseline-widely-available',
     outDir: 'dist',

@@ -10,7 +10,8 @@ import { readBundle, type BundleFiles } from '@writ/policy/bundle'
 import { openEngine } from '@writ/policy/engine'
 import { openReplay } from '@writ/policy/replay'
 import { writeConfig } from '../../packages/cli/src/config.ts'
-import { recordOf } from '../../packages/cli/src/policy/recorded.ts'
+import { parseExactJson } from '@writ/contract/strict-json'
+import { recordOf } from '@writ/policy/recorded-decision'
 import { startWrit, type RunningWrit } from '../../packages/server/test/running-writ.ts'
 import { askedOf, estateFiles } from './decisions-estate.ts'
 import { applyTo, QUESTION } from './decisions-over-http.ts'
@@ -43,9 +44,8 @@ function inProcess({ tell }: Order, ops: number): Figure {
   for (let i = 0; i < ops; i++) {
     const { answer, text } = kept[i % kept.length]!
     replay.feed(recordOf({
-      id: `dec_${i}`, at: '2026-11-22T12:00:00.000Z', answer, cause: 'policy', approvable: answer === 'deny', question: text,
-      would_deny: false, advisory: false, policy_version: 1, policies: [], errors: [],
-    }))
+      id: `dec_${i}`, answer, cause: 'policy', approvable: answer === 'deny', question: text, would_deny: false,
+    }, parseExactJson))
   }
   const seconds = (performance.now() - began) / 1000
   const { user, system } = process.cpuUsage(cpu)

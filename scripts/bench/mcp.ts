@@ -14,19 +14,20 @@ const CONCURRENCY = 32
 const TASKS = 64
 const OFFERED = 300
 const BAR = { p50: 2, p99: 8 }
-const NAME = 'crm'
+export const NAME = 'crm'
 const NEWER = '2026-07-28'
 const TASK_TERMS = { budget_calls: '1000000', heartbeat_seconds: '3600', ttl_seconds: '3600' }
 
+export const ARGUMENTS = { query: 'unpaid orders of last week', limit: 50 }
 /** MCP 2026-07-28: every request stands for itself. */
 const BODY = JSON.stringify({
   jsonrpc: '2.0', id: 1, method: 'tools/call', params: {
-    name: 'search', arguments: { query: 'unpaid orders of last week', limit: 50 },
+    name: 'search', arguments: ARGUMENTS,
     _meta: { 'io.modelcontextprotocol/protocolVersion': NEWER, 'io.modelcontextprotocol/clientInfo': { name: 'measures', version: '1.0.0' }, 'io.modelcontextprotocol/clientCapabilities': {} },
   },
 })
 const HEADERS = { accept: 'application/json, text/event-stream', 'mcp-protocol-version': NEWER, 'mcp-method': 'tools/call', 'mcp-name': 'search' }
-const ALLOWED = '50 of unpaid orders of last week'
+export const ALLOWED = '50 of unpaid orders of last week'
 
 // The first call of a task opens its way to the server; tasks of a small estate do not all begin at once.
 const PACE = { perSecond: OFFERED, concurrency: CONCURRENCY, gently: 2 * TASKS }
@@ -58,7 +59,7 @@ export const mcp = (cluster: Cluster): Measure => async ({ isQuick, tell }) => {
 
 type Upstream = { readonly url: string; readonly pid: number; stop(): void }
 
-async function startUpstream(): Promise<Upstream> {
+export async function startUpstream(): Promise<Upstream> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'mcp-upstream.ts')], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const [{ url }] = await once(child, 'message') as [{ readonly url: string }]
   return { url, pid: child.pid!, stop: () => { child.kill() } }

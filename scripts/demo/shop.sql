@@ -21,6 +21,12 @@ create table shop.purchase (
   quantity integer not null check (quantity > 0),
   bought_at timestamptz not null
 );
+create table shop.refund (
+  id bigint generated always as identity primary key,
+  purchase_id bigint not null references shop.purchase (id),
+  amount_cents integer not null check (amount_cents > 0),
+  paid_at timestamptz not null default now()
+);
 
 insert into shop.customer (email, country, joined_on)
 select 'customer' || n || '@mail.example', (array['NL', 'DE', 'FR', 'PT', 'SE'])[1 + n % 5], date '2024-01-01' + n

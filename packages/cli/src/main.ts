@@ -4,7 +4,9 @@ import { printFailure, printLine } from './output.ts'
 import { addGlobalOptions, VALUE_OPTIONS } from './settings.ts'
 import { VERSION } from './version.ts'
 
-type Noun = { readonly name: string; readonly summary: string; readonly load: () => Promise<{ readonly define: (command: Command, run: Run) => void }> }
+/** `words`: the whole command line, as it was given. */
+type Define = (command: Command, run: Run, words: readonly string[]) => void
+type Noun = { readonly name: string; readonly summary: string; readonly load: () => Promise<{ readonly define: Define }> }
 
 /** Each noun is loaded only when it is asked for. */
 const NOUNS: readonly Noun[] = [
@@ -16,14 +18,14 @@ const NOUNS: readonly Noun[] = [
   { name: 'doctor', summary: 'say what is wrong and how to mend it', load: () => import('./commands/doctor.ts') },
   { name: 'apply', summary: 'make the registry as a manifest says', load: () => import('./commands/apply.ts') },
   { name: 'operator', summary: 'list, add, remove', load: () => import('./commands/operator.ts') },
-  { name: 'people', summary: 'list, show, rules, give, take, invite: who signs in, and what they may', load: () => import('./commands/people.ts') },
+  { name: 'people', summary: 'list, show, rules, give, take, invite, passkeys, sign-ins: who signs in, how, and what they may', load: () => import('./commands/people.ts') },
   { name: 'identity', summary: 'list, show, register, suspend, resume, retire, transfer, key, bind, unbind', load: () => import('./commands/identity.ts') },
   { name: 'issuer', summary: 'list, show, trust, set-keys, remove', load: () => import('./commands/issuer.ts') },
   { name: 'backend', summary: 'list, add, test, rotate, secret, remove', load: () => import('./commands/backend.ts') },
   { name: 'task', summary: 'open, list, show, delegate, widen, end, certificate', load: () => import('./commands/task.ts') },
   { name: 'run', summary: 'run a command with credentials that live as long as it does', load: () => import('./commands/run.ts') },
   { name: 'stop', summary: 'task, identity, list, show: end what runs now, and see who has confirmed it', load: () => import('./commands/stop.ts') },
-  { name: 'approvals', summary: 'list, show, watch, approve, deny: what agents ask people for', load: () => import('./commands/approvals.ts') },
+  { name: 'approvals', summary: 'list, show, watch, approve, deny, routes: what agents ask people for, and who is asked', load: () => import('./commands/approvals.ts') },
   { name: 'can', summary: 'whether an identity would be allowed something, and why', load: () => import('./commands/can.ts') },
   { name: 'explain', summary: 'why a decision came out as it did', load: () => import('./commands/explain.ts') },
   { name: 'policy', summary: 'init, check, test, fmt, diff, simulate, apply, rollback, list, show', load: () => import('./commands/policy.ts') },
@@ -75,7 +77,7 @@ async function programFor(argv: readonly string[], run: Run): Promise<Command> {
   const asked = nounOf(argv)
   for (const noun of NOUNS) {
     const command = program.command(noun.name).description(noun.summary)
-    if (noun.name === asked) (await noun.load()).define(command, run)
+    if (noun.name === asked) (await noun.load()).define(command, run, argv)
   }
   quieten(program)
   return program

@@ -1,5 +1,6 @@
 import type { Endpoint } from '@writ/contract/endpoint'
 import type { Problem } from '@writ/contract/problem'
+import { isAttended, UNATTENDED } from './attended.ts'
 import { heardServerTime } from './clock.ts'
 
 /** What a schema of the contract reads and writes, without the library that reads it. */
@@ -56,21 +57,13 @@ export class Unreachable extends Error {}
 /** Asks the server as whoever is signed in; throws what it refuses as `Refused`. */
 export async function ask<E extends Endpoint>(to: At<E>, asked: AskOf<E>, signal?: AbortSignal): Promise<ReplyOf<E>> {
   const { method, target, body } = sentOf(to, asked)
-  const headers = { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+  const headers = { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(isAttended() ? {} : { [UNATTENDED]: '1' }) }
   const answer = await fetch(target, { method, headers, credentials: 'same-origin', redirect: 'error', ...(body === undefined ? {} : { body }), ...(signal === undefined ? {} : { signal }) })
     .catch((cause: unknown) => { throw signal?.aborted ? cause : new Unreachable('no answer came from the server', { cause }) })
   heardServerTime(answer.headers.get('date'))
   if (!answer.ok) throw await refusalIn(answer)
   const isJson = (answer.headers.get('content-type') ?? '').startsWith('application/json')
   return (isJson ? await answer.json() : await answer.text()) as ReplyOf<E>
-}
-
-/** A file of a log (C2SP tlog-tiles), as it is: nothing in it is taken for what it says before it is verified. */
-export async function askBytes(path: string, signal?: AbortSignal): Promise<Uint8Array> {
-  const answer = await fetch(path, { credentials: 'same-origin', redirect: 'error', ...(signal === undefined ? {} : { signal }) })
-    .catch((cause: unknown) => { throw signal?.aborted ? cause : new Unreachable('no answer came from the server', { cause }) })
-  if (!answer.ok) throw await refusalIn(answer)
-  return new Uint8Array(await answer.arrayBuffer())
 }
 
 /** Whatever stands between may answer in another way than Writ. */

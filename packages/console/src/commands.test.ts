@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { commandOf, curlOf, shellWord } from './commands.ts'
-import { endTask } from './endpoints.ts'
+import { retireIdentity } from './endpoints.ts'
 
 const said = (command: string): string => execFileSync('bash', ['-c', `printf %s ${command}`], { encoding: 'utf8' })
 
@@ -16,9 +16,9 @@ test('what is copied shows everything that it holds', () => {
 })
 
 test('an action is copied as the command and as the request that it is', () => {
-  assert.equal(commandOf('writ', 'task', 'end', 'tsk_1', '--reason', 'it is over'), 'writ task end tsk_1 --reason \'it is over\'')
-  const curl = curlOf(endTask, { parameters: { id: 'tsk_1' }, body: { reason: 'it is over' } }, 'https://writ.example')
+  assert.equal(commandOf('writ', 'identity', 'retire', 'nhi_1', '--reason', 'it is over'), 'writ identity retire nhi_1 --reason \'it is over\'')
+  const curl = curlOf(retireIdentity, { parameters: { id: 'nhi_1' }, body: { reason: 'it is over' } }, 'https://writ.example')
   assert.equal(curl, [
-    'curl -sS -X POST https://writ.example/v1/tasks/tsk_1/end \\', '  -H "Authorization: Bearer $WRIT_TOKEN" \\', '  -H \'content-type: application/json\' \\', '  -d \'{"reason":"it is over"}\'',
+    'curl -sS -X POST https://writ.example/v1/identities/nhi_1/retire \\', '  -H "Authorization: Bearer $WRIT_TOKEN" \\', '  -H \'content-type: application/json\' \\', '  -d \'{"reason":"it is over"}\'',
   ].join('\n'))
 })

@@ -12,6 +12,7 @@ import type * as people from '@writ/contract/people'
 import type * as policies from '@writ/contract/policies'
 import type * as registry from '@writ/contract/registry'
 import type * as signIn from '@writ/contract/sign-in'
+import type * as stops from '@writ/contract/stops'
 import type * as tasks from '@writ/contract/tasks'
 import { at } from './api.ts'
 
@@ -19,20 +20,25 @@ import { at } from './api.ts'
 export const whoAmI = at<typeof registry.whoAmI>('GET', '/v1/whoami')
 export const showOverview = at<typeof overview.showOverview>('GET', '/v1/overview')
 export const listEvents = at<typeof events.listEvents>('GET', '/v1/events')
+export const showEvent = at<typeof events.showEvent>('GET', '/v1/events/{id}')
+export const showEventReceipt = at<typeof events.showEventReceipt>('GET', '/v1/events/{id}/receipt')
 export const listLogs = at<typeof events.listLogs>('GET', '/v1/logs')
 
 export const listIdentities = at<typeof registry.listIdentities>('GET', '/v1/identities')
 export const showIdentity = at<typeof registry.showIdentity>('GET', '/v1/identities/{id}')
-export const suspendIdentity = at<typeof registry.suspendIdentity>('POST', '/v1/identities/{id}/suspend')
 export const resumeIdentity = at<typeof registry.resumeIdentity>('POST', '/v1/identities/{id}/resume')
 export const retireIdentity = at<typeof registry.retireIdentity>('POST', '/v1/identities/{id}/retire')
 export const transferIdentity = at<typeof registry.transferIdentity>('POST', '/v1/identities/{id}/transfer')
 
 export const listTasks = at<typeof tasks.listTasks>('GET', '/v1/tasks')
 export const showTask = at<typeof tasks.showTask>('GET', '/v1/tasks/{id}')
-export const endTask = at<typeof tasks.endTask>('POST', '/v1/tasks/{id}/end')
+
+export const makeStop = at<typeof stops.makeStop>('POST', '/v1/stops')
+export const listStops = at<typeof stops.listStops>('GET', '/v1/stops')
+export const showStop = at<typeof stops.showStop>('GET', '/v1/stops/{id}')
 
 export const listDecisions = at<typeof decisions.listDecisions>('GET', '/v1/decisions')
+export const listEvaluated = at<typeof decisions.listEvaluated>('GET', '/v1/decisions/evaluated')
 export const showDecision = at<typeof decisions.showDecision>('GET', '/v1/decisions/{id}')
 export const explainDecision = at<typeof decisions.explainDecision>('GET', '/v1/decisions/{id}/explanation')
 

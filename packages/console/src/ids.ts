@@ -1,5 +1,5 @@
 const PAGES: Readonly<Record<string, string>> = {
-  nhi: '/identities/', tsk: '/tasks/', dec: '/decisions/', apr: '/approvals/', evt: '/audit?event=', psn: '/settings?person=',
+  nhi: '/identities/', tsk: '/tasks/', dec: '/decisions/', apr: '/approvals/', evt: '/audit?event=', psn: '/settings?person=', stp: '/stops/',
 }
 
 /** Where an id is shown, by its prefix; undefined of what has no page. */

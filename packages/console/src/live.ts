@@ -8,13 +8,20 @@ export type LiveState = { readonly kind: 'connecting' | 'live' | 'reconnecting' 
 /** Which lists an event makes old, by the beginning of its type and of their paths. */
 const MAKES_OLD: readonly (readonly [type: RegExp, paths: readonly string[]])[] = [
   [/^task\./, ['/v1/tasks', '/v1/overview']],
-  [/^lease\./, ['/v1/tasks']],
+  [/^lease\./, ['/v1/tasks', '/v1/stops']],
+  [/^stop\./, ['/v1/stops']],
   [/^(?:identity|credential|binding|admission)\./, ['/v1/identities', '/v1/overview']],
   [/^(?:decision|call)\./, ['/v1/decisions', '/v1/tool-calls', '/v1/overview']],
   [/^(?:tools|mcp_server|policy)\./, ['/v1/mcp-servers', '/v1/policies']],
-  [/^(?:finding|incident)\./, ['/v1/findings', '/v1/incidents', '/v1/overview']],
-  [/^approval/, ['/v1/approvals']],
-  [/^(?:person|passkey|sign_in|role)/, ['/v1/people', '/v1/whoami', '/v1/passkeys', '/v1/sign-ins']],
+  [/^(?:finding|incident)\./, ['/v1/findings', '/v1/incidents', '/v1/overview', '/v1/stops']],
+  [/^approval\./, ['/v1/approvals']],
+  [/^approval_routes\./, ['/v1/approval-routes']],
+  [/^(?:person|passkey|sign_in|role)\./, ['/v1/people', '/v1/whoami', '/v1/passkeys', '/v1/sign-ins']],
+  [/^role_rule\./, ['/v1/role-rules', '/v1/people', '/v1/whoami']],
+  [/^notice_target\./, ['/v1/notice-targets']],
+  [/^backend\./, ['/v1/backends']],
+  [/^issuer\./, ['/v1/issuers']],
+  [/^operator\./, ['/v1/operators']],
 ]
 
 const ADDRESS = '/v1/live'
@@ -65,6 +72,8 @@ export function beginLive(): void {
     if (source?.readyState !== EventSource.CLOSED) return become('reconnecting')
     // Refused, and not cut: the browser does not try again.
     endLive()
+    // Most likely the sign-in has ended: whoever asks finds out.
+    if (state.kind !== 'off') void queries.invalidateQueries({ queryKey: ['/v1/whoami'] })
     become('off')
     again = setTimeout(beginLive, AGAIN_MS)
   })

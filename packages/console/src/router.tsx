@@ -46,13 +46,20 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('./pages/audit.tsx'), 'Audit'),
 })
 const policies = createRoute({
-  getParentRoute: () => inside, path: '/policies', validateSearch: searchOf('version', 'against', 'file'),
+  getParentRoute: () => inside, path: '/policies', validateSearch: searchOf('version', 'against', 'file', 'like'),
   component: lazyRouteComponent(() => import('./pages/policies.tsx'), 'Policies'),
 })
 const settings = createRoute({
   getParentRoute: () => inside, path: '/settings', validateSearch: searchOf('section', 'person', 'q', 'sort'),
   component: lazyRouteComponent(() => import('./pages/settings.tsx'), 'Settings'),
 })
+const stops = createRoute({
+  getParentRoute: () => inside, path: '/stops', validateSearch: searchOf('q', 'sort'), component: lazyRouteComponent(() => import('./pages/stops.tsx'), 'Stops'),
+})
+const newStop = createRoute({
+  getParentRoute: () => inside, path: '/stops/new', validateSearch: searchOf('of', 'scope', 'q', 'sort'), component: lazyRouteComponent(() => import('./pages/stop-new.tsx'), 'NewStop'),
+})
+const stop = createRoute({ getParentRoute: () => inside, path: '/stops/$id', component: lazyRouteComponent(() => import('./pages/stop.tsx'), 'StopPage') })
 const go = createRoute({ getParentRoute: () => inside, path: '/go/$id', component: lazyRouteComponent(() => import('./pages/go.tsx'), 'Go') })
 const device = createRoute({ getParentRoute: () => inside, path: '/device', component: lazyRouteComponent(() => import('./pages/device.tsx'), 'Device') })
 const signIn = createRoute({
@@ -62,7 +69,7 @@ const signIn = createRoute({
 const first = createRoute({ getParentRoute: () => root, path: '/first', component: lazyRouteComponent(() => import('./pages/first.tsx'), 'First') })
 
 export const router = createRouter({
-  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, audit, policies, settings, go, device]), signIn, first]),
+  routeTree: root.addChildren([inside.addChildren([home, identities, identity, tasks, task, approvals, approval, decision, tools, toolServer, audit, policies, settings, stops, newStop, stop, go, device]), signIn, first]),
   defaultPreload: 'intent',
   // Text as it is: the number 5 and the word `5` are one filter.
   parseSearch: parseSearchWith((value) => value),

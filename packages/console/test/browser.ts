@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { delimiter, join } from 'node:path'
 import { chromium, type Browser, type BrowserContext, type CDPSession, type Page } from 'playwright-core'
 import { buildConsole } from '../../../scripts/build-console.ts'
+import { findChromium, HOW_TO_GET_CHROMIUM } from '../../../scripts/demo/chromium.ts'
 import { originOf, type SignedInPerson } from '../../server/test/people.ts'
 import type { RunningWrit } from '../../server/test/running-writ.ts'
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-const FOLDERS = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/bin', '/usr/local/bin', '/snap/bin', '/Applications/Google Chrome.app/Contents/MacOS']
-
 /** Where this host has a browser. */
-export const CHROMIUM: string | undefined = FOLDERS.flatMap((folder) => [...NAMES, 'Google Chrome'].map((name) => join(folder, name))).find((path) => existsSync(path))
+export const CHROMIUM = findChromium()
 
 /** For `describe` and `test`: without a browser they say what they left out, and how to get one. */
-export const NEEDS_BROWSER: { readonly skip: string | false } = { skip: CHROMIUM === undefined ? 'there is no Chromium on this host: apt-get install chromium' : false }
+export const NEEDS_BROWSER: { readonly skip: string | false } = { skip: CHROMIUM === undefined ? `there is no Chromium on this host: ${HOW_TO_GET_CHROMIUM}` : false }
 
 const ARGUMENTS = ['--no-sandbox', '--headless', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 

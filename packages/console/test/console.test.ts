@@ -8,24 +8,33 @@ import { rawRequest } from '../../server/test/raw-request.ts'
 import { signInAs, type SignedInPerson } from '../../server/test/people.ts'
 import { startWrit, type RunningWrit } from '../../server/test/running-writ.ts'
 import { addAuthenticator, NEEDS_BROWSER, openBrowser, openPage, seriousFaults, shown, type ConsolePage } from './browser.ts'
-import { fillEstate, HOSTILE, type Estate } from './estate.ts'
+import { askAndStop, BACKEND, fillEstate, fillSettings, HOSTILE, type Deeds, type Estate } from './estate.ts'
 
 describe('the console, in a browser', NEEDS_BROWSER, () => {
   let writ: RunningWrit
   let browser: Browser
   let estate: Estate
+  let deeds: Deeds
   let admin: SignedInPerson
   before(async () => {
-    [writ, browser] = await Promise.all([startWrit(), openBrowser()])
+    // One after the other: what has started is there to be stopped when the next one does not.
+    writ = await startWrit()
+    browser = await openBrowser()
     admin = await signInAs(writ, { roles: ['admin'], name: 'Maya', email: 'maya@acme.example' })
   })
   after(async () => {
     await browser?.close()
     await writ?.stop()
   })
+  const SECTIONS = ['people', 'routes', 'notices', 'backends', 'issuers', 'operators'].map((section) => `/settings?section=${section}`)
+  /** Whatever there is or is not. */
+  const ALWAYS = ['/', '/identities', '/tasks', '/tools', '/approvals', '/audit', ...SECTIONS, '/stops', '/stops/new', '/stops/stp_nothing', '/device', '/go/nothing', '/settings/nothing', '/sign-in']
+  /** With something on it. */
   const pages = (): readonly string[] => [
     '/', '/identities', `/identities/${estate.agent.id}`, `/identities/${estate.agent.id}?tab=tasks`, `/identities/${estate.agent.id}?tab=decisions`, `/identities/${estate.agent.id}?tab=evidence`,
-    '/tasks', '/tasks?state=closed&q=refund&sort=-opened', `/tasks/${estate.worked}`, `/tasks/${estate.hostile}`, '/tools', '/tools/files', '/tools/files?tool=write_file', '/device',
+    '/tasks', '/tasks?state=closed&q=refund&sort=-opened', `/tasks/${estate.worked}`, `/tasks/${estate.hostile}`, '/tools', '/tools/files', '/tools/files?tool=write_file',
+    '/approvals', `/approvals/${deeds.approval}`, `/decisions/${deeds.decision}`, '/audit?lane=human&chart=table', '/audit?q=outcome:denied', '/policies?file=permits.cedar',
+    '/settings', ...SECTIONS, `/settings?person=${admin.id}`, '/stops', `/stops/${deeds.stopped}`, '/stops/new', `/stops/new?of=${estate.worked}&scope=identity`,
   ]
   const at = async (order: Parameters<typeof openPage>[2], use: (page: ConsolePage) => Promise<void>): Promise<void> => {
     const opened = await openPage(browser, writ, order)
@@ -38,10 +47,10 @@ describe('the console, in a browser', NEEDS_BROWSER, () => {
   }
 
   test('with nothing in it every page teaches, and has no serious fault, light or dark', () => at({ as: admin }, async ({ page, open }) => {
-    for (const path of ['/', '/identities', '/tasks', '/tools', '/sign-in', '/go/nothing', '/settings/nothing']) {
+    for (const path of ALWAYS) {
       await open(path)
       assert.deepEqual(await seriousFaults(page), [], path)
-      if (['/identities', '/tasks', '/tools'].includes(path)) assert.match(await page.locator('.w-empty pre').first().innerText(), /^writ /)
+      if (['/identities', '/tasks', '/tools', '/approvals', '/stops'].includes(path)) assert.match(await page.locator('.w-empty pre').first().innerText(), /^writ /)
     }
   }))
 
@@ -53,10 +62,22 @@ describe('the console, in a browser', NEEDS_BROWSER, () => {
   }))
 
   describe('with an estate in it', NEEDS_BROWSER, () => {
-    before(async () => { estate = await fillEstate(writ) })
+    before(async () => {
+      estate = await fillEstate(writ)
+      deeds = await askAndStop(writ, estate)
+      await fillSettings(writ)
+    })
+
+    test('every page that there is has its place among those that are looked at', () => {
+      const routes = [...readFileSync(new URL('../src/router.tsx', import.meta.url), 'utf8').matchAll(/path: '([^']+)'/g)].map(([, path]) => path!)
+      const seen = [...ALWAYS, ...pages(), '/first'].map((path) => path.replace(/[?#].*/, ''))
+      assert.ok(routes.length > 15, 'the routes are read')
+      for (const route of routes) assert.ok(seen.some((path) => new RegExp(`^${route.replaceAll(/\$\w+/g, '[^/]+')}$`).test(path)), route)
+    })
 
     test('no page has a serious fault, light or dark, none breaks its own policy, and to load its address again gives the same page', () => at({ as: admin }, async ({ page, open }) => {
-      const read = async (): Promise<string> => (await page.locator('main').innerText()).replaceAll(/\b(?:\d+ (?:ms|s|min|h|d)\b ?)+|\d\d:\d\d(?::\d\d)?/g, '#')
+      const read = async (): Promise<string> => (await page.locator('main').innerText()).replaceAll(/\b(?:\d+ (?:ms|s|min|h|d)\b ?)+|\d\d?:\d\d(?::\d\d)?/g, '#')
+      await page.route('**/v1/backends', (route) => route.fulfill({ json: { backends: [BACKEND] } }))
       for (const path of pages()) {
         await open(path)
         assert.deepEqual(await seriousFaults(page), [], path)
@@ -77,7 +98,7 @@ describe('the console, in a browser', NEEDS_BROWSER, () => {
       const said = await words.locator('blockquote').evaluate((quote) => quote.textContent)
       for (const piece of ['<script>alert(2)</script>', '[approve](javascript:alert(3))', 'U+202E', 'U+200B', 'U+E0041', '↵ ×200', 'раyраl']) assert.ok(said.includes(piece), piece)
       assert.doesNotMatch(said, /[\p{Cc}\p{Cf}]/u)
-      const box = await page.getByRole('button', { name: 'End task' }).boundingBox()
+      const box = await page.getByRole('button', { name: 'Stop…' }).boundingBox()
       assert.ok(box !== null && box.y > 0 && box.y < 820, 'the button is still in sight')
       await open('/tasks')
       assert.ok((await page.locator('[role="grid"]').innerText()).includes(HOSTILE.slice(0, 30)))
@@ -93,7 +114,6 @@ describe('the console, in a browser', NEEDS_BROWSER, () => {
       await page.keyboard.type('purpose:552')
       await page.waitForFunction(() => document.querySelectorAll('[role="row"][data-index]').length === 1)
       assert.equal(new URL(page.url()).searchParams.get('q'), 'purpose:552')
-      await page.keyboard.press('Escape')
       await page.locator('[data-filter]').blur()
       await page.keyboard.press('j')
       await page.keyboard.press('Enter')
@@ -102,8 +122,10 @@ describe('the console, in a browser', NEEDS_BROWSER, () => {
       await page.getByRole('textbox', { name: 'Search or run' }).fill(estate.agent.id)
       await page.getByText(`Open ${estate.agent.id}`).click()
       await page.waitForURL(`**/identities/${estate.agent.id}`)
-      await open(`/go/${estate.worked}`)
-      assert.equal(new URL(page.url()).pathname, `/tasks/${estate.worked}`)
+      for (const [id, path] of [[estate.worked, '/tasks/'], [deeds.stopped, '/stops/']] as const) {
+        await open(`/go/${id}`)
+        assert.equal(new URL(page.url()).pathname, path + id)
+      }
     }))
 
     test('a list is exported as it is filtered, with nothing in it that acts', () => at({ as: admin }, async ({ page, open }) => {
@@ -115,31 +137,6 @@ describe('the console, in a browser', NEEDS_BROWSER, () => {
       assert.match(text, /\\u\{202e\}/)
       assert.doesNotMatch(text, /\u202e|\n[=+@-]/)
     }))
-
-    test('a task is ended with a reason, which is in the log, and the page says it at once', () => at({ as: admin }, async ({ page, open }) => {
-      await open(`/tasks/${estate.hostile}`)
-      await page.getByRole('button', { name: 'End task' }).click()
-      const dialog = page.getByRole('dialog')
-      assert.ok(await dialog.getByRole('button', { name: 'End task' }).isDisabled())
-      await dialog.getByLabel('Reason').fill('it says strange things')
-      assert.deepEqual(await seriousFaults(page), [])
-      await dialog.getByRole('button', { name: 'Copy as' }).click()
-      await page.getByRole('menuitem', { name: 'CLI' }).click()
-      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `writ task end ${estate.hostile} --reason 'it says strange things'`)
-      await dialog.getByRole('button', { name: 'End task' }).click()
-      await page.getByText('a person ended it').waitFor()
-    }))
-
-    test('whoever may not do something sees who may', async () => {
-      const viewer = await signInAs(writ, { roles: ['viewer'], name: 'Noor', passkey: false })
-      await at({ as: viewer }, async ({ page, open }) => {
-        await open(`/tasks/${estate.worked}`)
-        const button = page.getByRole('button', { name: 'End task' })
-        assert.equal(await button.getAttribute('title'), 'only owner, responder or admin may do this')
-        await button.click({ force: true })
-        assert.equal(await page.getByRole('dialog').count(), 0)
-      })
-    })
   })
 
   test('fifty thousand rows are sorted and filtered at once, and few of them are drawn', (t) => at({ as: admin }, async ({ page, open }) => {

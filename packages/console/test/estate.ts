@@ -1,8 +1,16 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as approvals from '@writ/contract/approvals'
+import type { BackendReply } from '@writ/contract/backends'
+import * as issuers from '@writ/contract/issuers'
+import * as notices from '@writ/contract/notices'
+import * as people from '@writ/contract/people'
 import * as registry from '@writ/contract/registry'
+import * as stops from '@writ/contract/stops'
 import * as tasks from '@writ/contract/tasks'
-import { accessTo, connected, governServer } from '../../server/test/mcp/estate.ts'
+import { accessTo, connected, denied, governServer } from '../../server/test/mcp/estate.ts'
 import { EVERYTHING, filesystemServer } from '../../server/test/mcp/everything.ts'
 import { opened } from '../../server/test/governed-writ.ts'
 import type { RunningWrit, TestIdentity } from '../../server/test/running-writ.ts'
@@ -48,4 +56,37 @@ async function work(writ: RunningWrit, agent: TestIdentity, folder: string): Pro
   ]) await client.callTool(call).catch(() => undefined)
   await close()
   return access.task
+}
+
+export type Deeds = { readonly approval: string; readonly decision: string; readonly stopped: string }
+
+/** Asks for what a person has to approve, and stops a task. */
+export async function askAndStop(writ: RunningWrit, { agent }: Estate): Promise<Deeds> {
+  const access = await accessTo(writ, agent, { server: 'everything', tools: ['echo'], form: { purpose: 'tell the customer what became of order 551' } })
+  const { client, close } = await connected(access, '2025-11-25')
+  const approval = String((await denied(client.callTool({ name: 'echo', arguments: { message: 'it is lost' } }))).data['approval'])
+  await close()
+  const task = await opened(agent, { purpose: 'look through every folder', authorization_details: [{ type: 'mcp', locations: ['files'], actions: ['list_directory'] }], ttl_seconds: 3600, heartbeat_seconds: 3600 })
+  const stopped = (await writ.operator(stops.makeStop, { body: { target: { kind: 'task', id: task }, reason: 'it says strange things' } })).reply.stop!.id
+  const { decision } = (await writ.operator(approvals.showApproval, { parameters: { id: approval } })).reply
+  return { approval, decision, stopped }
+}
+
+/** One of each that the settings show. */
+export async function fillSettings(writ: RunningWrit): Promise<void> {
+  const reason = 'asked for in the stand-up'
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
+  const replies = [
+    await writ.operator(people.setRoleRule, { body: { group: 'finance', roles: ['reviewer'], reason } }),
+    await writ.operator(approvals.setApprovalRoutes, { body: { version: 0, reason, routes: [{ name: 'refunds', when: { amount: { argument: 'amount', from: 100 } }, group: 'finance', quorum: 1, seconds: 300, signed: false }] } }),
+    await writ.operator(notices.addNoticeTarget, { body: { kind: 'slack', name: 'ops', about: ['incident.opened', 'identity.contained'], url: 'https://hooks.acme.example/services/x' } }),
+    await writ.operator(issuers.trustIssuer, { body: { url: 'https://token.ci.example', jwks: { keys: [{ ...key, kid: 'ci-1', alg: 'ES256' }] } } }),
+  ]
+  for (const { status, text } of replies) assert.ok(status < 300, text)
+}
+
+/** As the server would list it; a real one takes a PostgreSQL. */
+export const BACKEND: BackendReply = {
+  id: 'bck_01kxyz', name: 'shop', kind: 'postgres', settings: { host: 'db.acme.example', port: 5432, database: 'shop', user: 'writ_admin', tls: 'verify-full' },
+  templates: { read: { database: 'shop', owner: 'app_owner', member_of: ['app_reader'], grants: [], connection_limit: 5 } }, version: '17.6', state: 'active', added_at: '2026-01-01T00:00:00Z', secret_rotated_at: null,
 }

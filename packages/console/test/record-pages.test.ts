@@ -5,6 +5,7 @@ import type { EventReply } from '@writ/contract/events'
 import * as policies from '@writ/contract/policies'
 import type { Browser, Page } from 'playwright-core'
 import { signInAs, type SignedInPerson } from '../../server/test/people.ts'
+import { allEvents } from '../../server/test/proofs.ts'
 import { startWrit, type RunningWrit } from '../../server/test/running-writ.ts'
 import { NEEDS_BROWSER, openBrowser, openPage, seriousFaults, type ConsolePage } from './browser.ts'
 import { fillEstate } from './estate.ts'
@@ -12,15 +13,20 @@ import { fillEstate } from './estate.ts'
 describe('what is on record, and what decides, in a browser', NEEDS_BROWSER, () => {
   let writ: RunningWrit
   let browser: Browser
-  let people: Readonly<Record<'author' | 'auditor' | 'viewer', SignedInPerson>>
+  let people: Readonly<Record<'author' | 'auditor' | 'viewer' | 'owner', SignedInPerson>>
   let first = ''
+  let all: readonly EventReply[] = []
+  const eventOf = (type: string): EventReply => all.find((event) => event.type === type)!
   before(async () => {
-    [writ, browser] = await Promise.all([startWrit(), openBrowser()])
+    writ = await startWrit()
+    browser = await openBrowser()
     await fillEstate(writ)
-    const [author, auditor, viewer] = await Promise.all([
+    const [author, auditor, viewer, owner] = await Promise.all([
       signInAs(writ, { roles: ['policy_author'], name: 'Li', passkey: false }), signInAs(writ, { roles: ['auditor'], name: 'Noor', passkey: false }), signInAs(writ, { roles: ['viewer'], name: 'Ada', passkey: false }),
+      signInAs(writ, { roles: ['owner'], name: 'Maya', email: 'maya@acme.example', passkey: false }),
     ])
-    people = { author, auditor, viewer }
+    people = { author, auditor, viewer, owner }
+    all = await allEvents(writ)
     first = String((await writ.operator(policies.showCurrentPolicies)).reply.version)
   })
   after(async () => {
@@ -45,54 +51,98 @@ describe('what is on record, and what decides, in a browser', NEEDS_BROWSER, () 
     await page.locator('[role="row"][data-index="0"]').click()
   }
 
-  test('an event is proved in the browser, in both lanes, and who may not read the log is told so', async () => {
-    await at(people.auditor, async (opened) => {
-      await openDenial(opened)
-      assert.match(await proofOn(opened.page), /unbroken checked in this browser[\s\S]*Leaf \d+ of \d+ in writ\.local/)
-      assert.deepEqual(await seriousFaults(opened.page), [])
-      const event = new URL(opened.page.url()).searchParams.get('event')
-      await opened.open(`/go/${event}`)
-      assert.match(await proofOn(opened.page), /unbroken/)
-      await opened.open('/audit?lane=human')
-      await opened.page.locator('[role="row"][data-index="0"]').click()
-      assert.match(await proofOn(opened.page), /unbroken[\s\S]*\/human/)
+  test('an event is proved in the browser, in both lanes, by whoever may read it', async () => {
+    for (const as of [people.auditor, people.viewer]) {
+      await at(as, async (opened) => {
+        await openDenial(opened)
+        assert.match(await proofOn(opened.page), /unbroken checked in this browser[\s\S]*Leaf \d+ of \d+ in writ\.local/)
+        assert.deepEqual(await seriousFaults(opened.page), [])
+        const event = new URL(opened.page.url()).searchParams.get('event')
+        await opened.open(`/go/${event}`)
+        assert.match(await proofOn(opened.page), /unbroken/)
+        await opened.open('/audit?lane=human')
+        await opened.page.locator('[role="row"][data-index="0"]').click()
+        assert.match(await proofOn(opened.page), /unbroken[\s\S]*\/human/)
+      })
+    }
+  })
+
+  test('what people said is shown to be what the log commits to, and to an owner alone it is neither shown nor taken for proved', async () => {
+    const { id } = eventOf('identity.suspended')
+    await at(people.viewer, async ({ page, open }) => {
+      await open(`/audit?event=${id}`)
+      assert.match(await proofOn(page), /unbroken/)
+      assert.match(await page.locator('.w-said').innerText(), /prompt injection suspected, ticket 8840[\s\S]*the very words that the log commits to/)
+      assert.deepEqual(await seriousFaults(page), [])
     })
-    await at(people.viewer, async (opened) => {
-      await openDenial(opened)
-      assert.match(await proofOn(opened.page), /^not evaluated: the entries of a log[\s\S]*only an auditor or an admin/)
+    await at(people.owner, async ({ page, open }) => {
+      await open(`/audit?event=${id}`)
+      assert.match(await proofOn(page), /unbroken/)
+      const shown = await page.locator('.w-event').innerText()
+      assert.match(shown, /reason: not evaluated it was erased, or is not for your role/)
+      assert.doesNotMatch(shown, /ticket 8840|the very words/)
+      await open(`/audit?event=${eventOf('server.started').id}`)
+      await page.locator('.w-problem', { hasText: 'there is no such event, or it is not yours' }).first().waitFor()
     })
   })
 
-  test('whoever changes an answer on its way, or in the log itself, is found out: it says what does not hold', () => at(people.auditor, async (opened) => {
+  const tampering: readonly { readonly what: string; readonly at: string; readonly change: (text: string) => string; readonly says: RegExp }[] = [
+    { what: 'an event in a list', at: '**/v1/events?*', change: (text) => text.replaceAll(/"resource":"[^"]*"/g, '"resource":"files/read_text_file"'), says: /broken found out in this browser[\s\S]*the log says otherwise than what is shown: facts/ },
+    { what: 'the place of an event', at: '**/v1/events?*', change: (text) => text.replaceAll(/"leaf_index":\d+/g, '"leaf_index":3'), says: /broken[\s\S]*otherwise than what is shown: its place/ },
+    { what: 'words in a list', at: '**/v1/events/*', change: (text) => text.replace('ticket 8840', 'ticket 8841'), says: /broken[\s\S]*otherwise than what is shown: reason, which it commits to in other words/ },
+    { what: 'the leaf', at: '**/v1/events/*/receipt?*', change: (text) => text.replace('deny', 'pass').replace('\\"facts\\":{', '\\"facts\\":{\\"a\\":1,'), says: /broken[\s\S]*is not leaf \d+ of the log of \d+/ },
+    { what: 'the way to the root', at: '**/v1/events/*/receipt?*', change: (text) => text.replace(/"proof":\["./, (found) => `${found.slice(0, -1)}${found.endsWith('A') ? 'B' : 'A'}`), says: /broken[\s\S]*is not leaf/ },
+    { what: 'the checkpoint', at: '**/v1/events/*/receipt?*', change: (text) => text.replace(/(\/(?:non-)?human\\n)(\d+)/, '$19$2'), says: /broken[\s\S]*sign/ },
+    { what: 'the log', at: '**/v1/events/*/receipt?*', change: (text) => text.replaceAll('writ.local/', 'evil.example/'), says: /broken[\s\S]*the server has no such log/ },
+    { what: 'disclosed words', at: '**/v1/events/*/receipt?*', change: (text) => text.replace('ticket 8840', 'ticket 8841'), says: /broken[\s\S]*the `reason` disclosed is not the one/ },
+  ]
+  test('whoever changes an answer on its way, or in the log itself, is found out by a viewer too: it says what does not hold', () => at(people.viewer, async (opened) => {
     const { page } = opened
-    await page.route('**/v1/events?*', async (route) => {
-      const answer = await route.fetch()
-      const { events, next } = await answer.json() as { readonly events: readonly EventReply[]; readonly next: string }
-      await route.fulfill({ response: answer, json: { events: events.map((event) => (event.type === 'decision.made' ? { ...event, facts: { ...event.facts, resource: 'files/read_text_file' } } : event)), next } })
-    })
-    await openDenial(opened)
-    assert.match(await proofOn(page), /broken found out in this browser[\s\S]*the log says otherwise than what is shown: facts/)
-    await page.unroute('**/v1/events?*')
-
-    await page.route('**/tile/entries/**', async (route) => {
-      const answer = await route.fetch()
-      await route.fulfill({ response: answer, body: Buffer.from((await answer.body()).toString('latin1').replaceAll('"answer":"deny"', '"answer":"pass"'), 'latin1') })
-    })
-    await openDenial(opened)
-    assert.match(await proofOn(page), /broken[\s\S]*is not leaf \d+ of the log of \d+/)
-    await page.unroute('**/tile/entries/**')
-
-    await page.route('**/tile/0/**', async (route) => {
-      const answer = await route.fetch()
-      await route.fulfill({ response: answer, body: (await answer.body()).map((byte) => byte ^ 1) as Buffer })
-    })
-    await openDenial(opened)
-    assert.match(await proofOn(page), /broken[\s\S]*is not leaf/)
-    await page.unroute('**/tile/0/**')
-
-    await page.route('**/logs/non-human/tile/**', (route) => route.abort())
+    const ofWords = `/audit?lane=non-human&event=${eventOf('identity.suspended').id}`
+    for (const { what, at: address, change, says } of tampering) {
+      await page.route(address, async (route) => {
+        const answer = await route.fetch()
+        await route.fulfill({ response: answer, body: change(await answer.text()) })
+      })
+      if (/words/.test(what)) await opened.open(ofWords)
+      else await openDenial(opened)
+      assert.match(await proofOn(page), says, what)
+      await page.unroute(address)
+    }
+    await page.route('**/v1/events/*/receipt?*', (route) => route.abort())
     await openDenial(opened)
     assert.match(await proofOn(page), /^not evaluated: no answer came/)
+  }))
+
+  test('an event is shown by its address whatever its age and lane, and the list is paged back to the first, with nothing drawn that has not come', () => at(people.viewer, async ({ page, open }) => {
+    const oldest = all[0]!
+    await page.route('**/v1/events?*', (route) => route.continue({ url: route.request().url().replace('limit=1000', 'limit=4') }))
+    await open(`/audit?event=${oldest.id}`)
+    assert.match(await proofOn(page), /unbroken/)
+    await page.keyboard.press('Escape')
+    assert.equal(await page.locator('[role="row"][data-index]').count(), 4)
+    const note = page.locator('p', { hasText: /^What was before .* has not come yet/ })
+    await note.waitFor()
+    for (let pages = 0; await note.count() > 0; pages++) {
+      assert.ok(pages <= all.length / 20 + 2)
+      const count = await page.locator('.w-list-count').innerText()
+      await page.getByRole('button', { name: 'load older ones' }).click()
+      await page.waitForFunction((before) => document.querySelector('.w-list-count')?.textContent !== before, count)
+    }
+    const { length } = await allEvents(writ)
+    assert.match(await page.locator('.w-list-count').innerText(), new RegExp(`^${length} of ${length}$`))
+    await open(`/audit?from=${oldest.at}&to=${new Date(Date.parse(oldest.at) + 1).toISOString()}`)
+    assert.match(await page.locator('[role="row"][data-index="0"]').innerText(), new RegExp(oldest.type.replace('.', '\\.')))
+  }))
+
+  test('what a page asks while nobody touches it says so', () => at(people.viewer, async ({ page, open }) => {
+    const asked = (unattended: string | undefined) => page.waitForRequest((request) => request.url().endsWith('/v1/identities') || /\/v1\/identities\?/.test(request.url()) ? request.headers()['writ-unattended'] === unattended : false)
+    await page.clock.install()
+    await Promise.all([asked(undefined), open('/identities')])
+    await page.clock.fastForward(61_000)
+    await Promise.all([asked('1'), writ.register('while-away')])
+    await page.mouse.move(300, 300)
+    await Promise.all([asked(undefined), writ.register('once-back')])
   }))
 
   test('the record is narrowed by lane, event, time and words, all in the URL, and exported as it is seen', () => at(people.auditor, async ({ page, open }) => {
@@ -172,7 +222,7 @@ describe('what is on record, and what decides, in a browser', NEEDS_BROWSER, () 
     await at(people.author, async ({ page, open }) => {
       await open('/policies')
       await page.getByLabel('On: SERVER/TOOL, or TYPE:ID').fill('files/write_file')
-      await page.getByRole('button', { name: 'Ask' }).click()
+      await page.getByRole('button', { name: 'Ask', exact: true }).click()
       await page.locator('.w-explanation').waitFor()
       assert.match(await page.locator('.w-explanation').innerText(), /^what/)
       await page.getByRole('link', { name: /^compare with/ }).first().click()

@@ -20,6 +20,8 @@ export const decision = z.object({
   /** Denied, and a person could allow it. */
   approvable: z.boolean(),
   mode: z.enum(MODES),
+  /** The approval that let it through, where a person had been asked. */
+  approval: z.string().nullable(),
   /** Observed: it passed, and would have been denied. */
   would_deny: z.boolean(),
   /** Policy only; it opens nothing. */

@@ -8,6 +8,9 @@ import type { ProblemType } from './problem.ts'
  */
 export type Who = 'anyone' | 'operator' | 'person' | 'identity' | 'identity_or_operator' | 'token_holder' | 'webhook'
 
+/** A header, whatever it holds: the same of one request, which a page sends of itself. It can only make a sign-in end sooner. */
+export const UNATTENDED = 'writ-unattended'
+
 /** An endpoint as data: the server serves it, the clients call it, the reference documents it. */
 export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType, Reply extends z.ZodType = z.ZodType> = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -24,6 +27,8 @@ export type Endpoint<Body extends z.ZodType = z.ZodType, Query extends z.ZodType
    * back. Every request is decided anew: none is a repeat.
    */
   readonly authzen?: true
+  /** A page or a program asks it while nobody may be there: it is no use of a sign-in, which goes on to its idle end. */
+  readonly unattended?: true
   /** How large a body may be; 1 MiB unless said otherwise. */
   readonly mostBytes?: number
   readonly query?: Query

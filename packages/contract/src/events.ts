@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { endpoint } from './endpoint.ts'
-import { page } from './words.ts'
+import { instant, page } from './words.ts'
 
 export const STREAM_NAMES = ['non-human', 'human'] as const
 
@@ -14,7 +14,7 @@ export const event = z.object({
   identity: z.string().nullable(),
   lease: z.string().nullable(),
   facts: z.record(z.string(), z.unknown()),
-  /** Personal and free text, as said and not verified; absent once erased. */
+  /** Personal and free text, as said and not verified; absent once erased, and to whoever comes as an owner alone. */
   said: z.record(z.string(), z.string()),
   /** Null until the sealer has given it its place. */
   leaf_index: z.number().nullable(),
@@ -25,10 +25,45 @@ export const event = z.object({
 })
 export type EventReply = z.infer<typeof event>
 
+export const EVENT_ORDERS = ['oldest_first', 'newest_first'] as const
+
 export const listEvents = endpoint({
-  method: 'GET', path: '/v1/events', who: 'operator', summary: 'Events in order of their ids; `wait_seconds` waits for the next one',
-  query: page.extend({ stream: z.enum(STREAM_NAMES).optional(), task: z.string().optional(), wait_seconds: z.coerce.number().int().min(0).max(30).default(0), newest: z.enum(['true', 'false']).default('false') }),
-  reply: z.object({ events: z.array(event), next: z.string().nullable() }), problems: [],
+  method: 'GET', path: '/v1/events', who: 'operator',
+  summary: 'Events in the order of writing, or from the newest back; `next` goes on the same way. `wait_seconds` waits for the next one',
+  query: page.extend({
+    stream: z.enum(STREAM_NAMES).optional(), task: z.string().optional(),
+    /** From this instant on, and before that one. */
+    since: instant.optional(), until: instant.optional(),
+    /** A cursor goes on in the order in which it came. With `newest_first`, `next` is null at the oldest. */
+    order: z.enum(EVENT_ORDERS).default('oldest_first'),
+    wait_seconds: z.coerce.number().int().min(0).max(30).default(0),
+    /** The last ones, in the order of writing: where a follower begins. */
+    newest: z.enum(['true', 'false']).default('false'),
+  }),
+  reply: z.object({ events: z.array(event), next: z.string().nullable() }), problems: ['not-yet'],
+})
+
+export const showEvent = endpoint({ method: 'GET', path: '/v1/events/{id}', who: 'operator', summary: 'One event, of any age', reply: event, problems: ['not-found'] })
+
+/** One leaf, the way from it to a checkpoint, and what opens its commitments: checkable with the log's key alone (`@writ/ledger/receipt`). */
+export const eventReceipt = z.object({
+  event: z.string(),
+  stream: z.enum(STREAM_NAMES),
+  /** The log that it stands in, and its key: compare that with the one noted when the log began. */
+  log: z.string(), vkey: z.string(), checkpoint: z.string(), checkpoint_at: z.string(),
+  receipt: z.object({
+    leaf: z.string(), index: z.number(), proof: z.array(z.string()),
+    /** Absent of what was erased, and to whoever comes as an owner alone. */
+    disclosures: z.record(z.string(), z.object({ salt: z.string(), value: z.string() })).optional(),
+  }),
+})
+export type EventReceiptReply = z.infer<typeof eventReceipt>
+
+/** Whoever may read an event may read its proof: the other leaves stand in it as hashes, and those are public. */
+export const showEventReceipt = endpoint({
+  method: 'GET', path: '/v1/events/{id}/receipt', who: 'operator', summary: 'The proof that an event stands in its log; `wait_seconds` waits until it is sealed',
+  query: z.strictObject({ wait_seconds: z.coerce.number().int().min(0).max(30).default(0) }),
+  reply: eventReceipt, problems: ['not-found', 'not-yet'],
 })
 
 /** A log that ended with a restore: where it stood in the backup, and what was known of it outside. */

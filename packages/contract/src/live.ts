@@ -20,8 +20,9 @@ export type LiveApproval = z.infer<typeof liveApproval>
 /** What stands behind `event:`; WHATWG HTML §9.2. */
 export const LIVE_WORDS = ['hello', 'event', 'approval', 'heartbeat'] as const
 
+/** It ends with the sign-in that opened it, and keeps none from ending. */
 export const liveStream = endpoint({
-  method: 'GET', path: '/v1/live', who: 'operator',
+  method: 'GET', path: '/v1/live', who: 'operator', unattended: true,
   summary: 'Every recorded event as it comes, as server-sent events: `hello`, `event`, `approval`, `heartbeat`; `Last-Event-ID` goes on where a stream was cut',
   query: z.strictObject({ stream: event.shape.stream.optional(), task: z.string().max(40).optional() }),
   media: 'text/event-stream', reply: z.string(), problems: ['too-many-requests'],

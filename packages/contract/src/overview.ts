@@ -5,7 +5,10 @@ import { endpoint } from './endpoint.ts'
 export const decisionHour = z.object({
   /** When the hour begins, UTC. */
   from: z.string(),
+  /** By the policies alone. */
   allowed: z.number(),
+  /** Allowed because a person had said yes to it. */
+  approved: z.number(),
   denied: z.number(),
   /** Observed: let through, and would have been denied. */
   observed: z.number(),

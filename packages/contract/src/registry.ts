@@ -146,6 +146,8 @@ export const whoAmI = endpoint({
   method: 'GET', path: '/v1/whoami', who: 'identity_or_operator', summary: 'Who the caller is',
   reply: z.object({
     kind: z.enum(['identity', 'operator', 'person']), id: z.string(), name: z.string(),
+    /** What this installation is for, where that was said; to people and operators. */
+    environment: environment.optional(),
     /** Of a person: what follows. */
     email: z.string().nullable().optional(),
     groups: z.array(z.string()).optional(),

@@ -24,7 +24,7 @@ export const MAY: Readonly<Record<string, May>> = {
   showDecision: LOOK_OR_OWN, explainDecision: LOOK_OR_OWN, listApprovals: LOOK_OR_OWN, showApproval: LOOK_OR_OWN, showApprovalRoutes: LOOK,
   showOverview: LOOK, listDecisions: LOOK, listToolCalls: LOOK, listFindings: LOOK, listIncidents: LOOK, listIssuers: LOOK, showIssuer: LOOK, listBackends: LOOK,
   listMcpServers: LOOK, showMcpServer: LOOK, listMcpTools: LOOK, listPolicies: LOOK, showCurrentPolicies: LOOK, showPolicies: LOOK, listModes: LOOK, checkPolicies: LOOK,
-  listSigningKeys: LOOK, listEvents: LOOK, metrics: LOOK, liveStream: LOOK_OR_OWN,
+  listSigningKeys: LOOK, listEvents: LOOK, metrics: LOOK, liveStream: LOOK_OR_OWN, showEvent: LOOK_OR_OWN, showEventReceipt: LOOK_OR_OWN,
   searchSubjects: LOOK, searchResources: LOOK, searchActions: LOOK,
   evaluateAccess: ASK, evaluateAccesses: ASK,
   // What was asked holds arguments, and a whole log what people said.

@@ -7,7 +7,7 @@ import type { Owner } from './owner.ts'
 import { epochMs } from './time.ts'
 
 const human = (more: Partial<Human> = {}): Human => ({ person: 'psn_1' as never, email: 'maya@acme.example', issuer: 'https://idp.example', subject: 'maya', groups: ['payments'], roles: ['reviewer'], ...more })
-const requesters = { owners: ['person:li@acme.example', 'team:bots'] as Owner[], onBehalfOf: { issuer: 'https://idp.example', subject: 'ana' }, persons: ['psn_9' as never] }
+const requesters = { owners: ['person:li@acme.example', 'team:bots'] as Owner[], onBehalfOf: { issuer: 'https://idp.example', subject: 'ana' }, persons: [{ person: 'psn_9' as never, email: 'Kim@acme.example', issuer: 'https://idp.example', subject: 'kim' }] }
 
 for (const { who, human: one, group = null, voted = [], answer } of [
   { who: 'a reviewer whom it does not concern', human: human(), answer: 'ok' },
@@ -15,7 +15,9 @@ for (const { who, human: one, group = null, voted = [], answer } of [
   { who: 'another of that name, at another provider', human: human({ issuer: 'https://other.example', subject: 'ana' }), answer: 'ok' },
   { who: 'the owner, in capitals', human: human({ email: 'LI@acme.example' }), answer: 'you_own_the_agent' },
   { who: 'one of the owning team', human: human({ groups: ['bots'] }), answer: 'you_own_the_agent' },
-  { who: 'the one who started it', human: human({ person: 'psn_9' as never }), answer: 'you_started_it' },
+  { who: 'the one who registered a key of the agent', human: human({ person: 'psn_9' as never }), answer: 'you_could_act_as_it' },
+  { who: 'the same by a second account of that address', human: human({ subject: 'k2', email: 'kim@ACME.example' }), answer: 'you_could_act_as_it' },
+  { who: 'the same by a second account of that name', human: human({ subject: 'kim', email: null }), answer: 'you_could_act_as_it' },
   { who: 'an admin who reviews nothing', human: human({ roles: ['admin', 'owner'] }), answer: 'not_a_reviewer' },
   { who: 'a reviewer of another group', human: human(), group: 'treasury', answer: 'not_in_group' },
   { who: 'somebody with a second account of the same address', human: human({ person: 'psn_2' as never, subject: 'm2' }), voted: [human({ subject: 'm1' })], answer: 'answered_already' },

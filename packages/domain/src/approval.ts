@@ -204,34 +204,37 @@ export type Human = {
   readonly roles: readonly Role[]
 }
 
+/** What tells one human from another. */
+export type HumanName = Pick<Human, 'person' | 'email' | 'issuer' | 'subject'>
+
 /** Who asks, and everybody above: none of them answers. */
 export type Requesters = {
   /** The technical owners of the identities in the chain. */
   readonly owners: readonly Owner[]
   readonly onBehalfOf: OnBehalfOf | null
-  /** Persons who made the evidence by which a task of the chain was opened, or opened it. */
-  readonly persons: readonly PersonId[]
+  /** Who put in place what an identity of the chain proves itself with, and so may hold it and act as that identity. */
+  readonly persons: readonly HumanName[]
 }
 
 export const MAY_DECIDE_REASONS = [
-  'not_a_person', 'not_a_reviewer', 'not_in_group', 'on_behalf_of_you', 'you_own_the_agent', 'you_started_it', 'answered_already', 'over', 'no_passkey',
+  'not_a_person', 'not_a_reviewer', 'not_in_group', 'on_behalf_of_you', 'you_own_the_agent', 'you_could_act_as_it', 'answered_already', 'over', 'no_passkey',
 ] as const
 export type MayDecideReason = (typeof MAY_DECIDE_REASONS)[number]
 
-export type Decider = { readonly human: Human; readonly requesters: Requesters; readonly route: Pick<ApprovalRoute, 'group'>; readonly voted: readonly Pick<Human, 'person' | 'email' | 'issuer' | 'subject'>[] }
+export type Decider = { readonly human: Human; readonly requesters: Requesters; readonly route: Pick<ApprovalRoute, 'group'>; readonly voted: readonly HumanName[] }
 
 /** Law 11: nobody in the chain answers for it, by whatever name he comes. */
 export function mayDecide({ human, requesters, route, voted }: Decider): Outcome<null, MayDecideReason> {
   if (requesters.onBehalfOf !== null && isSubject(human, requesters.onBehalfOf)) return refuse('on_behalf_of_you')
   if (requesters.owners.some((owner) => isOwner(human, owner))) return refuse('you_own_the_agent')
-  if (requesters.persons.includes(human.person)) return refuse('you_started_it')
+  if (requesters.persons.some((one) => isSameHuman(human, one))) return refuse('you_could_act_as_it')
   if (!human.roles.includes('reviewer')) return refuse('not_a_reviewer')
   if (route.group !== null && !human.groups.includes(route.group)) return refuse('not_in_group')
   return voted.some((other) => isSameHuman(human, other)) ? refuse('answered_already') : ok(null)
 }
 
 /** Two people who are one: by the person, by the address that a provider verified, or by the provider's own name for them. */
-export function isSameHuman(a: Pick<Human, 'person' | 'email' | 'issuer' | 'subject'>, b: Pick<Human, 'person' | 'email' | 'issuer' | 'subject'>): boolean {
+export function isSameHuman(a: HumanName, b: HumanName): boolean {
   if (a.person === b.person) return true
   if (a.email !== null && b.email !== null && foldedEmail(a.email) === foldedEmail(b.email)) return true
   return a.issuer !== null && a.subject !== null && a.issuer === b.issuer && a.subject === b.subject

@@ -210,7 +210,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
       ...about, console: pages, consoleOrigin, ownedBy: (owners) => store.read((db) => findOwned(db, owners)), authenticate: atDoorOf(known, tellRefused), atResource: known.atResource, tellRefused, useUp: async (uses) => { await store.change(useOnce, { uses }) }, nextNonce, eventMac: keys.eventMac, clock, entropy,
     }, { raw: mcpRoutes(gateway), forms: oauthRoutes({ ...shared, issueToken, keys: tokenKeys, authentication: known, issuer: () => issuer ?? '' }), routes: [
       ...surfaceRoutes(surfaceNeeds),
-      ...doorRoutes({ ...shared, version: VERSION, whyNotReady, often, firstPage: pages.page }),
+      ...doorRoutes({ ...shared, version: VERSION, environment: config.environment, whyNotReady, often, firstPage: pages.page }),
       ...registryRoutes(shared),
       ...operatorRoutes(shared),
       ...peopleRoutes(shared),

@@ -41,6 +41,8 @@ export type SignInOrder = {
   readonly passkey?: boolean
   /** Of whoever has signed in before, for one more sign-in. */
   readonly as?: PersonId
+  /** Their sign-in is near its end: by disuse, or in any case. */
+  readonly until?: { readonly idle?: number; readonly over?: number }
 }
 
 /**
@@ -62,7 +64,7 @@ export async function signInAs(writ: RunningWrit, order: SignInOrder = {}): Prom
     await inStoreOf(writ, 'insert into person_role (person_id, role, given_by, given_at) values ($1, $2, $3, $4) returning role', [person, role, 'opr_of_the_test', now])
   }
   await inStoreOf(writ, 'insert into sign_in (id, person_id, secret_hash, kind, how, made_at, idle_until, ends_at) values ($1, $2, $3, $4, $5, $6, $7, $8) returning id',
-    [signIn, person, Buffer.from(signInSecretHash(secret)), kind, 'oidc', now, now + 1_800_000, now + 43_200_000])
+    [signIn, person, Buffer.from(signInSecretHash(secret)), kind, 'oidc', now, order.until?.idle ?? order.until?.over ?? now + 1_800_000, order.until?.over ?? now + 43_200_000])
   const signedIn = signedInPerson(writ, { person, signIn, email, kind, secret, authenticator: softAuthenticator() })
   if (order.passkey !== false) await enrol(signedIn)
   return signedIn

@@ -10,6 +10,10 @@ const program = (name: string): string =>
 
 /** `src/main.ts`. */
 export const MAIN = program('main')
+
+/** What Node is given to run it: one that lives for some seconds does not compile Cedar a second time to make it faster, which takes a fifth of its CPU. */
+export const runOf = (path: string): readonly string[] => (packed === undefined ? [path] : ['--liftoff-only', path])
+
 /** `src/restore-main.ts`. */
 export const RESTORE_MAIN = program('restore-main')
 /** `src/writer.ts`. */

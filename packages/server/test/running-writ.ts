@@ -14,7 +14,7 @@ import { hostEntropy } from '../src/platform/entropy.ts'
 import { AS_OFTEN_AS_NEEDED, CHILD_ENVIRONMENT } from './child-environment.ts'
 import { migratedDatabase, placeMigratedFile } from './migrated.ts'
 import { postgres, type TestDatabase } from './postgres.ts'
-import { MAIN } from './program.ts'
+import { MAIN, runOf } from './program.ts'
 
 const START_MS = 30_000
 
@@ -139,7 +139,7 @@ async function placeStore({ store, program, diesFirstAt, prepare, env }: WritOrd
 type Launched = { readonly child: ChildProcess; readonly url: string; readonly ended: Promise<number | NodeJS.Signals>; readonly log: () => string }
 
 async function launch(env: NodeJS.ProcessEnv, program = MAIN): Promise<Launched> {
-  const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+  const child = spawn(process.execPath, runOf(program), { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
   let err = ''
   child.stderr!.on('data', (chunk: Buffer) => { err += chunk.toString() })
   child.stdout!.resume()

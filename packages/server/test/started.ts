@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { CHILD_ENVIRONMENT } from './child-environment.ts'
+import { MAIN, runOf } from './program.ts'
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const START_MS = 30_000
 
 export type Started = {
@@ -19,7 +18,7 @@ export type Started = {
 
 /** The server in a process of its own, where nobody has signed in and a test speaks to its sockets itself. */
 export async function started(env: NodeJS.ProcessEnv): Promise<Started> {
-  const child = spawn(process.execPath, [MAIN], { env: { ...CHILD_ENVIRONMENT, WRIT_LOG: 'debug', WRIT_PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+  const child = spawn(process.execPath, runOf(MAIN), { env: { ...CHILD_ENVIRONMENT, WRIT_LOG: 'debug', WRIT_PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
   let [out, err] = ['', '']
   child.stdout!.on('data', (chunk: Buffer) => { out += chunk.toString() })
   child.stderr!.on('data', (chunk: Buffer) => { err += chunk.toString() })

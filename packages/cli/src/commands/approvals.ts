@@ -11,12 +11,14 @@ import { inertJson } from '../inert.ts'
 import { follow } from '../live.ts'
 import { lengthOf, printLine, printList, say, warn, whenOf } from '../output.ts'
 import type { Settings } from '../settings.ts'
+import { defineRoutes } from './approval-routes.ts'
 import { wholeNumber } from './options.ts'
 
 type ListFlags = { readonly state: ApprovalState | 'any'; readonly identity?: string; readonly task?: string; readonly mine?: true; readonly limit: number; readonly cursor?: string }
 
 export function define(command: Command, run: Run): void {
   defineList(command, run)
+  defineRoutes(command.command('routes'), run)
   command.command('show <approval>').description('exactly what will run, who stands behind it, why a person is asked, and who may answer; all words of the agent are marked as such')
     .option('--wait', 'until somebody has answered, or --timeout is over')
     .action((id: string, flags: { readonly wait?: true }, own: Command) => run(async () => {

@@ -4,7 +4,6 @@ import { usage, type Run } from '../exit.ts'
 import { readHolder } from '../holder.ts'
 import { printLine } from '../output.ts'
 import { holderOptions, oneMoreGrant, openTaskBodyOf, taskTermOptions, type TaskFlags } from './options.ts'
-import { wordsOf } from './words.ts'
 
 /** As long as every class of identity may work at a time. */
 const DEFAULT_TTL_SECONDS = 3600
@@ -19,12 +18,12 @@ export function connectOptions(command: Command): Command {
     .option('--print-config', 'print what a desktop client has to be told to start this, and do nothing')
 }
 
-export function defineConnect(command: Command, run: Run): void {
+export function defineConnect(command: Command, run: Run, line: readonly string[]): void {
   connectOptions(command.command('connect <server>').description('be the MCP server SERVER on standard input and output, for one client, in a task that ends with it'))
     .action((server: string, flags: ConnectFlags, own: Command) => run(async () => {
       if (!NAME.test(server)) throw usage(`\`${server}\` is no name of an MCP server`, '`writ mcp list` names them')
       const start = await startOf(own)
-      if (flags.printConfig === true) return printConfig(start, server, wordsOf(own))
+      if (flags.printConfig === true) return printConfig(start, server, line)
       return connect(start, server, flags)
     }))
 }

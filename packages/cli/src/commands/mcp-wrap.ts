@@ -8,24 +8,24 @@ import { operatorConnection, startOf, type Start } from '../connections.ts'
 import { CommandFailure, EXIT, usage, type Run } from '../exit.ts'
 import { say, tableOf, warn } from '../output.ts'
 import { connect, connectOptions, printConfig, type ConnectFlags } from './mcp-connect.ts'
-import { programIn, wordsOf } from './words.ts'
+import { programIn } from './words.ts'
 
 type WrapFlags = ConnectFlags & { readonly name?: string; readonly pinAll?: true }
 
 /** INVARIANT: nothing of this goes to standard output: a client may be there, and hears the protocol alone. */
-export function defineWrap(command: Command, run: Run): void {
+export function defineWrap(command: Command, run: Run, line: readonly string[]): void {
   connectOptions(command.command('wrap').argument('<command...>', 'what starts the server, after `--`'))
     .description('govern a server that a command starts: register it and pin its tools where that is still to be done, and be it as `connect` is')
     .usage('--for PURPOSE [options] -- COMMAND [ARGUMENT...]')
     .option('--name <name>', 'as policies and grants name it; made of the command unless said')
     .option('--pin-all', 'pin every tool that is new and hides nothing, without being asked')
     .action((words: readonly string[], flags: WrapFlags, own: Command) => run(async () => {
-      if (programIn(own) === null) throw usage('the command stands after `--`', 'writ mcp wrap --for PURPOSE -- COMMAND')
+      if (programIn(line) === null) throw usage('the command stands after `--`', 'writ mcp wrap --for PURPOSE -- COMMAND')
       const name = flags.name ?? nameFor(words)
       const start = await startOf(own)
       await register(start, name, words)
       await pin(start, name, flags.pinAll === true)
-      if (flags.printConfig === true) return printConfig(start, name, connectWords(wordsOf(own), name))
+      if (flags.printConfig === true) return printConfig(start, name, connectWords(line, name))
       return connect(start, name, flags)
     }))
 }

@@ -10,11 +10,11 @@ import type { AcceptFlags, PinFlags } from './mcp-tools.ts'
 import { programIn } from './words.ts'
 
 /** What each verb needs is loaded by it alone. */
-export function define(command: Command, run: Run): void {
-  defineServers(command, run)
+export function define(command: Command, run: Run, line: readonly string[]): void {
+  defineServers(command, run, line)
   defineTools(command, run)
-  defineConnect(command, run)
-  defineWrap(command, run)
+  defineConnect(command, run, line)
+  defineWrap(command, run, line)
   command.command('calls').description('calls that went to MCP servers, newest first')
     .option('--task <task>', 'only those of this task')
     .option('--limit <number>', 'at most so many', wholeNumber, 100)
@@ -26,7 +26,7 @@ const secretOptions = (command: Command): Command => command
   .option('--header-file <name=file>', 'a header that Writ sends as its own, and the file that holds its value; may be repeated', oneMore)
   .option('--env-file <file>', 'variables for the program, as NAME=VALUE in lines')
 
-function defineServers(command: Command, run: Run): void {
+function defineServers(command: Command, run: Run, line: readonly string[]): void {
   const servers = () => import('./mcp-servers.ts')
   command.command('list').description('list MCP servers').option('--all', 'the retired ones too')
     .action((flags: { readonly all?: true }, own: Command) => run(async () => (await servers()).listServers(await startOf(own), flags.all === true)))
@@ -38,7 +38,7 @@ function defineServers(command: Command, run: Run): void {
     .option('--lease <name=grant>', 'a login that each task lends the program: PG=postgres:BACKEND:TEMPLATE sets PGHOST, PGPASSWORD and so on; may be repeated', oneMore)
     .addOption(new Option('--environment <environment>', 'which environment it belongs to').choices(['production', 'staging', 'development', 'test']))
     .action((name: string, words: readonly string[], flags: AddFlags, own: Command) => run(async () => {
-      const program = programIn(own)
+      const program = programIn(line)
       await (await servers()).addServer(await startOf(own), name, { urls: words.slice(0, words.length - (program?.length ?? 0)), program }, flags)
     }))
   secretOptions(command.command('secret <name>')).description('give a server other headers or variables, in place of all that it had; without a flag none')

@@ -10,6 +10,7 @@ import type { Settings } from '../settings.ts'
 import { personConnection } from './approvals.ts'
 import { consoleUrl } from './open.ts'
 import { wholeNumber } from './options.ts'
+import { defineOwn } from './people-own.ts'
 
 type Reasoned = { readonly reason?: string }
 
@@ -23,6 +24,7 @@ export function define(command: Command, run: Run): void {
   defineRole(command, run, { verb: 'give', summary: `give a role to one person, whatever their groups: ${ROLES.join(', ')}`, endpoint: giveRole })
   defineRole(command, run, { verb: 'take', summary: 'take back a role that was given to one person; what a group brings stays', endpoint: takeRole })
   defineInvite(command, run)
+  defineOwn(command, run, idOf)
 }
 
 function defineList(command: Command, run: Run): void {

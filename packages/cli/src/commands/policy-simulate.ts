@@ -5,7 +5,7 @@ import type { ChangedDecision, ReplayState } from '@writ/policy/replay'
 import { call, type Connection } from '../client.ts'
 import { operatorConnection, type Start } from '../connections.ts'
 import { inertJson } from '../inert.ts'
-import { painterOf, printLine, say, tableOf } from '../output.ts'
+import { painterOf, printLine, say, tableOf, whenOf } from '../output.ts'
 import { testedEngine } from '../policy/check.ts'
 import { count, digits } from '../policy/count.ts'
 import { openProgress } from '../policy/progress.ts'
@@ -41,16 +41,18 @@ export async function simulate(start: Start, folder: string, order: SimulateOrde
 
 async function replayAll(start: Start, threads: ReplayThreads, span: Span): Promise<Simulated> {
   const began = performance.now()
-  const [from, to] = [Date.parse(span.since), span.until === undefined ? Date.now() : Date.parse(span.until)]
   const progress = openProgress(start.settings)
-  let [advisory, replayed, changed] = [0, 0, 0]
+  let [advisory, replayed, changed, newest] = [0, 0, 0, span.since]
   try {
     for await (const decisions of pagesOf(operatorConnection(start), span)) {
       advisory += decisions.filter((one) => one.advisory).length
       await threads.feed(decisions, (more) => {
         replayed += decisions.length
         changed += more
-        progress.show((Date.parse(decisions.at(-1)?.at ?? span.since) - from) / Math.max(1, to - from), `${count(replayed, 'decision')}, ${digits(changed)} changed`)
+        // Pages end in any order. How many are still to come nobody counts, and how much of the time is behind us says nothing of it.
+        const last = decisions.at(-1)?.at ?? newest
+        if (Date.parse(last) > Date.parse(newest)) newest = last
+        progress.show(`${count(replayed, 'decision')} up to ${whenOf(start.settings, newest)}, ${digits(changed)} changed`)
       })
     }
     return { ...await threads.state(), advisory, ms: performance.now() - began }

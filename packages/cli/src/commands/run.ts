@@ -17,7 +17,7 @@ import { programIn } from './words.ts'
 
 type RunFlags = TaskFlags & { readonly leaseTo: LeaseTo; readonly certificate?: string }
 
-export function define(command: Command, run: Run): void {
+export function define(command: Command, run: Run, line: readonly string[]): void {
   taskOptions(command)
     .description('open a task, run a command with its leases, end the task with the command, and prove that it ended')
     .usage('--for PURPOSE --grant TYPE:RESOURCE:ACTION [options] -- COMMAND [ARGUMENT...]')
@@ -25,7 +25,7 @@ export function define(command: Command, run: Run): void {
     .addOption(new Option('--lease-to <place>', 'how the command gets its leases: PG* variables, JSON on descriptor 3, or a JSON file').choices(['env', 'fd', 'file']).default('env'))
     .option('--certificate <file>', "keep the closure certificate here, and the log's key in FILE.key")
     .action((words: readonly string[], flags: RunFlags) => run(async () => {
-      if (programIn(command) === null) throw usage('the command stands after `--`', 'writ run --for PURPOSE --grant GRANT -- COMMAND')
+      if (programIn(line) === null) throw usage('the command stands after `--`', 'writ run --for PURPOSE --grant GRANT -- COMMAND')
       const start = await startOf(command)
       const wanted = wantedLeases(flags.grant)
       if (flags.leaseTo === 'env') variablePrefixes(wanted)

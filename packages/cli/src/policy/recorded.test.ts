@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EvaluatedDecisionReply } from '@writ/contract/decisions'
-import { recordOf } from './recorded.ts'
+import { parseExactJson } from '@writ/contract/strict-json'
+import { recordOf } from '@writ/policy/recorded-decision'
 import { together } from './replay-threads.ts'
 
 const QUESTION = '{"principal":{"uid":{"type":"Writ::Agent","id":"a"},"attributes":{},"parents":[]},"action":"call","resource":{"uid":{"type":"Writ::Tool","id":"a/b"},"attributes":{},"parents":[]},'
@@ -21,14 +22,14 @@ for (const { what, more, answer, byPolicy } of [
   { what: 'denied by its grant', more: { answer: 'deny', cause: 'grant' }, answer: 'deny', byPolicy: false },
 ] as const) {
   test(`what was ${what} is replayed as ${answer}${byPolicy ? '' : ', and not as the policies\' answer'}`, () => {
-    const record = recordOf({ ...RECORDED, ...more })
+    const record = recordOf({ ...RECORDED, ...more }, parseExactJson)
     assert.deepEqual([record.answer, record.byPolicy], [answer, byPolicy])
   })
 }
 
 test('a question is replayed digit for digit, and one that is erased or is none is not evaluated', () => {
-  assert.equal(recordOf(RECORDED).question?.arguments['amount'], 9_007_199_254_740_993n)
-  for (const question of [null, '{', '{"action":"call"}', '1']) assert.equal(recordOf({ ...RECORDED, question }).question, null, String(question))
+  assert.equal(recordOf(RECORDED, parseExactJson).question?.arguments['amount'], 9_007_199_254_740_993n)
+  for (const question of [null, '{', '{"action":"call"}', '1']) assert.equal(recordOf({ ...RECORDED, question }, parseExactJson).question, null, String(question))
 })
 
 test('what several threads found is one answer, the first that changed before the others', () => {

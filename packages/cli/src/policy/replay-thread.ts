@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { EvaluatedDecisionReply } from '@writ/contract/decisions'
+import { parseExactJson } from '@writ/contract/strict-json'
 import { readCheckedBundle, type BundleFiles } from '@writ/policy/bundle'
 import { openEngine } from '@writ/policy/engine'
+import { recordOf } from '@writ/policy/recorded-decision'
 import { openReplay, type ReplayState } from '@writ/policy/replay'
-import { recordOf } from './recorded.ts'
 
 /** What a thread begins with: files that were found fit before. */
 export type ReplayOrder = { readonly files: BundleFiles; readonly mostListed: number }
@@ -23,6 +24,6 @@ port.on('message', (page: ReplayPage) => port.postMessage(reportOn(page)))
 function reportOn(page: ReplayPage): ReplayReport {
   if (page === 'last') return { kind: 'ended', state: replay.state() }
   const before = replay.state().changed
-  for (const one of page) replay.feed(recordOf(one))
+  for (const one of page) replay.feed(recordOf(one, parseExactJson))
   return { kind: 'replayed', changed: replay.state().changed - before }
 }

@@ -7,12 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
+import { findChromium } from '../../../../scripts/demo/chromium.ts'
 import { CHILD_ENVIRONMENT } from '../../../server/test/child-environment.ts'
 import { eventually } from '../../../server/test/eventually.ts'
 
-// Slow: it runs scripts/demo.ts, which starts packages/server/src/main.ts and a PostgreSQL.
+// Slow: it runs scripts/demo.ts, which starts packages/server/src/main.ts, a PostgreSQL and a Chromium.
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
 const LONGEST_MS = 60_000
+const CHROMIUM = findChromium()
 
 type Place = { readonly folder: string; readonly temporary: string; readonly environment: NodeJS.ProcessEnv }
 
@@ -21,9 +23,9 @@ function placeFor(t: TestContext): Place {
   const folder = mkdtempSync(join(tmpdir(), 'writ-demo-test-'))
   const temporary = mkdtempSync(join(folder, 'tmp-'))
   chmodSync(folder, 0o755)
-  chmodSync(temporary, 0o755)
+  chmodSync(temporary, 0o1777)
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  return { folder, temporary, environment: { ...CHILD_ENVIRONMENT, HOME: folder, TMPDIR: temporary } }
+  return { folder, temporary, environment: { ...CHILD_ENVIRONMENT, HOME: folder, TMPDIR: temporary, WRIT_CHROMIUM: CHROMIUM ?? 'none' } }
 }
 
 type Demo = { readonly child: ChildProcess; readonly said: () => string; readonly err: () => string; readonly ended: Promise<readonly [number | null, NodeJS.Signals | null]> }
@@ -92,16 +94,36 @@ test('the demo with --once tells the whole story in under a minute, leaves nothi
   assert.match(demo.said(), /"head":500\}: denied\n\$ writ explain .*\ndenied: .*\n {2}why: forbidden by at-most-20-lines .*500.*\n {2}would allow it: .*\n {2}next: /)
   assert.match(demo.said(), /everything\/echo \{"message":"the desk is open"\}: allowed/)
   assert.match(demo.said(), /everything\/echo \{"message":"the desk is open"\}: denied\n\$ writ explain .*\ndenied: .*\n {2}why: forbidden by nothing-out-after-both /)
+  assertPeopleTold(t, demo.said())
   await assertNothingLeft(demo, place)
   const verify = startDemo(t, place, process.execPath, ['packages/cli/bin/writ.mjs', 'verify', '--key', `${kept}.key`, kept])
   assert.equal((await verify.ended)[0], 0, verify.err())
   assert.match(verify.said(), /outcome: proved/)
 })
 
-test('`npm run demo` leaves the server up until Ctrl-C, which ends every process and removes every folder', { timeout: 2 * LONGEST_MS }, async (t) => {
+/** Of two people one may approve; what she approved runs once; what she stops is stopped; and her browser finds that none of it was changed. */
+function assertPeopleTold(t: TestContext, said: string): void {
+  if (CHROMIUM === undefined) {
+    t.diagnostic('left out, as there is no Chromium on this host: two people in a browser; apt-get install chromium')
+    return assert.match(said, /LEFT OUT, .* two people/)
+  }
+  for (const told of [
+    /refund-agent: find_order .*-> allowed\n +refund-agent: erase_customer .*-> denied\n\$ writ explain .*\ndenied: .*\n {2}why: forbidden by agents-erase-nobody /,
+    /Li reads the same in her browser/, /in Maya's inbox \d+ ms later: apr_/, /Li opens it: "You can not approve this: you answer for an agent that asks\. Can decide: Maya Okafor /,
+    /at the server: 403 you_own_the_agent$/m, /exactly \{"order":551,"amount_cents":15152\} will run, .*refunds-small/, /went on \d+ ms after her yes\n +PostgreSQL: 1 refund, 151\.52 in all$/m,
+    /once more -> denied: approval_used\n +PostgreSQL: 1 refund, 151\.52 in all$/m, /refused \d+ ms after her click: Killed: the task was ended: identity_suspended$/m, /4 of 4 confirmed .*contained in /,
+    /^ +approval\.used: .*unbroken checked in this browser: Leaf \d+ of \d+/m, /^verified: log export$/m,
+  ]) assert.match(said, told)
+}
+
+test('`npm run demo` on a host without Chromium names what it leaves out, and leaves the server up until Ctrl-C, which ends every process and removes every folder', { timeout: 2 * LONGEST_MS }, async (t) => {
   const place = placeFor(t)
-  const demo = startDemo(t, place, 'npm', ['run', 'demo'])
-  await eventually('the story is told', () => demo.said().includes('until Ctrl-C') || demo.child.exitCode !== null, LONGEST_MS)
+  const demo = startDemo(t, { ...place, environment: { ...place.environment, WRIT_CHROMIUM: 'none' } }, 'npm', ['run', 'demo'])
+  await eventually('the story is told', () => demo.said().includes('npx writ audit tail') || demo.child.exitCode !== null, LONGEST_MS)
+  assert.match(demo.said(), /nobody answered within 2 s, and no answer is no; a person would answer at http\S+\/approvals\/apr_\w+\n +PostgreSQL: 0 refunds/)
+  assert.match(demo.said(), /refused \d+ ms after the stop: Killed: the task was ended: identity_suspended$/m)
+  assert.match(demo.said(), /LEFT OUT, .* two people.*\n.*apt-get install chromium/)
+  assert.match(demo.said(), /^http:\/\/localhost:\d+\/first#writ_first_/m)
   const [, url] = /Writ is up at (\S+) until Ctrl-C/.exec(demo.said()) ?? assert.fail(demo.said() + demo.err())
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   const [, config] = /WRIT_CONFIG=(\S+)/.exec(demo.said())!
@@ -120,6 +142,15 @@ test('Ctrl-C in the middle of the story leaves nothing either', { timeout: 2 * L
   const [code, signal] = await demo.ended
   assert.deepEqual([code, signal], [130, null], demo.err())
   assert.doesNotMatch(demo.err(), /the demo failed/)
+  await assertNothingLeft(demo, place)
+})
+
+test('a demo that is killed leaves neither its server nor its folder', { timeout: 2 * LONGEST_MS }, async (t) => {
+  const place = placeFor(t)
+  const demo = startDemo(t, place, process.execPath, ['scripts/demo.ts'])
+  await eventually('the back end is being added', () => demo.said().includes('$ writ backend add'), LONGEST_MS)
+  demo.child.kill('SIGKILL')
+  await eventually('nothing is left in the temporary folder', () => readdirSync(place.temporary).length === 0, LONGEST_MS)
   await assertNothingLeft(demo, place)
 })
 

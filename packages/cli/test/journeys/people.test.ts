@@ -93,3 +93,34 @@ for (const { what, args, code } of [
 ]) {
   test(`${what} is refused`, async () => { await exits(admin, args, code) })
 }
+
+test('passkeys are listed and removed: one\'s own by anybody, a person\'s by an administrator', async () => {
+  type Key = { readonly id: string; readonly name: string; readonly person: string }
+  const listed = async (at: Stage, ...asked: readonly string[]): Promise<readonly Key[]> => JSON.parse((await exits(at, ['passkeys', 'list', ...asked, '--json'], 0)).out) as readonly Key[]
+  const [own] = await listed(admin)
+  assert.deepEqual([own!.person, own!.name], [maya.id, 'of the test'])
+  assert.match((await exits(admin, ['passkeys', '--plain'], 0)).out, new RegExp(`^${own!.id}\tof the test\t${maya.id}\t`, 'm'))
+  assert.deepEqual(await listed(viewer), [])
+  await exits(viewer, ['passkeys', 'list', maya.id], 4)
+  await exits(viewer, ['passkeys', 'remove', own!.id, '--reason', 'not mine'], 5)
+  assert.deepEqual(await listed(admin, 'maya@acme.example'), [own])
+  await exits(admin, ['passkeys', 'remove', own!.id], 2)
+  assert.match((await exits(admin, ['passkeys', 'remove', own!.id, '--reason', 'it is lost', '--plain'], 0)).out, new RegExp(`^passkey\t${own!.id}$`, 'm'))
+  assert.deepEqual(await listed(admin), [])
+  await exits(admin, ['passkeys', 'remove', own!.id, '--reason', 'again'], 6)
+})
+
+test('where somebody has signed in is listed, and a sign-in is refused from the moment that it is revoked', async () => {
+  const rosa = await signInAs(server, { roles: ['viewer'], email: 'rosa@acme.example', kind: 'cli', passkey: false })
+  const [terminal, machine] = [await terminalOf(rosa, 'Rosa'), await stage()]
+  await signedIn(machine, server)
+  assert.match((await exits(terminal, ['sign-ins', '--plain'], 0)).out, new RegExp(`^${rosa.signIn}\t${rosa.id}\tcli, this one\toidc\tlive\t`, 'm'))
+  assert.match((await exits(machine, ['sign-ins'], 2)).err, /an operator's key is no person: say whose\nhint: `writ people list`/)
+  assert.match((await exits(machine, ['sign-ins', 'list', 'rosa@acme.example', '--plain'], 0)).out, new RegExp(`^${rosa.signIn}\t`, 'm'))
+  await exits(viewer, ['sign-ins', 'revoke', rosa.signIn, '--reason', 'not mine'], 5)
+  const revoked = JSON.parse((await exits(admin, ['sign-ins', 'revoke', rosa.signIn, '--reason', 'the laptop is lost', '--json'], 0)).out) as { readonly state: string }
+  assert.equal(revoked.state, 'revoked')
+  assert.match((await exits(terminal, ['sign-ins'], 3)).err, /`writ login`/)
+  await exits(admin, ['sign-ins', 'revoke', rosa.signIn, '--reason', 'again'], 6)
+  assert.match((await exits(admin, ['sign-in'], 2)).err, /unknown command `sign-in`/)
+})

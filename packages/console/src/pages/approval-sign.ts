@@ -1,8 +1,8 @@
-import { startAuthentication } from '@simplewebauthn/browser'
 import type { ApprovalCardReply, ApprovalChoice, ApprovalReply } from '@writ/contract/approvals'
 import type { AssertionResponse } from '@writ/contract/people'
 import { ask } from '../api.ts'
 import { approveApproval } from '../endpoints.ts'
+import { signWithPasskey } from '../passkey.ts'
 
 /** What somebody has seen and says yes to: the choice, and the hash of the envelope that holds it. */
 export type Yes = { readonly choice: ApprovalChoice; readonly envelopeSha256: string; readonly reason: string }
@@ -17,10 +17,9 @@ export async function sayYes({ id, signing }: Pick<ApprovalCardReply, 'id' | 'si
   return ask(approveApproval, { parameters: { id }, body })
 }
 
-async function signatureOver({ rp_id: rpId, credentials }: NonNullable<ApprovalCardReply['signing']>, envelopeSha256: string): Promise<AssertionResponse> {
+function signatureOver({ rp_id: rpId, credentials }: NonNullable<ApprovalCardReply['signing']>, envelopeSha256: string): Promise<AssertionResponse> {
   const allowCredentials = credentials.map((one) => ({ type: 'public-key' as const, id: one }))
-  const optionsJSON = { challenge: base64url(envelopeSha256), rpId, allowCredentials, userVerification: 'required' as const, timeout: SIGN_WITHIN_MS }
-  return await startAuthentication({ optionsJSON }) as unknown as AssertionResponse
+  return signWithPasskey({ challenge: base64url(envelopeSha256), rpId, allowCredentials, userVerification: 'required', timeout: SIGN_WITHIN_MS })
 }
 
 /** Of bytes in hexadecimal digits. */

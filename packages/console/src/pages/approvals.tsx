@@ -6,14 +6,19 @@ import { commandOf, curlOf } from '../commands.ts'
 import { listApprovals, showApproval } from '../endpoints.ts'
 import { useLiveState } from '../live.ts'
 import { useAsk } from '../queries.ts'
+import { Inert } from '../ui/agent-words.tsx'
+import { CopyButton } from '../ui/copy.tsx'
 import { Empty } from '../ui/empty.tsx'
 import { Page } from '../ui/page.tsx'
 import { ProblemNote } from '../ui/problem-note.tsx'
 import { spanText } from '../ui/spans.ts'
 import { Switch } from '../ui/switch.tsx'
+import { shortName } from '../ui/words.ts'
+import { useReach } from '../who.ts'
 import { AlikeCard } from './approval-alike.tsx'
 import { ApprovalCard } from './approval-card.tsx'
 import { Inbox } from './approval-inbox.tsx'
+import { mostRoutine } from './routine.ts'
 import './approvals.css'
 
 type Listed = ReplyOf<typeof listApprovalsContract>
@@ -59,7 +64,7 @@ function Board({ id, state, alike }: BoardProps) {
       </>}
     >
       {found.error !== null && <ProblemNote error={found.error} />}
-      {reply?.habit?.propose_policy === true && <Routine rate={reply.habit.approve_rate} answered={reply.habit.answered} />}
+      {reply?.habit?.propose_policy === true && <RoutineNote rate={reply.habit.approve_rate} answered={reply.habit.answered} />}
       {found.isPending && <p className="w-loading" role="status">loading requests…</p>}
       {isNone && !found.isPending && <Nothing isAll={isAll} />}
       {reply !== undefined && !isNone && (
@@ -98,11 +103,16 @@ function OwnHabit({ of }: { readonly of: Listed['habit'] }) {
 
 const percent = (rate: number): string => `${Math.floor(rate * 100)} %`
 
-function Routine({ rate, answered }: { readonly rate: number | null; readonly answered: number }) {
+function RoutineNote({ rate, answered }: { readonly rate: number | null; readonly answered: number }) {
+  const all = useAsk(listApprovals, { query: { limit: MOST } }).data?.approvals
+  const routine = all && mostRoutine(all)
+  const writes = useReach('applyPolicies') === 'all'
   return (
     <div className="w-routine" role="note">
       <strong>These look routine.</strong> You said yes to {rate === null ? 'nearly all' : percent(rate)} of your last {answered}. Write a policy instead? A rule that allows them asks nobody, and whoever is asked less reads more.
-      {' '}Whoever writes policies begins with <code>writ policy</code>, and sees on past calls what it would change.
+      {routine !== undefined && <> Most often it was <Inert text={shortName(routine.newest.spiffe_id)} most={60} /> for <Inert text={routine.newest.resource.id} most={80} />: {routine.count} times yes, never no.{' '}
+        {writes ? <Link to="/policies" search={{ like: routine.newest.id }}>Begin with a policy for just these</Link>
+          : <>Whoever writes policies can begin from this link: <code className="w-link-text">{`${window.location.origin}/policies?like=${routine.newest.id}`}</code> <CopyButton text={`${window.location.origin}/policies?like=${routine.newest.id}`} says="Copy the link" /></>}</>}
     </div>
   )
 }

@@ -3,7 +3,7 @@ import type { EventReply } from '@writ/contract/events'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useDeferredValue, useMemo, useState } from 'react'
 import { commandOf, curlOf } from '../commands.ts'
-import { listEvents, listIdentities } from '../endpoints.ts'
+import { listEvents, listIdentities, showEvent } from '../endpoints.ts'
 import { useLiveEvents } from '../live.ts'
 import { useAsk } from '../queries.ts'
 import { Inert } from '../ui/agent-words.tsx'
@@ -15,7 +15,7 @@ import { Page } from '../ui/page.tsx'
 import { utcText } from '../ui/spans.ts'
 import { Switch } from '../ui/switch.tsx'
 import { shortName } from '../ui/words.ts'
-import { useEvents, type Asked } from './audit-events.ts'
+import { useEvents, type Asked, type Events } from './audit-events.ts'
 import { binsOf, LANES, type Lane, type Range } from './event-bins.ts'
 import { EventDrawer } from './event-drawer.tsx'
 import { EventHistogram } from './event-histogram.tsx'
@@ -29,29 +29,33 @@ export function Audit() {
   const navigate = useNavigate({ from: '/audit' })
   const put = (next: Partial<typeof search>): void => { void navigate({ search: { ...search, ...next }, replace: true }) }
   const lane = LANES.find((one) => one === search.lane)
-  const asked: Asked = { ...(lane === undefined ? {} : { stream: lane }), ...(search.task === undefined ? {} : { task: search.task }) }
+  const narrowed = { ...(lane === undefined ? {} : { stream: lane }), ...(search.task === undefined ? {} : { task: search.task }) }
+  const asked: Asked = { ...narrowed, ...spanOf(search) }
   const list = useEvents(asked)
   const columns = useColumns()
-  const range = useRange(search, list.fetchedAt)
+  const range = useRange(search, list.since)
   const rows = useMemo(() => list.rows.filter((event) => fits(event, search, range)), [list.rows, search.type, search.identity, range])
   const shown = useShown(rows, columns, useDeferredValue(search.q ?? ''))
-  const bins = useMemo(() => binsOf(shown, range), [shown, range])
-  const opened = list.rows.find((one) => one.id === search.event)
+  const oldest = list.more ? list.rows.at(-1)?.at : undefined
+  // What has not come is not drawn as if there were nothing.
+  const bins = useMemo(() => binsOf(shown, oldest === undefined ? range : { ...range, from: Date.parse(oldest) }), [shown, range, oldest])
+  const opened = useOpened(search.event, list)
   return (
     <Page
-      title="Audit" isList commands={{ cli: commandOf('writ', 'audit', 'tail', ...(lane === undefined ? [] : ['--stream', lane]), ...(search.task === undefined ? [] : ['--task', search.task])), curl: curlOf(listEvents, { query: { ...asked, newest: 'true' } }, window.location.origin) }}
+      title="Audit" isList commands={{ cli: commandOf('writ', 'audit', 'tail', ...(lane === undefined ? [] : ['--stream', lane]), ...(search.task === undefined ? [] : ['--task', search.task])), curl: curlOf(listEvents, { query: { ...narrowed, order: 'newest_first' } }, window.location.origin) }}
       beside={<Switch name="Lane" value={lane ?? ''} choices={[['', 'both lanes'], ['non-human', 'non-human'], ['human', 'human']]} onChange={(next) => put({ lane: next === '' ? undefined : next })} />}
       actions={<NewEvents lane={lane} onShow={list.refetch} fetchedAt={list.fetchedAt} />}
     >
       <Facets rows={list.rows} search={search} put={put} />
       {bins !== undefined && <EventHistogram bins={bins} lanes={lane === undefined ? LANES : [lane]} shows={search.chart === 'table' ? 'table' : 'chart'} onShow={(next) => put({ chart: next === 'table' ? next : undefined })} onZoom={(to) => put({ from: new Date(to.from).toISOString(), to: new Date(to.to).toISOString(), since: undefined })} />}
-      {search.event !== undefined && opened === undefined && !list.isLoading && <p className="w-problem" role="status">The event <Inert text={search.event} most={80} /> is not among those that have come{list.more ? <>; <button type="button" className="w-quiet-button" onClick={list.fetchMore}>load older ones</button></> : ', with this lane and task'}.</p>}
+      {oldest !== undefined && bins !== undefined && <p className="w-dim">What was before {utcText(Date.parse(oldest))} has not come yet: <button type="button" className="w-quiet-button" onClick={list.fetchMore}>load older ones</button></p>}
+      {opened.error !== null && <p className="w-problem" role="status">The event <Inert text={search.event!} most={80} /> can not be shown: <Inert text={opened.error.message} /></p>}
       <ListTable
         name="events" columns={columns} list={{ ...list, rows }} idOf={(one) => one.id} search={search} hint="filter: outcome:denied by:identity write_file"
         onSearch={(next) => put(next)} onOpen={(one) => put({ event: one.id })}
         empty={<Empty title={list.rows.length === 0 ? 'Nothing has been recorded here yet' : 'Nothing that has come fits these filters'} command="writ audit tail --follow">Whatever an agent does stands in the non-human log, and whatever a person does in the human one. Both are sealed within seconds, and nobody can change them unseen.{list.more && <> <button type="button" className="w-quiet-button" onClick={list.fetchMore}>load older ones</button></>}</Empty>}
       />
-      {opened !== undefined && <EventDrawer key={opened.id} event={opened} onClose={() => put({ event: undefined })} />}
+      {opened.event !== undefined && <EventDrawer key={opened.event.id} event={opened.event} onClose={() => put({ event: undefined })} />}
     </Page>
   )
 }
@@ -81,13 +85,25 @@ function useColumns(): readonly Column<EventReply>[] {
   }, [identities])
 }
 
+/** The event of the URL, of whatever age: as the list has it, or asked for by its id. */
+function useOpened(id: string | undefined, list: Pick<Events, 'rows' | 'isLoading'>): { readonly event: EventReply | undefined; readonly error: Error | null } {
+  const listed = list.rows.find((one) => one.id === id)
+  const asked = useAsk(showEvent, { parameters: { id: id ?? '' } }, { when: id !== undefined && listed === undefined && !list.isLoading })
+  if (listed !== undefined || id === undefined) return { event: listed, error: null }
+  return { event: asked.data?.id === id ? asked.data : undefined, error: asked.error }
+}
+
+/** What stands in the URL, as far as the server takes it. */
+function spanOf({ since, from, to }: Search): Pick<Asked, 'since' | 'until' | 'last'> {
+  const [begin, end] = [from, to].map((text) => (Number.isNaN(Date.parse(text ?? '')) ? undefined : new Date(text!).toISOString()))
+  if (begin !== undefined || end !== undefined) return { ...(begin === undefined ? {} : { since: begin }), ...(end === undefined ? {} : { until: end }) }
+  return since !== undefined && Object.hasOwn(SINCE, since) ? { last: SINCE[since]! } : {}
+}
+
 /** Of the last hour is what was so when the list came, and does not run away under the reader. */
-function useRange({ since, from, to }: Search, fetchedAt: number): Partial<Range> {
-  return useMemo(() => {
-    const [begin, end] = [Date.parse(from ?? ''), Date.parse(to ?? '')]
-    if (!Number.isNaN(begin) || !Number.isNaN(end)) return { ...(Number.isNaN(begin) ? {} : { from: begin }), ...(Number.isNaN(end) ? {} : { to: end }) }
-    return since !== undefined && Object.hasOwn(SINCE, since) ? { from: fetchedAt - SINCE[since]! } : {}
-  }, [since, from, to, fetchedAt])
+function useRange(search: Search, listedSince: string | undefined): Partial<Range> {
+  const { since = search.since === undefined ? undefined : listedSince, until } = spanOf(search)
+  return useMemo(() => ({ ...(since === undefined ? {} : { from: Date.parse(since) }), ...(until === undefined ? {} : { to: Date.parse(until) }) }), [since, until])
 }
 
 function fits(event: EventReply, { type, identity }: Search, range: Partial<Range>): boolean {

@@ -5,10 +5,10 @@ import { Id } from '../ui/copy.tsx'
 import { Mark, type Tone } from '../ui/mark.tsx'
 import { Ago } from '../ui/time.tsx'
 
-/** How a decision came out: what could be approved is no plain no. */
-export function outcomeOf(decision: Pick<DecisionReply, 'answer' | 'would_deny' | 'approvable'>): readonly [tone: Tone, word: string] {
+/** How a decision came out: what could be approved is no plain no, and what somebody approved no plain yes. */
+export function outcomeOf(decision: Pick<DecisionReply, 'answer' | 'would_deny' | 'approvable' | 'approval'>): readonly [tone: Tone, word: string] {
   if (decision.would_deny) return ['ask', 'observed']
-  if (decision.answer === 'allow') return ['good', 'allowed']
+  if (decision.answer === 'allow') return ['good', decision.approval === null ? 'allowed' : 'approved']
   return decision.approvable ? ['ask', 'needs approval'] : ['bad', 'denied']
 }
 

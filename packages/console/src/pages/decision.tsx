@@ -28,7 +28,7 @@ export function DecisionPage() {
             ['Action', <Inert key="a" text={one.action} most={200} />], ['Resource', <Inert key="r" text={one.resource.id} most={200} />], ['At', <Exactly key="t" at={one.at} />],
             ['Task', one.task === null ? 'none: advice' : <Link key="k" to="/tasks/$id" params={{ id: one.task }}><Id of={one.task} /></Link>],
             ['Identity', one.identity === null ? 'none' : <Link key="i" to="/identities/$id" params={{ id: one.identity }}><Id of={one.identity} /></Link>],
-            ['Hung on', one.cause], ['Mode', one.mode], ['Policy version', one.policy_version], ['Policies', one.policies.join(', ') || 'none'], ['Event', <Id key="e" of={one.event} />],
+            ['Hung on', one.cause], ...(one.approval === null ? [] : [['Approved by', <Link key="p" to="/approvals/$id" params={{ id: one.approval }}><Id of={one.approval} /></Link>] as const]), ['Mode', one.mode], ['Policy version', one.policy_version], ['Policies', one.policies.join(', ') || 'none'], ['Event', <Id key="e" of={one.event} />],
           ]} />
         </Part>
       </div>

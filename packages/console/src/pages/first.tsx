@@ -1,10 +1,9 @@
-import { startRegistration } from '@simplewebauthn/browser'
 import { Button } from '@mantine/core'
-import type { EnrolmentResponse } from '@writ/contract/people'
 import { useMutation } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
 import { ask } from '../api.ts'
 import { beginPersonByLink, registerPersonByLink } from '../endpoints.ts'
+import { makePasskey } from '../passkey.ts'
 import { Alone, canUsePasskeys, NoPasskeys } from './alone.tsx'
 import { PasskeyTrouble } from './sign-in.tsx'
 
@@ -25,8 +24,7 @@ export function First() {
   const register = useMutation({
     mutationFn: async () => {
       const { options } = await ask(beginPersonByLink, { body: { code: link, name: name.trim() } })
-      const response = await startRegistration({ optionsJSON: options })
-      return ask(registerPersonByLink, { body: { code: link, name: name.trim(), response: response as unknown as EnrolmentResponse } })
+      return ask(registerPersonByLink, { body: { code: link, name: name.trim(), response: await makePasskey(options) } })
     },
     onSuccess: () => { window.location.replace('/') },
   })

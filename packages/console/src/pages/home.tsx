@@ -79,7 +79,7 @@ function Waiting({ approvals, waiting, isFailed }: { readonly approvals: readonl
 
 function Hours({ overview }: { readonly overview: OverviewReply }) {
   const [isTable, setTable] = useState(false)
-  const isNone = overview.hours.every((hour) => hour.allowed + hour.denied + hour.observed === 0)
+  const isNone = overview.hours.every((hour) => hour.allowed + hour.approved + hour.denied + hour.observed === 0)
   return (
     <Part title="Decisions per hour, 24 h" aside={!isNone && <button type="button" className="w-quiet-button" aria-pressed={isTable} onClick={() => setTable(!isTable)}>{isTable ? 'as a chart' : 'as a table'}</button>}>
       {isNone ? <p className="w-dim">Nothing was decided in the last 24 hours.</p>
@@ -100,7 +100,7 @@ function NeedsYou({ approvals, findings, incidents }: { readonly approvals: read
           {approvals.slice(0, 6).map((one) => (
             <li key={one.id}>
               <Mark tone={one.risk === 'high' ? 'bad' : 'ask'}>{one.risk} risk</Mark>
-              <span><a href={`/approvals/${one.id}`}><Inert text={`${shortName(one.spiffe_id)} → ${one.action}`} most={80} /></a> <span className="w-dim"><Inert text={one.resource.id} most={60} /></span></span>
+              <span><Link to="/approvals/$id" params={{ id: one.id }}><Inert text={`${shortName(one.spiffe_id)} → ${one.action}`} most={80} /></Link> <span className="w-dim"><Inert text={one.resource.id} most={60} /></span></span>
               <Ago at={one.expires_at} />
             </li>
           ))}

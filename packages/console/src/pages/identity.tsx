@@ -2,7 +2,7 @@ import type { IdentityReply } from '@writ/contract/registry'
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { commandOf, curlOf } from '../commands.ts'
-import { listDecisions, listFindings, listTasks, resumeIdentity, retireIdentity, showIdentity, suspendIdentity } from '../endpoints.ts'
+import { listDecisions, listFindings, listTasks, resumeIdentity, retireIdentity, showIdentity } from '../endpoints.ts'
 import { useLiveState } from '../live.ts'
 import { useAsk } from '../queries.ts'
 import { Action } from '../ui/action.tsx'
@@ -11,6 +11,7 @@ import { Id } from '../ui/copy.tsx'
 import { Mark } from '../ui/mark.tsx'
 import { Facts, Page, Part } from '../ui/page.tsx'
 import { ProblemNote } from '../ui/problem-note.tsx'
+import { StopButton } from '../ui/stop-button.tsx'
 import { Switch } from '../ui/switch.tsx'
 import { Ago, Exactly } from '../ui/time.tsx'
 import { IDENTITY_STATES, plain, saidOf, shortName, TASK_STATES } from '../ui/words.ts'
@@ -42,20 +43,17 @@ export function Identity() {
 function StateActions({ identity: { id, state, spiffe_id: spiffeId } }: { readonly identity: IdentityReply }) {
   const parameters = { id }
   const off = state === 'retired' ? 'it is retired, for ever' : undefined
-  const touch = <p><strong>{shortName(spiffeId)}</strong>: its open tasks end, every credential of theirs is withdrawn and tried again, and it opens no more.</p>
   return (
     <>
-      {state === 'suspended' ? (
+      {state === 'suspended' && (
         <Action name="resumeIdentity" to={resumeIdentity} label="Resume" title={`Let ${shortName(spiffeId)} act again?`} asked={(reason) => ({ parameters, body: { reason } })} cli={(reason) => commandOf('writ', 'identity', 'resume', id, '--reason', reason)}>
           <p>It may open tasks again. What ended with its suspension stays ended.</p>
         </Action>
-      ) : (
-        <Action name="suspendIdentity" to={suspendIdentity} tone="stop" label="Suspend" title={`Suspend ${shortName(spiffeId)}?`} off={off} asked={(reason) => ({ parameters, body: { reason } })} cli={(reason) => commandOf('writ', 'identity', 'suspend', id, '--reason', reason)}>
-          {touch}<p className="w-dim">It can be resumed later.</p>
-        </Action>
       )}
+      <StopButton of={id} off={off} />
       <Action name="retireIdentity" to={retireIdentity} tone="stop" label="Retire" title={`Retire ${shortName(spiffeId)} for ever?`} off={off} asked={(reason) => ({ parameters, body: { reason } })} cli={(reason) => commandOf('writ', 'identity', 'retire', id, '--reason', reason)}>
-        {touch}<p><strong>There is no way back:</strong> an identity is never used twice.</p>
+        <p><strong>{shortName(spiffeId)}</strong>: its open tasks end, every credential of theirs is withdrawn and tried again, and it opens no more.</p>
+        <p><strong>There is no way back:</strong> an identity is never used twice.</p>
       </Action>
     </>
   )

@@ -1,12 +1,11 @@
 import { Button, Modal } from '@mantine/core'
-import { startAuthentication } from '@simplewebauthn/browser'
 import type { Endpoint } from '@writ/contract/endpoint'
-import type { AssertionResponse } from '@writ/contract/people'
 import { useMutation } from '@tanstack/react-query'
 import { useState, type FormEvent, type ReactNode } from 'react'
 import { ask, type AskOf, type At, type ReplyOf } from '../api.ts'
 import { curlOf } from '../commands.ts'
 import { beginStepUp, stepUp } from '../endpoints.ts'
+import { signWithPasskey } from '../passkey.ts'
 import { queries, useDo } from '../queries.ts'
 import { whoMay } from '../ui/action.tsx'
 import { CopyButton } from '../ui/copy.tsx'
@@ -151,8 +150,7 @@ export function Confirmation({ what }: { readonly what: string }) {
   const confirm = useMutation({
     mutationFn: async () => {
       const { options } = await ask(beginStepUp, { body: {} })
-      const response = await startAuthentication({ optionsJSON: { ...options, allowCredentials: options.allowCredentials.map((one) => ({ ...one })) } })
-      return ask(stepUp, { body: { response: response as unknown as AssertionResponse } })
+      return ask(stepUp, { body: { response: await signWithPasskey(options) } })
     },
     onSuccess: () => queries.invalidateQueries(),
   })

@@ -1,6 +1,5 @@
 import { Button } from '@mantine/core'
-import { startRegistration } from '@simplewebauthn/browser'
-import type { EnrolmentResponse, PasskeyReply, SignInReply } from '@writ/contract/people'
+import type { PasskeyReply, SignInReply } from '@writ/contract/people'
 import { useMutation } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type FormEvent } from 'react'
@@ -8,6 +7,7 @@ import { ask } from '../api.ts'
 import { curlOf } from '../commands.ts'
 import { beginPasskey, enrolPasskey, listPasskeys, listSignIns, removePasskey, revokeSignIn } from '../endpoints.ts'
 import { useLiveState } from '../live.ts'
+import { makePasskey } from '../passkey.ts'
 import { queries, useAsk } from '../queries.ts'
 import { Action } from '../ui/action.tsx'
 import { Inert } from '../ui/agent-words.tsx'
@@ -93,8 +93,7 @@ function NewPasskey({ isFirst }: { readonly isFirst: boolean }) {
   const enrol = useMutation({
     mutationFn: async () => {
       const { options } = await ask(beginPasskey, { body: {} })
-      const response = await startRegistration({ optionsJSON: options })
-      return ask(enrolPasskey, { body: { ...(name.trim() === '' ? {} : { name: name.trim() }), response: response as unknown as EnrolmentResponse } })
+      return ask(enrolPasskey, { body: { ...(name.trim() === '' ? {} : { name: name.trim() }), response: await makePasskey(options) } })
     },
     onSuccess: () => {
       setName('')

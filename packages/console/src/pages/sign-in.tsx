@@ -1,11 +1,10 @@
-import { startAuthentication } from '@simplewebauthn/browser'
 import { Button } from '@mantine/core'
-import type { AssertionResponse } from '@writ/contract/people'
 import type { SignInProblem } from '@writ/contract/sign-in'
 import { useMutation } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
 import { ask, Refused } from '../api.ts'
 import { beginPasskeySignIn, signInWays, signInWithPasskey } from '../endpoints.ts'
+import { signWithPasskey } from '../passkey.ts'
 import { useAsk } from '../queries.ts'
 import { ProblemNote } from '../ui/problem-note.tsx'
 import { Alone, canUsePasskeys, NoPasskeys } from './alone.tsx'
@@ -27,8 +26,7 @@ export function SignIn() {
   const passkey = useMutation({
     mutationFn: async () => {
       const { options } = await ask(beginPasskeySignIn, { body: {} })
-      const response = await startAuthentication({ optionsJSON: { ...options, allowCredentials: options.allowCredentials.map((one) => ({ ...one })) } })
-      return ask(signInWithPasskey, { body: { response: response as unknown as AssertionResponse } })
+      return ask(signInWithPasskey, { body: { response: await signWithPasskey(options) } })
     },
     // A whole new page: nothing of before stays in its memory.
     onSuccess: () => { window.location.replace(target) },

@@ -1,10 +1,9 @@
 import type { LeaseReply, TaskReply } from '@writ/contract/tasks'
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { commandOf, curlOf } from '../commands.ts'
-import { endTask, listApprovals, listDecisions, listToolCalls, showTask } from '../endpoints.ts'
+import { listApprovals, listDecisions, listToolCalls, showTask } from '../endpoints.ts'
 import { useLiveState } from '../live.ts'
 import { useAll, useAsk } from '../queries.ts'
-import { Action } from '../ui/action.tsx'
 import { AgentWords, Inert } from '../ui/agent-words.tsx'
 import { Id } from '../ui/copy.tsx'
 import { Mark, NotEvaluated } from '../ui/mark.tsx'
@@ -12,6 +11,7 @@ import { useNow } from '../ui/now.tsx'
 import { Facts, Page, Part } from '../ui/page.tsx'
 import { ProblemNote } from '../ui/problem-note.tsx'
 import { spanText } from '../ui/spans.ts'
+import { StopButton } from '../ui/stop-button.tsx'
 import { Ago, Exactly } from '../ui/time.tsx'
 import { endReasonText, LEASE_STATES, saidOf, shortName, TASK_STATES } from '../ui/words.ts'
 import { stepsOf, Waterfall } from './waterfall.tsx'
@@ -27,7 +27,7 @@ export function TaskPage() {
   return (
     <Page
       title={<Link to="/identities/$id" params={{ id: task.identity }}>{shortName(task.spiffe_id)}</Link>} beside={<><Mark tone={tone}>{word}</Mark><Id of={task.id} /></>}
-      commands={{ cli: commandOf('writ', 'task', 'show', task.id), curl: curlOf(showTask, { parameters: { id } }, window.location.origin) }} actions={<End task={task} />}
+      commands={{ cli: commandOf('writ', 'task', 'show', task.id), curl: curlOf(showTask, { parameters: { id } }, window.location.origin) }} actions={<StopButton of={task.id} off={task.state === 'closed' ? 'it is closed already' : undefined} />}
     >
       <div className="w-columns w-intent-action">
         <Part title="Intent"><AgentWords text={task.purpose} by="what the agent said it is for" /><Terms task={task} /></Part>
@@ -36,17 +36,6 @@ export function TaskPage() {
       <Calls task={task} />
       <Leases leases={task.leases} />
     </Page>
-  )
-}
-
-function End({ task }: { readonly task: TaskReply }) {
-  const parameters = { id: task.id }
-  const live = task.leases.filter((one) => one.state !== 'ended').length
-  return (
-    <Action name="endTask" to={endTask} tone="stop" label="End task" title="End this task now?" off={task.state === 'open' ? undefined : `it is ${task.state} already`} asked={(reason) => ({ parameters, body: { reason } })} cli={(reason) => commandOf('writ', 'task', 'end', task.id, '--reason', reason)}>
-      <p><strong>Will stop:</strong> this task, every task below it, calls in flight, and {live === 0 ? 'no credential, for it holds none' : `${live} ${live === 1 ? 'credential' : 'credentials'}`}. Each credential is withdrawn and tried again.</p>
-      <p><strong>Will not stop:</strong> the agent’s own process; only what it may do ends. Its identity can open another task: suspend it to prevent that.</p>
-    </Action>
   )
 }
 

@@ -10,7 +10,7 @@ import { Mark, type Tone } from '../ui/mark.tsx'
 import { useNow } from '../ui/now.tsx'
 import { ProblemNote } from '../ui/problem-note.tsx'
 import { spanText } from '../ui/spans.ts'
-import { CALL_STATUSES, saidOf } from '../ui/words.ts'
+import { CALL_STATUSES, endReasonText, saidOf } from '../ui/words.ts'
 import { outcomeOf } from './decision-rows.tsx'
 
 /** One thing that a task asked for, and what became of it. */
@@ -34,6 +34,11 @@ function saidOfStep(decision: DecisionReply, call: ToolCallReply | undefined): r
   return call.status === 'succeeded' ? [outcome[0], `${outcome[1]}, ${word}`] : [tone, word]
 }
 
+/** Ends that somebody else made, in the middle of whatever ran. */
+const STOPS: readonly (string | null)[] = ['ended_by_person', 'identity_suspended', 'identity_retired', 'parent_ended']
+
+const stoppedAt = ({ end_reason: reason, ended_at: at }: TaskReply): number | undefined => (at !== null && STOPS.includes(reason) ? Date.parse(at) : undefined)
+
 type WaterfallProps = { readonly task: TaskReply; readonly steps: readonly Step[]; readonly opened: string | undefined; readonly onOpen: (decision: string | undefined) => void }
 
 const LEAST_SPAN_MS = 1000
@@ -43,7 +48,8 @@ const MOST_STEPS = 400
 export function Waterfall({ task, steps, opened, onOpen }: WaterfallProps) {
   const now = useNow()
   const from = Date.parse(task.opened_at)
-  const last = Math.max(...steps.map((step) => step.until ?? now), from)
+  const stopped = stoppedAt(task)
+  const last = Math.max(...steps.map((step) => step.until ?? now), stopped ?? from, from)
   // To the last thing that happened: what came after it is empty.
   const length = Math.max(LEAST_SPAN_MS, last - from)
   const shareOf = (ms: number): number => Math.min(100, Math.max(0, ms / length * 100))
@@ -58,12 +64,20 @@ export function Waterfall({ task, steps, opened, onOpen }: WaterfallProps) {
             <div key={decision.id} role="row" className="w-step" data-open={isOpen}>
               <span role="cell" className="w-step-at" title={decision.at}>{spanText(Math.max(0, at - from))}</span>
               <span role="cell" className="w-step-what"><button type="button" aria-expanded={isOpen} onClick={() => onOpen(isOpen ? undefined : decision.id)}><Inert text={decision.action} most={60} /></button> <span className="w-dim"><Inert text={decision.resource.id} most={80} /></span></span>
-              <span role="cell" className="w-track"><span className="w-bar" data-tone={tone} style={{ left: `${shareOf(at - from)}%`, width: `${shareOf((until ?? now) - at)}%` }} /></span>
+              <span role="cell" className="w-track"><span className="w-bar" data-tone={tone} data-approved={decision.approval !== null} style={{ left: `${shareOf(at - from)}%`, width: `${shareOf((until ?? now) - at)}%` }} /></span>
               <span role="cell"><Mark tone={tone}>{word}</Mark>{(call?.duration_ms ?? null) === null ? null : <span className="w-dim"> {spanText(call?.duration_ms ?? 0)}</span>}</span>
               {isOpen && <div role="cell" className="w-step-more"><More step={step} /></div>}
             </div>
           )
         })}
+        {stopped !== undefined && (
+          <div role="row" className="w-step">
+            <span role="cell" className="w-step-at" title={task.ended_at ?? undefined}>{spanText(Math.max(0, stopped - from))}</span>
+            <span role="cell" className="w-step-what w-dim">{endReasonText(task.end_reason ?? '')}</span>
+            <span role="cell" className="w-track"><span className="w-bar" data-tone="stopped" style={{ left: `${Math.min(99, shareOf(stopped - from))}%` }} /></span>
+            <span role="cell"><Mark tone="stopped">stopped</Mark></span>
+          </div>
+        )}
       </div>
       {steps.length > MOST_STEPS && <p className="w-dim">The first {MOST_STEPS} of {steps.length.toLocaleString('en')} steps. <code>writ audit tail</code> has all.</p>}
     </>
@@ -76,6 +90,7 @@ function More({ step: { decision, call } }: { readonly step: Step }) {
     <>
       {explanation.error !== null ? <ProblemNote error={explanation.error} /> : explanation.data === undefined ? <p role="status">explaining…</p> : <Explanation of={explanation.data} />}
       {call !== undefined && <p className="w-dim">{call.server}: {call.bytes === null ? 'no result' : `${call.bytes.toLocaleString('en')} bytes of result`}{call.sha256 === null ? '' : <>, sha256 <code>{call.sha256.slice(0, 16)}…</code></>}</p>}
+      {decision.approval !== null && <p>A person said yes to exactly this: <Link to="/approvals/$id" params={{ id: decision.approval }}>the approval</Link></p>}
       <p><Link to="/decisions/$id" params={{ id: decision.id }}>the whole decision</Link></p>
     </>
   )

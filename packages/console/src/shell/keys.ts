@@ -9,7 +9,7 @@ const isWriting = ({ target }: KeyboardEvent): boolean =>
 
 /** What each key does, as it is told to people. */
 export const KEYS: readonly (readonly [keys: string, does: string])[] = [
-  ['Ctrl K', 'search, or run a command'], ['/', 'filter the list'], ['j  k', 'down, up in a list'], ['Enter', 'open the row'], ['?', 'these keys'],
+  ['Ctrl K', 'search, or run a command'], ['/', 'filter the list'], ['j  k', 'down, up in a list'], ['Enter', 'open the row'], ['x', 'stop something'], ['?', 'these keys'],
   ...NAV.map(({ key, name }): readonly [string, string] => [`g ${key}`, `go to ${name}`]),
 ]
 
@@ -27,6 +27,7 @@ export function bindKeys({ go, search, keys }: KeyDeeds): () => void {
     },
     '/': unlessWriting(() => document.querySelector<HTMLInputElement>('[data-filter]')?.focus()),
     'Shift+?': unlessWriting(keys),
+    'x': unlessWriting(() => document.querySelector<HTMLElement>('[data-stop]')?.click()),
     'j': unlessWriting(intoGrid),
     'ArrowDown': (event) => { if (!isWriting(event) && document.activeElement === document.body) intoGrid() },
   })

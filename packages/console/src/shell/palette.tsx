@@ -24,12 +24,14 @@ function Search({ pages, onClose }: Omit<PaletteProps, 'shows'>) {
   const actions: SpotlightActionData[] = [
     ...(target === undefined ? [] : [{ id: 'id', label: `Open ${query.trim()}`, description: 'by its id', keywords: query, onClick: () => void navigate({ to: target }) }]),
     ...pages.map((page): SpotlightActionData => ({ id: page.to, label: page.name, description: `g ${page.key}`, keywords: page.also, onClick: () => void navigate({ to: page.to }) })),
+    { id: 'stop', label: 'Stop something', description: 'x', keywords: 'kill suspend end quarantine task identity agent', onClick: () => void navigate({ to: '/stops/new' }) },
+    { id: 'stops', label: 'What was stopped', description: '/stops', keywords: 'stops contained acknowledged', onClick: () => void navigate({ to: '/stops' }) },
+    { id: 'scheme', label: `Show it ${other}`, description: 'appearance', keywords: 'dark light theme', onClick: () => setColorScheme(other) },
+    { id: 'docs', label: 'HTTP reference', description: '/docs', keywords: 'api openapi', onClick: () => { window.location.assign('/docs') } },
     ...(query.trim() === '' || target !== undefined ? [] : [
       { id: 'in-identities', label: `Identities with “${query.trim()}”`, description: 'filter', keywords: query, onClick: () => void navigate({ to: '/identities', search: { q: query.trim() } }) },
       { id: 'in-tasks', label: `Tasks with “${query.trim()}”`, description: 'filter', keywords: query, onClick: () => void navigate({ to: '/tasks', search: { q: query.trim() } }) },
     ]),
-    { id: 'scheme', label: `Show it ${other}`, description: 'appearance', keywords: 'dark light theme', onClick: () => setColorScheme(other) },
-    { id: 'docs', label: 'HTTP reference', description: '/docs', keywords: 'api openapi', onClick: () => { window.location.assign('/docs') } },
   ]
   return (
     <Spotlight

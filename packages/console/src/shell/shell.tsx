@@ -9,6 +9,7 @@ import { Crash } from './crash.tsx'
 import { bindKeys } from './keys.ts'
 import { NAV } from './nav.ts'
 import { TopBar } from './top-bar.tsx'
+import { countText, useWaiting } from './waiting.ts'
 
 const Palette = lazy(() => import('./palette.tsx').then(({ Palette: of }) => ({ default: of })))
 
@@ -36,8 +37,9 @@ function Frame({ who }: { readonly who: Who }) {
   useEffect(() => bindKeys({
     go: (to) => void navigate({ to }), search: () => setPalette('search'), keys: () => setPalette('keys'),
   }), [navigate])
-  // Whoever listens to the page hears that it is another one.
-  useEffect(() => { document.title = `${titleOf(pathname)} · Writ` }, [pathname])
+  const waiting = countText(useWaiting())
+  // Whoever listens to the page hears that it is another one; whoever looks elsewhere sees that somebody waits.
+  useEffect(() => { document.title = `${waiting === null ? '' : `(${waiting}) `}${titleOf(pathname)} · Writ` }, [pathname, waiting])
   return (
     <div className="w-shell">
       <a className="w-skip" href="#main">To the page</a>
@@ -46,7 +48,7 @@ function Frame({ who }: { readonly who: Who }) {
         <ul>
           {pages.map((page) => (
             <li key={page.to}>
-              <Link to={page.to} activeOptions={{ exact: page.to === '/' }} activeProps={{ 'aria-current': 'page' }}>{page.name}<kbd aria-hidden="true">g {page.key}</kbd></Link>
+              <Link to={page.to} activeOptions={{ exact: page.to === '/' }} activeProps={{ 'aria-current': 'page' }}>{page.name}{page.counts === 'waiting' && waiting !== null && <span className="w-nav-count">{waiting}<span className="w-sr"> wait for you</span></span>}<kbd aria-hidden="true">g {page.key}</kbd></Link>
             </li>
           ))}
         </ul>

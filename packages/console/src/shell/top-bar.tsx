@@ -10,6 +10,7 @@ import { useNow } from '../ui/now.tsx'
 import { spanText } from '../ui/spans.ts'
 import { ask } from '../api.ts'
 import type { Who } from '../who.ts'
+import { StopMenu } from './stop-menu.tsx'
 
 const CHECK_EVERY_MS = 15_000
 
@@ -18,15 +19,23 @@ export function TopBar({ who, onSearch }: { readonly who: Who; readonly onSearch
     <header className="w-top">
       <Link to="/" className="w-brand" aria-label="Writ, home"><span aria-hidden="true">◆</span> Writ</Link>
       <span className="w-place" title="where this console speaks to">{window.location.host}</span>
+      {who.environment !== undefined && <Environment of={who.environment} />}
       <LogState />
       <Live />
       <span className="w-spring" />
       <button type="button" className="w-search" onClick={onSearch}>Search or run… <kbd>Ctrl K</kbd></button>
-      <span id="stop-menu" />
+      <StopMenu />
       <SchemeToggle />
       <Me who={who} />
     </header>
   )
+}
+
+const ENVIRONMENTS: Readonly<Record<NonNullable<Who['environment']>, string>> = { production: 'PROD', staging: 'STAGING', development: 'DEV', test: 'TEST' }
+
+/** Where a click counts: by word, colour and pattern. */
+function Environment({ of }: { readonly of: NonNullable<Who['environment']> }) {
+  return <strong className="w-environment" data-environment={of} title={`this installation is for ${of}`}>{ENVIRONMENTS[of]}</strong>
 }
 
 /** The last signed checkpoints, checked in this very browser: red, and in the way, when they do not hold. */

@@ -20,6 +20,10 @@ for (const { query, is } of [
   { query: 'owner:"team:desk"', is: ['refund-agent'] },
 ]) test(`the filter \`${query}\` finds ${is.length}`, () => { assert.deepEqual(found(query), is) })
 
+test('what fits stays in the order in which it stood, whichever part of the filter it fits', () => {
+  assert.deepEqual(found('kind:pipeline OR kind:agent'), ['refund-agent', 'deploy-bot', 'triage-agent'])
+})
+
 test('a filter that can not be read says where, and filters nothing', () => {
   assert.match(String(found('kind:agent AND')), /can not be read/)
   assert.match(String(found('"open')), /can not be read/)

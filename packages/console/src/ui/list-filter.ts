@@ -8,14 +8,16 @@ export type Filtered<Row> = { readonly rows: readonly Row[]; /** Why the filter 
 /** A path such as `.a` would have the library build a function from text, which our Content-Security-Policy forbids. */
 const PATH = /(?:^|[\s(-])\.\w/
 
-/** `kind:agent owner:none -tidy (used:>80 OR used:0)`: the rows that it holds for. */
+/** `kind:agent owner:none -tidy (used:>80 OR used:0)`: the rows that it holds for, in their order. */
 export function filterRows<Row>(rows: readonly Row[], query: string, fieldsOf: (row: Row) => Fields): Filtered<Row> {
   if (query.trim() === '') return { rows, fault: null }
   const read = readQuery(query)
   if (typeof read === 'string') return { rows, fault: read }
-  const byFields = new Map(rows.map((row) => [fieldsOf(row), row]))
+  const fields = rows.map(fieldsOf)
   try {
-    return { rows: filter(read, [...byFields.keys()]).map((fields) => byFields.get(fields)!), fault: null }
+    // With `OR` the library answers in another order than it was given.
+    const held = new Set<Fields>(filter(read, fields))
+    return { rows: rows.filter((_, i) => held.has(fields[i]!)), fault: null }
   } catch (fault) {
     return { rows, fault: fault instanceof TypeError ? 'after `>` and `<` comes a number' : 'this filter can not be carried out' }
   }

@@ -58,27 +58,30 @@ export function ListTable<Row extends object>(props: ListTableProps<Row>) {
   const shown = useMemo(() => columns.filter((column) => column.width !== undefined), [columns])
   const query = useDeferredValue(search.q ?? '')
   const fieldsOf = useFields(columns)
-  const filtered = useMemo(() => filterRows(list.rows, query, fieldsOf), [list.rows, query, fieldsOf])
   const definitions = useMemo(() => columns.map((column): ColumnDef<typeof features, Row> => ({
     id: column.id, header: column.header, accessorFn: (row) => column.value(row) ?? undefined, sortUndefined: 'last',
     sortFn: (a, b, id) => compared(a.getValue(id), b.getValue(id)),
   })), [columns])
-  const table = useTable({ features, columns: definitions, data: filtered.rows as Row[], state: { sorting: sortingOf(search.sort) }, getRowId: props.idOf })
-  const rows = table.getRowModel().rows
+  const sorting = useMemo(() => sortingOf(search.sort), [search.sort])
+  const table = useTable({ features, columns: definitions, data: list.rows as Row[], state: { sorting }, getRowId: props.idOf })
+  const model = table.getRowModel().rows
+  const sorted = useMemo(() => model.map((row) => row.original), [model])
+  // Whoever types a filter waits for nothing to be sorted anew.
+  const { rows, fault } = useMemo(() => filterRows(sorted, query, fieldsOf), [sorted, query, fieldsOf])
   if (list.error !== null && list.rows.length === 0) return <ProblemNote error={list.error} />
   if (list.isLoading) return <p className="w-loading" role="status">loading {props.name}…</p>
   if (list.rows.length === 0) return <>{props.empty}</>
   return (
     <section className="w-list" aria-label={props.name}>
       <div className="w-list-bar">
-        <Filter {...props} fault={filtered.fault} />
+        <Filter {...props} fault={fault} />
         {props.children}
         <p className="w-list-count" role="status">{rows.length.toLocaleString('en')} of {list.rows.length.toLocaleString('en')}{list.more ? ' so far' : ''}</p>
         {list.more && <button type="button" className="w-quiet-button" onClick={list.fetchMore}>load more</button>}
-        <Export name={props.name} columns={columns} rows={() => rows.map((row) => row.original)} />
+        <Export name={props.name} columns={columns} rows={() => rows} />
       </div>
       {list.error !== null && <ProblemNote error={list.error} />}
-      <Rows {...props} columns={shown} rows={rows.map((row) => row.original)} sorted={sortingOf(search.sort)[0]} onSort={(id) => onSearch({ ...search, sort: nextSort(search.sort, id) })} />
+      <Rows {...props} columns={shown} rows={rows} sorted={sorting[0]} onSort={(id) => onSearch({ ...search, sort: nextSort(search.sort, id) })} />
     </section>
   )
 }
@@ -92,7 +95,8 @@ function useFields<Row extends object>(columns: readonly Column<Row>[]): (row: R
     return (row) => {
       const found = known.get(row)
       if (found !== undefined) return found
-      const fields = Object.fromEntries(columns.map((column) => [column.id, column.value(row) ?? 'none']))
+      const fields: Record<string, string | number> = {}
+      for (const column of columns) fields[column.id] = column.value(row) ?? 'none'
       known.set(row, fields)
       return fields
     }

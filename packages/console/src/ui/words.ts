@@ -12,6 +12,8 @@ export const CALL_STATUSES: Readonly<Record<string, Said>> = {
 export const TOOL_STATES: Readonly<Record<string, Said>> = { pinned: ['good', 'pinned'], new: ['ask', 'new'], changed: ['bad', 'changed: blocked'], gone: ['quiet', 'gone'] }
 export const LEASE_STATES: Readonly<Record<string, Said>> = { intended: ['busy', 'being made'], live: ['busy', 'live'], withdrawing: ['ask', 'withdrawing'], stuck: ['bad', 'stuck'], ended: ['quiet', 'ended'] }
 
+export const STOP_STATES: Readonly<Record<string, Said>> = { containing: ['ask', 'containing'], contained: ['good', 'contained'], not_proved: ['bad', 'not proved'] }
+
 const END_REASONS: Readonly<Record<string, string>> = {
   completed: 'its holder said that it is done', deadline: 'its deadline came', silence: 'nothing was heard of its holder', idle: 'it made no call for too long', budget_exhausted: 'its budget was used up',
   identity_suspended: 'its identity was suspended', identity_retired: 'its identity was retired', ended_by_person: 'a person ended it', parent_ended: 'the task above it ended', restored: 'the store was restored',

@@ -1,5 +1,5 @@
 import { parseExactJson } from '@writ/contract/strict-json'
-import { expiryOf, foldedEmail, isLive, routeFor, type Requesters } from '@writ/domain/approval'
+import { expiryOf, foldedEmail, isLive, routeFor, type ApprovalRoute, type Requesters } from '@writ/domain/approval'
 import type { Effect } from '@writ/domain/decision'
 import type { ExactRecord } from '@writ/domain/exact'
 import type { ApprovalId, DecisionId, IdentityId, LeaseId, TaskId } from '@writ/domain/id'
@@ -13,12 +13,13 @@ import { factsOf, riskIn, type UseFacts } from '../decide/approved.ts'
 import { policiesIn } from '../decide/decide.ts'
 import { argumentsPlace, argumentText, intentPlace, sha256Hex } from '../decide/envelope.ts'
 import { questionPlace } from '../decide/record-decision.ts'
+import { requestFacts, routesInForce } from '../decide/recorded-approval.ts'
 import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { findRoutes } from '../store/approval-votes.ts'
 import { countWaiting, insertApproval, insertExcluded, lockApprovalsFor, type Approval, type Excluded, type NewApproval } from '../store/approvals.ts'
 import { findDecision, type Decision } from '../store/decisions.ts'
+import { listEvidenceMakers } from '../store/evidence-makers.ts'
 import { findIdentity } from '../store/identities.ts'
 import { lockHeldTask } from '../store/tasks.ts'
 import { cancelIn } from './end.ts'
@@ -54,6 +55,8 @@ export type RequestRefusal =
   | { readonly kind: 'task_over' }
   | { readonly kind: 'too_many_waiting'; readonly of: 'task' | 'identity'; readonly most: number }
   | { readonly kind: 'too_large'; readonly most: number }
+  /** Who is asked about what is not as it was recorded. */
+  | { readonly kind: 'routes_damaged' }
 
 /** The request, as it was found or as it was made. */
 export type Requested = { readonly approval: Pick<Approval, 'id' | 'state' | 'expiresAt' | 'route' | 'why' | 'requestedAt' | 'decidedAt'>; readonly isNew: boolean }
@@ -86,7 +89,9 @@ export const requestApproval = change('approval.request', async (tx: Tx, input: 
   const waiting = await countWaiting(tx.db, { task: task.id, identity: identity.id })
   if (waiting.task >= MOST_WAITING.task) return refuse({ kind: 'too_many_waiting', of: 'task', most: MOST_WAITING.task })
   if (waiting.identity >= MOST_WAITING.identity) return refuse({ kind: 'too_many_waiting', of: 'identity', most: MOST_WAITING.identity })
-  const made = await madeOf(tx, { input, decision, question, text, task, facts, identityClass: identity.class, same })
+  const routes = await routesInForce(tx)
+  if (!routes.ok) return routes
+  const made = await madeOf(tx, { input, decision, question, text, task, facts, identityClass: identity.class, routes: routes.value, same })
   await record(tx, made, now)
   failpoint('approval.requested.before_commit')
   return ok({ approval: { ...made, state: 'waiting', why: null, decidedAt: null }, isNew: true })
@@ -127,15 +132,15 @@ async function standing(tx: Tx, { earlier, facts, input }: Earlier): Promise<App
 
 type Making = {
   readonly input: RequestInput; readonly decision: Decision; readonly question: Question; readonly text: string; readonly task: Task; readonly facts: UseFacts
-  readonly identityClass: Parameters<typeof routeFor>[1]['class']; readonly same: { readonly argumentsSha256: string; readonly claimedSha256: string }
+  readonly identityClass: Parameters<typeof routeFor>[1]['class']; readonly routes: readonly ApprovalRoute[]; readonly same: { readonly argumentsSha256: string; readonly claimedSha256: string }
 }
 
-async function madeOf(tx: Tx, { input, decision, question, text, task, facts, identityClass, same }: Making): Promise<NewApproval> {
+async function madeOf(tx: Tx, { input, decision, question, text, task, facts, identityClass, routes, same }: Making): Promise<NewApproval> {
   const { questions, entropy } = tx.context
   const { effect, reversible, labels } = question.resource.attributes
   const risk = riskIn(effect, reversible)
   const named = Array.isArray(labels) ? labels.filter((one) => typeof one === 'string') : []
-  const route = routeFor((await findRoutes(tx.db)).routes, { class: identityClass, labels: named, arguments: allArguments(question), risk })
+  const route = routeFor(routes, { class: identityClass, labels: named, arguments: allArguments(question), risk })
   const intent = input.intent ?? intentIn(question.claimed)
   return {
     ...facts, id: input.id, kind: decision.resource.type === 'Writ::Tool' && decision.action === 'call' ? 'call' : 'use', task: task.id, action: decision.action, resource: decision.resource,
@@ -151,11 +156,11 @@ const allArguments = ({ arguments: args, known }: Question): ExactRecord => (typ
 const LONGEST_INTENT = 2000
 const intentIn = ({ intent }: ExactRecord): string | null => (typeof intent === 'string' && intent.isWellFormed() ? intent.slice(0, LONGEST_INTENT).toWellFormed() : null)
 
-/** The technical owners of every identity in the chain, and the one for whom all of it is done. */
+/** The technical owners of every identity in the chain, the one for whom all of it is done, and who could act as one of them. */
 export async function requestersOf(tx: Pick<Tx, 'db'>, { chain, onBehalfOf }: Pick<UseFacts, 'chain' | 'onBehalfOf'>): Promise<Requesters> {
   const owners = new Set<Owner>()
   for (const identity of new Set(chain.map((one) => one.identity))) owners.add((await findIdentity(tx.db, identity))!.technicalOwner)
-  return { owners: [...owners], onBehalfOf, persons: [] }
+  return { owners: [...owners], onBehalfOf, persons: await listEvidenceMakers(tx.db, chain.map((one) => one.task)) }
 }
 
 /** The same for the guard of the database. */
@@ -164,21 +169,19 @@ function excludedOf({ owners, onBehalfOf, persons }: Requesters): readonly Exclu
     ...owners.map((owner): Excluded => (owner.startsWith('team:')
       ? { kind: 'team', issuer: '', value: JSON.stringify(owner.slice('team:'.length)) } : { kind: 'email', issuer: '', value: foldedEmail(owner.slice('person:'.length)) })),
     ...(onBehalfOf === null ? [] : [{ kind: 'subject', issuer: onBehalfOf.issuer, value: onBehalfOf.subject } as const, { kind: 'email', issuer: '', value: foldedEmail(onBehalfOf.subject) } as const]),
-    ...persons.map((person): Excluded => ({ kind: 'person', issuer: '', value: person })),
+    ...persons.flatMap(({ person, email, issuer, subject }): readonly Excluded[] => [
+      { kind: 'person', issuer: '', value: person }, ...(email === null ? [] : [{ kind: 'email', issuer: '', value: foldedEmail(email) } as const]),
+      ...(issuer === null || subject === null ? [] : [{ kind: 'subject', issuer, value: subject } as const]),
+    ]),
   ]
 }
 
 async function record(tx: Tx, made: NewApproval, now: EpochMs): Promise<void> {
-  await insertApproval(tx.db, made)
-  await insertExcluded(tx.db, made.id, excludedOf(made.requesters))
-  await append(tx, now, {
-    type: 'approval.requested', actor: { kind: 'identity', id: made.identity }, task: made.task, identity: made.identity,
-    facts: {
-      approval: made.id, kind: made.kind, decision: made.decision, action: made.action, resource_type: made.resource.type, resource: made.resource.id, risk: made.risk,
-      policy_version: made.policyVersion, tool_pin: made.toolPin, route: made.route.name, group: made.route.group, quorum: made.route.quorum, signed: made.route.signed ? 'yes' : 'no',
-      expires_at: made.expiresAt,
-    },
+  const event = await append(tx, now, {
+    type: 'approval.requested', actor: { kind: 'identity', id: made.identity }, task: made.task, identity: made.identity, facts: requestFacts(made),
     // Of arguments that are short anybody could guess the hash.
     said: { arguments_sha256: made.argumentsSha256 },
   })
+  await insertApproval(tx.db, made, event.id)
+  await insertExcluded(tx.db, made.id, excludedOf(made.requesters))
 }

@@ -2,7 +2,7 @@ import type { ApprovalRoute } from '@writ/domain/approval'
 import type { EventActor } from '@writ/domain/event'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { EpochMs } from '@writ/domain/time'
-import { sha256Hex } from '../decide/envelope.ts'
+import { routesFacts } from '../decide/recorded-approval.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { findRoutes, insertRoutes, type ApprovalRoutes } from '../store/approval-votes.ts'
@@ -16,6 +16,6 @@ export const setApprovalRoutes = change('approval.set_routes', async (tx: Tx, { 
   if (before.version !== version) return refuse({ kind: 'other_version', version: before.version })
   const next = { version: version + 1, routes, reason, setBy: by.id, setAt: now }
   if (!(await insertRoutes(tx.db, next))) return refuse({ kind: 'other_version', version: version + 1 })
-  await append(tx, now, { type: 'approval_routes.set', actor: by, facts: { version: next.version, routes: routes.length, sha256: sha256Hex(JSON.stringify(routes)) }, said: { reason } })
+  await append(tx, now, { type: 'approval_routes.set', actor: by, facts: routesFacts(next.version, routes), said: { reason } })
   return ok(next)
 })

@@ -1,11 +1,31 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { done, OPERATOR } from '../../test/laws/estate.ts'
-import { applyRefund, approve, attempt, personOf, previewed, requested, shownOf, signatureOf, stageOf, stateOf, type TestPerson } from '../../test/approvals/stage.ts'
+import { applyRefund, approve, attempt, personOf, previewed, requested, shownOf, signatureOf, stageOf, stateOf, taskOf, type TestPerson } from '../../test/approvals/stage.ts'
 import { everyRow, storeForSuite, STORES, type StoreOfWrit } from '../../test/store-of-writ.ts'
+import type { EventActor } from '@writ/domain/event'
+import type { ApprovalId, IdentityId } from '@writ/domain/id'
+import { parseRegisteredKey, type VerificationKey } from '../authenticate/registered-key.ts'
+import { bindIdentity } from '../registry/bindings.ts'
+import { changeIssuer, trustIssuer } from '../registry/issuers.ts'
+import { addOperator } from '../registry/operators.ts'
+import { addKey } from '../registry/register.ts'
+import { mayAnswer as mayAnswerIt } from './card.ts'
 import { setApprovalRoutes } from './routes.ts'
 import { denyApproval } from './vote.ts'
-import { generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
+
+function newKey(): VerificationKey {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const parsed = parseRegisteredKey(publicKey.export({ format: 'jwk' }))
+  return parsed.ok ? parsed.value : assert.fail(parsed.refusal.kind)
+}
+
+async function mayAnswer(writ: StoreOfWrit, id: ApprovalId, looker: TestPerson): Promise<string> {
+  const approval = await shownOf(writ, id)
+  const may = await writ.store.read((db) => mayAnswerIt(db, approval, { looker, votes: [], now: writ.now() }))
+  return may.ok ? 'ok' : may.refusal
+}
 
 const SUBJECT = { issuer: 'https://idp.example', subject: 'ana' }
 
@@ -36,9 +56,50 @@ for (const name of STORES) {
       assert.equal(await done(approve(writ, id, await personOf(writ))), 'approved')
     })
 
+    test('nobody answers who put in place what an agent of the chain proves itself with, whoever carried it there', async () => {
+      const writ = opened()
+      const [by, none] = [(one: TestPerson): EventActor => ({ kind: 'person', id: one.person }), writ.now()]
+      const [registrar, binder, issuerKeys, keyMaker, good] = [await personOf(writ), await personOf(writ), await personOf(writ), await personOf(writ), await personOf(writ)]
+      const parent = await stageOf(writ)
+      const child = await stageOf(writ, { parent, budget: 5 })
+      const add = (identity: IdentityId, actor: EventActor) => done(writ.store.change(addKey, { identity, credential: writ.newId('credential'), key: newKey(), replace: true, by: actor, now: writ.now() }))
+      // An operator key that this person made, and one that was made with that.
+      const [first, second] = [writ.newId('operator'), writ.newId('operator')]
+      for (const [operator, maker] of [[first, by(keyMaker)], [second, { kind: 'operator', id: first }]] as const) {
+        await done(writ.store.change(addOperator, { operator, name: 'ci', keyHash: createHash('sha256').update(operator).digest(), by: maker, now: none }))
+      }
+      await add(parent.identity, { kind: 'operator', id: second })
+      const [issuer, url] = [writ.newId('issuer'), `https://${child.identity.slice(4)}.example`]
+      await done(writ.store.change(trustIssuer, { id: issuer, url, kind: 'oidc', source: { kind: 'discovery' }, ca: null, by: by(good), now: writ.now() }))
+      await done(writ.store.change(bindIdentity, { identity: child.identity, asked: { issuer: url, audience: 'writ', claims: { sub: 'pod' } }, by: by(binder), replace: false, now: writ.now() }))
+      const id = await requested(writ, child)
+      for (const one of [binder, keyMaker]) {
+        await refused(writ, id, one, why('you_could_act_as_it'))
+        await refused(writ, id, await personOf(writ, { email: one.email!.toUpperCase() }), why('you_could_act_as_it'))
+        await refused(writ, id, await personOf(writ, { email: null, issuer: one.issuer, subject: one.subject }), why('you_could_act_as_it'))
+      }
+      // Whoever trusts an issuer that says itself what its keys are holds none of them.
+      const shown = await mayAnswer(writ, id, good)
+      assert.deepEqual([shown, await mayAnswer(writ, id, registrar), await mayAnswer(writ, id, issuerKeys)], ['ok', 'ok', 'ok'])
+      // As of the answer: what was put in place since counts too, and what was replaced since the task was opened still does.
+      await done(writ.store.change(changeIssuer, { reference: issuer, source: { kind: 'url', url: `${url}/keys` }, ca: null, reason: 'moved', by: by(issuerKeys), now: writ.now() }))
+      await add(child.identity, by(registrar))
+      await add(child.identity, OPERATOR)
+      for (const one of [registrar, issuerKeys, binder, keyMaker]) await refused(writ, id, one, why('you_could_act_as_it'))
+      const { sign: _, ...voter } = registrar
+      assert.deepEqual(await writ.store.change(denyApproval, { id, voter, reason: null, now: writ.now() }), { ok: false, refusal: why('you_could_act_as_it') })
+      assert.equal(await done(approve(writ, id, good)), 'approved')
+      // A task that is opened afterwards has nothing to do with a key that was gone by then.
+      writ.clock.advance(1)
+      const later = await requested(writ, await taskOf(writ, child))
+      assert.equal(await mayAnswer(writ, later, registrar), 'ok')
+    })
+
     test('the database refuses them too, where the program would not', async () => {
       const writ = opened()
       const stage = await stageOf(writ, { owner: 'team:bots', onBehalfOf: SUBJECT })
+      const holder = await personOf(writ)
+      await done(writ.store.change(addKey, { identity: stage.identity, credential: writ.newId('credential'), key: newKey(), replace: false, by: { kind: 'person', id: holder.person }, now: writ.now() }))
       const id = await requested(writ, stage)
       const shown = await previewed(writ, id)
       const envelope = shown.ok ? shown.value.envelopeSha256 : ''
@@ -51,6 +112,9 @@ for (const name of STORES) {
       const broken = (rule: string) => (error: unknown) => String((error as { constraint?: string }).constraint ?? (error as Error).message).includes(rule)
       await assert.rejects(vote(mate), broken('approval_vote_not_by_the_chain'))
       await assert.rejects(vote(ana), broken('approval_vote_not_by_the_chain'))
+      for (const one of [holder, await personOf(writ, { email: holder.email }), { ...await personOf(writ, { email: null }), issuer: holder.issuer, subject: holder.subject }]) {
+        await assert.rejects(vote(one), broken('approval_vote_not_by_the_chain'))
+      }
       await assert.rejects(vote(good, { envelope: 'f'.repeat(64) }), broken('approval_vote_is_of_what_was_shown'))
       await assert.rejects(writ.sql(`update approval set state = 'approved', decided_at = $2 where id = $1`, [id, writ.now()]), broken('approval_has_its_quorum'))
       await vote(good)

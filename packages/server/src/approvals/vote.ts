@@ -8,10 +8,11 @@ import { isSignedBy } from '../keys/passkey-signature.ts'
 import { failpoint } from '../platform/failpoint.ts'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
-import { findRoutes, insertVote, listVotes, type Vote } from '../store/approval-votes.ts'
+import { insertVote, listVotes, type Vote } from '../store/approval-votes.ts'
 import { usableUntil } from '../decide/approved.ts'
 import { lockApproval, markApprovalEnded, markApproved, setChoice, type Approval } from '../store/approvals.ts'
 import { editedPlace } from '../decide/envelope.ts'
+import { recordedOf, routesInForce, voteFacts } from '../decide/recorded-approval.ts'
 import { findIdentity } from '../store/identities.ts'
 import { findVersionInForce } from '../store/policies.ts'
 import { findTask } from '../store/tasks.ts'
@@ -30,6 +31,8 @@ export type VoteRefusal =
   /** Somebody has said yes to something else than this one would. */
   | { readonly kind: 'other_choice' }
   | { readonly kind: 'changed'; readonly what: 'policies' | 'task_over' }
+  /** The request, or who is asked about what, is not as it was recorded. */
+  | { readonly kind: 'damaged' | 'routes_damaged' }
   | { readonly kind: 'reason_needed' }
   | { readonly kind: 'signature_needed' }
   | { readonly kind: 'bad_signature' }
@@ -55,10 +58,14 @@ export const approveApproval = change('approval.approve', async (tx: Tx, input: 
   const met = await meet(tx, input)
   if (!met.ok) return met
   const { approval, task, votes } = met.value
+  const recorded = await recordedOf(tx, approval, votes)
+  if (!recorded.isRequest) return refuse({ kind: 'damaged' })
   if (task.state !== 'open' || dueReason(task, now) !== undefined) return refuse({ kind: 'changed', what: 'task_over' })
   if ((await findVersionInForce(tx.db)) !== approval.policyVersion) return refuse({ kind: 'changed', what: 'policies' })
   const identity = (await findIdentity(tx.db, approval.identity))!
-  const chosen = settle(approval, input.choice, { questions: tx.context.questions, deadline: task.deadline, routes: (await findRoutes(tx.db)).routes, identityClass: identity.class, now })
+  const routes = await routesInForce(tx)
+  if (!routes.ok) return routes
+  const chosen = settle(approval, input.choice, { questions: tx.context.questions, deadline: task.deadline, routes: routes.value, identityClass: identity.class, now })
   if (!chosen.ok) return chosen
   if (chosen.value.envelopeSha256 !== input.envelopeSha256) return refuse({ kind: 'other_envelope' })
   if (approval.envelopeSha256 !== null && approval.envelopeSha256 !== chosen.value.envelopeSha256) return refuse({ kind: 'other_choice' })
@@ -67,7 +74,7 @@ export const approveApproval = change('approval.approve', async (tx: Tx, input: 
 
   if (approval.envelopeSha256 === null) await choose(tx, approval, chosen.value)
   await vote(tx, approval, { voter, answer: 'approve', reason: input.reason, envelopeSha256: chosen.value.envelopeSha256, signature: input.signature, scope: chosen.value.choice.scope, now })
-  if (votes.filter(({ answer }) => answer === 'approve').length + 1 < approval.route.quorum) return ok('waiting')
+  if (recorded.votes.filter(({ answer }) => answer === 'approve').length + 1 < approval.route.quorum) return ok('waiting')
   await markApproved(tx.db, approval.id, { now, until: usableUntil(approval, chosen.value.choice) })
   await append(tx, now, {
     type: 'approval.approved', actor: { kind: 'person', id: voter.person }, task: approval.task, identity: approval.identity,
@@ -108,7 +115,7 @@ async function meet(tx: Tx, { id, voter, now }: Pick<DenyInput, 'id' | 'voter' |
 /** Whoever stood behind it when it was asked for, and whoever does now. */
 export async function allRequesters(tx: Pick<Tx, 'db'>, { requesters, chain, onBehalfOf }: Pick<Approval, 'requesters' | 'chain' | 'onBehalfOf'>): Promise<Requesters> {
   const now = await requestersOf(tx, { chain, onBehalfOf })
-  return { owners: [...new Set([...requesters.owners, ...now.owners])], onBehalfOf, persons: [...new Set([...requesters.persons, ...now.persons])] }
+  return { owners: [...new Set([...requesters.owners, ...now.owners])], onBehalfOf, persons: [...requesters.persons, ...now.persons] }
 }
 
 type Signing = { readonly approval: Approval; readonly chosen: Settled; readonly input: ApproveInput }
@@ -131,7 +138,7 @@ type Voting = { readonly voter: Voter; readonly answer: Vote['answer']; readonly
 async function vote(tx: Tx, approval: Approval, { voter, answer, reason, envelopeSha256, signature, scope, now }: Voting): Promise<void> {
   const event = await append(tx, now, {
     type: 'approval.voted', actor: { kind: 'person', id: voter.person }, task: approval.task, identity: approval.identity,
-    facts: { approval: approval.id, answer, envelope_sha256: envelopeSha256, scope, passkey: signature?.passkey ?? null }, ...(reason === null ? {} : { said: { reason } }),
+    facts: { ...voteFacts({ approval: approval.id, answer, envelopeSha256, signature }), scope }, ...(reason === null ? {} : { said: { reason } }),
   })
   await insertVote(tx.db, {
     approval: approval.id, person: voter.person, name: voter.name, email: voter.email === null ? null : foldedEmail(voter.email), issuer: voter.issuer, subject: voter.subject,

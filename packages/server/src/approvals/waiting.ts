@@ -8,8 +8,8 @@ import { listAnswered } from '../store/approvals.ts'
 export type ApprovalWaiters = {
   /** Resolves once it waits for nobody any more, or after this long, or with the signal. */
   wait(id: ApprovalId, mostMs: number, signal?: AbortSignal): Promise<void>
-  /** Looks at once: something was answered here. */
-  wake(): void
+  /** Tells whoever waits for it, without a look at the store: it was answered here. */
+  wake(id: ApprovalId): void
 }
 
 export type WaitersNeeds = { readonly store: Pick<Store, 'read'>; readonly log: Logger; /** Aborted when this server stops. */ readonly stopping: AbortSignal }
@@ -21,25 +21,23 @@ const TOGETHER = 500
 export function approvalWaiters({ store, log, stopping }: WaitersNeeds): ApprovalWaiters {
   const waiting = new Map<ApprovalId, Set<() => void>>()
   let looking = false
-  let sleep = new AbortController()
-  stopping.addEventListener('abort', () => { sleep.abort() }, { once: true })
+  const tellAll = (id: ApprovalId): void => { waiting.get(id)?.forEach((tell) => { tell() }) }
 
   async function look(): Promise<void> {
     const ids = [...waiting.keys()]
     for (let from = 0; from < ids.length; from += TOGETHER) {
-      for (const id of await store.read((db) => listAnswered(db, ids.slice(from, from + TOGETHER)))) waiting.get(id)?.forEach((tell) => { tell() })
+      for (const id of await store.read((db) => listAnswered(db, ids.slice(from, from + TOGETHER)))) tellAll(id)
     }
   }
 
   async function run(): Promise<void> {
     looking = true
     while (waiting.size > 0 && !stopping.aborted) {
-      sleep = new AbortController()
       await look().catch((cause: unknown) => { log.warn({ err: cause }, 'approvals could not be looked at; they are looked at again') })
-      await pause(LOOK_EVERY_MS, undefined, { signal: sleep.signal, ref: false }).catch(() => undefined)
+      await pause(LOOK_EVERY_MS, undefined, { signal: stopping, ref: false }).catch(() => undefined)
     }
     looking = false
-    if (stopping.aborted) for (const tells of waiting.values()) tells.forEach((tell) => { tell() })
+    if (stopping.aborted) for (const id of waiting.keys()) tellAll(id)
   }
 
   return {
@@ -58,8 +56,6 @@ export function approvalWaiters({ store, log, stopping }: WaitersNeeds): Approva
       others?.delete(tell)
       if (others?.size === 0) waiting.delete(id)
     },
-    wake() {
-      sleep.abort()
-    },
+    wake: tellAll,
   }
 }

@@ -1,7 +1,6 @@
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import type { PersonCaller } from '@writ/domain/person'
 import { parseSpiffeId } from '@writ/domain/spiffe-id'
-import type { SignInKind } from '../store/sign-ins.ts'
 import { isAccessTokenType } from './access-token.ts'
 import {
   isProofEnough, type AuthenticateRefusal, type Authenticator, type Caller, type Evidence, type OneTimeUse, type Proved,
@@ -9,7 +8,7 @@ import {
 import { claimedKindOf } from './compact-jws.ts'
 import type { CheckedProof, DpopCheck } from './dpop.ts'
 import { isOperatorKey, type OperatorCaller, type OperatorRefusal } from './operator-key.ts'
-import { isSignInSecret, type SignInRefusal } from './sign-in.ts'
+import { isSignInSecret, type ShownSignIn, type SignInRefusal } from './sign-in.ts'
 
 /** What a request shows at a door of ours: the `Authorization` and `DPoP` headers, and what a proof is about. */
 export type Presented = {
@@ -20,6 +19,8 @@ export type Presented = {
   readonly proof: string | undefined
   readonly method: string
   readonly path: string
+  /** Nobody need be there who asks: it is no use of a sign-in. */
+  readonly unattended?: boolean
 }
 
 /** What a token request shows, and as what: each has its own parameter there, and none may stand in for another. */
@@ -31,7 +32,7 @@ export type ShownAtTokenEndpoint = Omit<Presented, 'scheme'> & {
 
 export type AuthenticationNeeds = {
   operator(key: string): Promise<Outcome<OperatorCaller, OperatorRefusal>>
-  signIn(secret: string, kind: SignInKind): Promise<Outcome<PersonCaller, SignInRefusal>>
+  signIn(secret: string, shown: ShownSignIn): Promise<Outcome<PersonCaller, SignInRefusal>>
   readonly privateKeyJwt: Authenticator
   readonly federated?: Authenticator
   readonly accessToken?: Authenticator
@@ -110,7 +111,7 @@ async function proveAtDoor(needs: AuthenticationNeeds, presented: Presented): Pr
   const { scheme, token, proof } = presented
   if ((scheme === 'DPoP') !== (proof !== undefined)) return refuse({ kind: 'scheme_and_proof_differ' })
   if (scheme === 'Cookie' || isSignInSecret(token)) {
-    const person = scheme === 'DPoP' ? refuse({ kind: 'scheme_and_proof_differ' } as const) : await needs.signIn(token, scheme === 'Cookie' ? 'browser' : 'cli')
+    const person = scheme === 'DPoP' ? refuse({ kind: 'scheme_and_proof_differ' } as const) : await needs.signIn(token, { kind: scheme === 'Cookie' ? 'browser' : 'cli', isUse: presented.unattended !== true })
     return person.ok ? ok({ caller: person.value, uses: [] }) : person
   }
   if (isOperatorKey(token)) {

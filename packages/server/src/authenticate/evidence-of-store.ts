@@ -33,7 +33,7 @@ export function authenticationOf({ store, keysOfIssuers, clock, nonces, nonceReq
   }
   return authentication({
     operator: (key) => authenticateOperator(key, { operatorOf: (keyHash) => store.read((db) => findOperatorByKey(db, keyHash)) }),
-    signIn: (secret, kind) => authenticateSignIn(secret, kind, { store, clock }),
+    signIn: (secret, shown) => authenticateSignIn(secret, shown, { store, clock }),
     privateKeyJwt: privateKeyJwt(parts),
     federated: federated({ store, clock, keys: keysOfIssuers, notBefore }),
     accessToken: accessToken(parts),

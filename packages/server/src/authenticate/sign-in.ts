@@ -35,10 +35,13 @@ export const keepSignIn = change('sign_in.keep', async (tx: Tx, { signIn, idleUn
   return ok(null)
 })
 
+/** `isUse`: false of what an open page asks of itself, whether anybody is there or not. */
+export type ShownSignIn = { readonly kind: SignInKind; readonly isUse: boolean }
+
 export type SignInNeeds = { readonly store: Pick<Store, 'read' | 'change'>; readonly clock: Clock }
 
 /** Reads what a cookie or the command line presents. Whoever it is may be another one at each request: roles are asked for anew. */
-export async function authenticateSignIn(secret: string, kind: SignInKind, { store, clock }: SignInNeeds): Promise<Outcome<PersonCaller, SignInRefusal>> {
+export async function authenticateSignIn(secret: string, { kind, isUse }: ShownSignIn, { store, clock }: SignInNeeds): Promise<Outcome<PersonCaller, SignInRefusal>> {
   if (!isSecret(secret) || !isSignInSecret(secret)) return refuse({ kind: 'not_a_sign_in' })
   const now = clock.now()
   const found = await store.read((db) => callerBehind(db, secret))
@@ -48,7 +51,7 @@ export async function authenticateSignIn(secret: string, kind: SignInKind, { sto
   const why = signIn.revokedAt !== null ? 'revoked' : now >= signIn.endsAt ? 'ended' : now >= signIn.idleUntil ? 'idle' : undefined
   if (why !== undefined) return refuse({ kind: 'sign_in_over', why })
   const idleUntil = idleEnd(now, signIn.endsAt)
-  if (idleUntil - signIn.idleUntil >= KEPT_EVERY) await keptIfPossible(store, { signIn: signIn.id, idleUntil })
+  if (isUse && idleUntil - signIn.idleUntil >= KEPT_EVERY) await keptIfPossible(store, { signIn: signIn.id, idleUntil })
   return ok(caller)
 }
 

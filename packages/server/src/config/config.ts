@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { ENVIRONMENTS } from '@writ/domain/identity'
 import { ok, refuse, type Outcome } from '@writ/domain/outcome'
 import { milliseconds, parseDuration, type Milliseconds } from '@writ/domain/time'
 import { readBinding, type Binding } from './binding.ts'
@@ -22,6 +23,8 @@ export type Config = Binding & {
   /** The first pause after a failed withdrawal. */
   readonly retryBase: Milliseconds
   readonly mostPerMinute: MostPerMinute
+  /** What this installation is for, as its console shows it on every page; null where nobody has said so. */
+  readonly environment: (typeof ENVIRONMENTS)[number] | null
   /** Null where people sign in by passkeys alone. */
   readonly signInProvider: SignInProviderSettings | null
 }
@@ -32,7 +35,7 @@ export type ConfigRefusal = { readonly setting: string; readonly message: string
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Every variable that Writ's programs read; another one that begins with `WRIT_` is a typing mistake. */
-const SERVER_SETTINGS = ['WRIT_DATA', 'WRIT_KEYS', 'WRIT_HOST', 'WRIT_PORT', 'WRIT_ISSUER', 'WRIT_TLS_CERT', 'WRIT_TLS_KEY', 'WRIT_TRUSTED_PROXY', 'WRIT_METRICS', 'WRIT_DATABASE_URL', 'WRIT_DATABASE_WITHOUT_CHECKSUMS', 'WRIT_LOG', 'WRIT_DPOP_NONCE', 'WRIT_OUTBOUND_ALLOW', 'WRIT_RETRY_BASE', 'WRIT_NEW_OPERATOR_LINK', ...Object.values(PER_MINUTE_SETTINGS), ...SIGN_IN_PROVIDER_SETTINGS] as const
+const SERVER_SETTINGS = ['WRIT_DATA', 'WRIT_KEYS', 'WRIT_HOST', 'WRIT_PORT', 'WRIT_ISSUER', 'WRIT_TLS_CERT', 'WRIT_TLS_KEY', 'WRIT_TRUSTED_PROXY', 'WRIT_METRICS', 'WRIT_DATABASE_URL', 'WRIT_DATABASE_WITHOUT_CHECKSUMS', 'WRIT_LOG', 'WRIT_DPOP_NONCE', 'WRIT_OUTBOUND_ALLOW', 'WRIT_RETRY_BASE', 'WRIT_NEW_OPERATOR_LINK', 'WRIT_ENVIRONMENT', ...Object.values(PER_MINUTE_SETTINGS), ...SIGN_IN_PROVIDER_SETTINGS] as const
 const OTHER_SETTINGS = ['WRIT_URL', 'WRIT_TOKEN', 'WRIT_CONFIG', 'WRIT_CONTEXT', 'WRIT_OUTPUT', 'WRIT_NO_INPUT', 'WRIT_KEY_FILE', 'WRIT_IDENTITY', 'WRIT_FAILPOINT', 'WRIT_VECTORS', 'WRIT_TEST_POSTGRES_15', 'WRIT_TEST_POSTGRES_18', 'WRIT_TEST_LONG'] as const
 /** As every reason that is recorded. */
 const LONGEST_REASON = 500
@@ -62,6 +65,8 @@ export function readConfig(env: Environment): Outcome<Config, readonly ConfigRef
   }
   const outboundAllow = parseOutboundRules(env.WRIT_OUTBOUND_ALLOW ?? '')
     ?? fault('WRIT_OUTBOUND_ALLOW', 'must be blocks such as `10.20.0.0/16` and hosts with their port such as `issuer.acme.example:8443`, with commas between them')
+  const environment = ENVIRONMENTS.find((one) => one === env.WRIT_ENVIRONMENT) ?? null
+  if (environment === null && env.WRIT_ENVIRONMENT) fault('WRIT_ENVIRONMENT', `must be one of ${ENVIRONMENTS.map((one) => `\`${one}\``).join(', ')}, or be left out`)
   const mostPerMinute = readPerMinute(env, fault)
   const signInProvider = readSignInProvider(env, dataDirectory, fault)
   const withoutChecksums = env.WRIT_DATABASE_WITHOUT_CHECKSUMS
@@ -71,7 +76,7 @@ export function readConfig(env: Environment): Outcome<Config, readonly ConfigRef
   const store = readStore(env, dataDirectory)
   if (store === undefined) fault('WRIT_DATABASE_URL', 'must be `postgres://user:secret@host:port/database`')
   if (faults.length > 0 || binding === undefined || retryBase === null || outboundAllow === null || store === undefined) return refuse(faults)
-  return ok({ ...binding, store, dataDirectory, keyDirectory, logLevel, newOperatorLink, dpopNonceRequired: dpopNonce === 'required', outboundAllow, retryBase, mostPerMinute, signInProvider })
+  return ok({ ...binding, store, dataDirectory, keyDirectory, logLevel, newOperatorLink, dpopNonceRequired: dpopNonce === 'required', outboundAllow, retryBase, mostPerMinute, environment, signInProvider })
 }
 
 function readStore(env: Environment, directory: string): Config['store'] | undefined {

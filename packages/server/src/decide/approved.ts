@@ -1,4 +1,4 @@
-import { isSameHuman, isWithin, riskOf, type ApprovalChoice, type ApprovalState, type ChainLink } from '@writ/domain/approval'
+import { callsOf, isSameHuman, isWithin, riskOf, type ApprovalChoice, type ApprovalState, type ChainLink } from '@writ/domain/approval'
 import type { Effect } from '@writ/domain/decision'
 import type { ExactRecord, ExactValue } from '@writ/domain/exact'
 import type { EventActor } from '@writ/domain/event'
@@ -11,9 +11,11 @@ import { isAuthentic } from '../record/authentic.ts'
 import type { Tx } from '../record/tx.ts'
 import { findEnrolments, listVotes, type Vote } from '../store/approval-votes.ts'
 import { lockApprovalsFor, markCallUsed, type Approval } from '../store/approvals.ts'
+import { countApprovalUses } from '../store/events.ts'
 import { listChain } from '../store/chain.ts'
 import type { Attempted } from './decide.ts'
 import { argumentsPlace, argumentText, editedPlace, envelopeText, fieldsOf, sha256Hex } from './envelope.ts'
+import { recordedOf } from './recorded-approval.ts'
 
 /**
  * What answers for a use that a person could allow. `ready`: it may be asked again, as approved, with these arguments. `lowered`: it would be, if what
@@ -61,7 +63,7 @@ type Trying = { readonly use: Attempted; readonly text: string; readonly inForce
 async function tryOne(tx: Tx, approval: Approval, { use, text, inForce }: Trying): Promise<Approved | undefined> {
   const { choice } = approval
   const no = (why: NotReady): Approved => ({ kind: 'not_ready', approval, why })
-  if (choice === null || approval.callsMost === null) return no('damaged')
+  if (choice === null || approval.callsMost !== callsOf(choice)) return no('damaged')
   const isForTask = choice.scope === 'task'
   const isLowered = choice.scope === 'edited' && choice.argumentsSha256 === sha256Hex(text)
   if (isForTask ? !isWithin(choice.bound, withTemplate(use)) : !isLowered && approval.argumentsSha256 !== sha256Hex(text)) return undefined
@@ -71,6 +73,7 @@ async function tryOne(tx: Tx, approval: Approval, { use, text, inForce }: Trying
   if (changed !== undefined) return no(changed)
   const unanswered = await whyUnanswered(tx, approval, choice, isSignedFor(use, inForce))
   if (unanswered !== undefined) return no(unanswered)
+  if ((await countApprovalUses(tx.db, approval)) > approval.callsUsed) return no('used')
   const ran = isForTask ? text : keptText(tx, approval, choice)
   const read = ran === undefined ? undefined : readArguments(ran, templateOf(use))
   if (ran === undefined || read === undefined) return no('damaged')
@@ -95,7 +98,7 @@ export async function factsOf(tx: Tx, { task, identity, workload, resource }: Pi
   return { identity: identity.id, workload, root: task.root, chain, onBehalfOf: task.onBehalfOf, toolPin: engine.bundle.tools.find(({ id }) => id === resource.id)?.pin ?? null, policyVersion: version }
 }
 
-function changedSince(approval: Approval, now: UseFacts): ChangedField | undefined {
+export function changedSince(approval: Approval, now: UseFacts): ChangedField | undefined {
   if (approval.identity !== now.identity) return 'identity_changed'
   if (approval.workload !== now.workload) return 'workload_changed'
   if (approval.policyVersion !== now.policyVersion) return 'policies_changed'
@@ -108,7 +111,7 @@ function changedSince(approval: Approval, now: UseFacts): ChangedField | undefin
 const linkText = ({ task, identity }: ChainLink): string => `${task} ${identity}`
 
 /** INVARIANT: what is of high risk by what is known of it now is signed, whatever its row says. */
-function isSignedFor({ resource, known }: Attempted, { engine }: InForce): boolean {
+export function isSignedFor({ resource, known }: Attempted, { engine }: InForce): boolean {
   const { effect, reversible } = (known ?? engine.entity(resource))?.attributes ?? {}
   return riskIn(effect, reversible) === 'high'
 }
@@ -117,10 +120,12 @@ function isSignedFor({ resource, known }: Attempted, { engine }: InForce): boole
 export const riskIn = (effect: ExactValue | undefined, reversible: ExactValue | undefined) =>
   riskOf(typeof effect === 'string' ? (effect as Effect) : null, typeof reversible === 'boolean' ? reversible : null)
 
-/** The answers are counted anew, each to the very envelope that today's facts make. */
-async function whyUnanswered(tx: Tx, approval: Approval, choice: ApprovalChoice, mustBeSigned: boolean): Promise<NotReady | undefined> {
+/** The answers are counted anew, each that was recorded, and to the very envelope that today's facts make. */
+export async function whyUnanswered(tx: Tx, approval: Approval, choice: ApprovalChoice, mustBeSigned: boolean): Promise<NotReady | undefined> {
   const envelope = sha256Hex(envelopeText(fieldsOf(approval, choice)))
-  const yes = (await listVotes(tx.db, [approval.id])).filter((vote) => vote.answer === 'approve' && vote.envelopeSha256 === envelope)
+  const recorded = await recordedOf(tx, approval, await listVotes(tx.db, [approval.id]))
+  if (!recorded.isRequest) return 'damaged'
+  const yes = recorded.votes.filter((vote) => vote.answer === 'approve' && vote.envelopeSha256 === envelope)
   const humans = yes.filter((vote, i) => !yes.slice(0, i).some((other) => isSameHuman(vote, other)))
   if (humans.length < approval.route.quorum) return 'not_answered'
   return (mustBeSigned || approval.route.signed) && !(await areSigned(tx, humans, envelope)) ? 'not_signed' : undefined

@@ -16,6 +16,7 @@ import { findPolicyFiles, findVersionInForce } from '../store/policies.ts'
 import { touchTask } from '../store/tasks.ts'
 import type { Approval } from '../store/approvals.ts'
 import { findApproved, takeApproved } from './approved.ts'
+import { findContinued, type Continuing } from './continued.ts'
 import { questionOf } from './question.ts'
 import { recordDecision, type ApprovalAtUse, type Decided } from './record-decision.ts'
 
@@ -63,6 +64,8 @@ export type Attempted = {
   readonly barred?: string
   /** Whoever carries it out runs what was approved, in place of what is attempted: the gateway does. */
   readonly runsApproved?: true
+  /** Where it is a call that an approval let through before. */
+  readonly continues?: Continuing
   /** How many calls of the budget it takes. */
   readonly calls: 0 | 1
   /** Where the change has them already. */
@@ -107,7 +110,8 @@ type Judging = { readonly use: Attempted; readonly question: Question; readonly 
 
 /** Asked once more, with what a person has approved in place of what is attempted. Where that is denied too, the approval is not used up. */
 async function asApproved(tx: Tx, first: Judging, { engine, version, labels }: Policies & { readonly labels: readonly Label[] }): Promise<Judging> {
-  const found = await findApproved(tx, first.use, { engine, version })
+  const { continues } = first.use
+  const found = continues === undefined ? await findApproved(tx, first.use, { engine, version }) : await findContinued(tx, first.use, continues, { engine, version })
   if (found.kind === 'none') return first
   const { approval } = found
   const told = { id: approval.id, expiresAt: approval.expiresAt, why: approval.why }
@@ -117,6 +121,7 @@ async function asApproved(tx: Tx, first: Judging, { engine, version, labels }: P
   const question = questionOf(engine, use, labels)
   const judged = judge(engine, use, question)
   if (judged.answer === 'deny') return { use, question, judged: { ...judged, approvable: false }, approval: { told: { ...told, kind: 'denied_still' } } }
+  if (continues !== undefined) return { use, question, judged, approval: { told: { ...told, kind: 'goes_on', arguments: found.text, first: continues.first } } }
   return { use, question, judged, approval: { told: { ...told, kind: 'ran', arguments: found.text }, taken: approval } }
 }
 

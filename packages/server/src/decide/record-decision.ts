@@ -28,11 +28,13 @@ export type Decided = {
 
 /**
  * What answers for a use that a person could allow. `ran`: it was approved and is used; `arguments` are what was kept to be run, byte for byte.
+ * `goes_on`: it was used by the decision `first`, and this is the same call, with the same arguments.
  * `lowered`: less was approved than is attempted, and whoever carries it out has to ask for that: for these `arguments`.
  * `denied_still`: it was approved, and is denied all the same. Any other word says why it is not ready.
  */
 export type ApprovalAtUse = { readonly id: ApprovalId; readonly expiresAt: EpochMs; readonly why: string | null } & (
   | { readonly kind: 'ran' | 'lowered'; readonly arguments: string }
+  | { readonly kind: 'goes_on'; readonly arguments: string; readonly first: DecisionId }
   | { readonly kind: 'denied_still' | NotReady }
 )
 
@@ -68,7 +70,7 @@ export async function recordDecision(tx: Tx, { decided, question, mode, task, id
       policy_version: decided.policyVersion, policies: decided.by.map((place) => place.policy), mode, would_deny: yesNo(decided.wouldDeny),
       approvable: yesNo(decided.approvable), advisory: yesNo(advisory), evaluated: commit(sha256, salt, text),
       ...(publicArguments === undefined ? {} : { arguments: publicArguments }),
-      ...(decided.approval === undefined ? {} : { approval: { id: decided.approval.id, is: decided.approval.kind } }),
+      ...(decided.approval === undefined ? {} : { approval: factOf(decided.approval) }),
     },
   })
   await insertDecision(tx.db, {
@@ -77,5 +79,7 @@ export async function recordDecision(tx: Tx, { decided, question, mode, task, id
     errors: decided.errors, evaluated: questions.seal(text, questionPlace(decided.id)), evaluatedSalt: salt, traceId, event: event.id,
   })
 }
+
+const factOf = (of: ApprovalAtUse) => ({ id: of.id, is: of.kind, ...(of.kind === 'goes_on' ? { first: of.first } : {}) })
 
 const yesNo = (is: boolean): 'yes' | 'no' => (is ? 'yes' : 'no')

@@ -3,6 +3,7 @@ import type { Task } from '@writ/domain/task'
 import type { EpochMs } from '@writ/domain/time'
 import type { Engine } from '@writ/policy/engine'
 import type { EntityRef } from '@writ/policy/question'
+import type { Continues } from '../decide/continued.ts'
 import type { Decided } from '../decide/record-decision.ts'
 import type { Tx } from '../record/tx.ts'
 import { insertToolCall } from '../store/tool-calls.ts'
@@ -10,7 +11,7 @@ import { insertToolCall } from '../store/tool-calls.ts'
 /** What the gateway knows of an attempt, and nobody else could say. */
 export type AtGateway =
   | { readonly kind: 'look'; /** Whether an MCP server of that name is there. */ readonly isThere: boolean }
-  | { readonly kind: 'call'; readonly instance: ServerInstanceId; /** The hash of the tool's definition as its server lists it now; null where it lists none. */ readonly listed: string | null }
+  | { readonly kind: 'call'; readonly instance: ServerInstanceId; /** The hash of the tool's definition as its server lists it now; null where it lists none. */ readonly listed: string | null; /** The approved call that it goes on with. */ readonly continues?: Continues }
 
 /**
  * Why nothing goes to the server, whatever the policies say. A tool is what a person has accepted, to the last character of its definition, in

@@ -7,7 +7,7 @@ import type { EpochMs } from '@writ/domain/time'
 import type { OneTimeUse } from '../authenticate/authenticator.ts'
 import { takeUses } from '../authenticate/one-time.ts'
 import { adviseIn } from '../decide/advise.ts'
-import { decideIn, policiesIn, type Around, type Policies } from '../decide/decide.ts'
+import { decideIn, policiesIn, type Around, type Attempted, type Policies } from '../decide/decide.ts'
 import { BACKEND } from '../decide/question.ts'
 import type { Decided } from '../decide/record-decision.ts'
 import { failpoint } from '../platform/failpoint.ts'
@@ -154,12 +154,19 @@ async function attempt(tx: Tx, { asked, held, token, identity, around }: MetInTa
   const open = barred === undefined ? publicArguments(engine, { uid, action: asked.action, arguments: use.arguments }) : undefined
   const said = uid.type === SERVER ? await saidOfServer(registry, uid.id) : asked.resource.properties === null ? undefined : readExact(asked.resource.properties)
   const decided = await decideIn(tx, {
-    ...use, ...(asked.atGateway?.kind === 'call' ? { runsApproved: true } : {}), id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === undefined ? {} : { said }),
+    ...use, ...ofCall(asked.atGateway, by), id: asked.id, task, identity, action: asked.action, resource: uid, permit: isGranted ? null : permit, calls: isGranted ? 0 : 1, claimed: readExact(asked.claimed), ...(said === undefined ? {} : { said }),
     ...(barred === undefined ? {} : { barred }), ...(open === undefined ? {} : { publicArguments: open }), authority, workload, policies, around, by: actorOf(by), traceId, now,
   })
   await endIfDue(tx, task, decided, now)
   if (asked.atGateway?.kind === 'call' && decided.answer === 'allow') await begin(tx, { decided, task, uid, instance: asked.atGateway.instance, now })
   return ok(decided)
+}
+
+/** What the gateway alone can say of a use, for it carries it out. */
+function ofCall(atGateway: AtGateway | undefined, by: Asker): Pick<Attempted, 'runsApproved' | 'continues'> {
+  if (atGateway?.kind !== 'call') return {}
+  const { continues } = atGateway
+  return { runsApproved: true, ...(continues === undefined ? {} : { continues: { ...continues, with: by.kind === 'identity' ? by.lease : null } }) }
 }
 
 function refusalOf({ subject, resource, atGateway }: Asked, identity: Identity, { by, policies: { engine } }: Asking): EvaluateRefusal | undefined {

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { shownBefore } from '../authenticate/authenticate.ts'
 import type { AuthenticateRefusal } from '../authenticate/authenticator.ts'
 import { useOnce } from '../authenticate/one-time.ts'
+import type { Continues } from '../decide/continued.ts'
 import type { Decided } from '../decide/record-decision.ts'
 import type { AtGateway } from '../evaluate/at-gateway.ts'
 import type { Allowance, TooOften } from '../evaluate/allowance.ts'
@@ -42,7 +43,7 @@ export type DecisionNeeds = {
 /** What a task wants of a server, in the words of the policies. */
 export type Wanted =
   | { readonly kind: 'look'; readonly isThere: boolean }
-  | { readonly kind: 'call'; readonly tool: string; readonly arguments: ExactRecord; readonly listed: string | null }
+  | { readonly kind: 'call'; readonly tool: string; readonly arguments: ExactRecord; readonly listed: string | null; readonly continues?: Continues | undefined }
 
 /**
  * Decides, and has the decision recorded, with the attempt where there is one. What works once is used up with it, whatever comes of it.
@@ -61,7 +62,8 @@ export async function decide(needs: DecisionNeeds, exchange: Exchange, wanted: W
 
 function askedOf(server: string, wanted: Wanted, instance: ServerInstanceId): Pick<Asked, 'action' | 'resource' | 'arguments' | 'atGateway'> {
   if (wanted.kind === 'look') return { action: 'list', resource: { type: SERVER, id: server, properties: null }, arguments: '{}', atGateway: { kind: 'look', isThere: wanted.isThere } }
-  const atGateway: AtGateway = { kind: 'call', instance, listed: wanted.listed }
+  const { listed, continues } = wanted
+  const atGateway: AtGateway = { kind: 'call', instance, listed, ...(continues === undefined ? {} : { continues }) }
   return { action: 'call', resource: { type: TOOL, id: `${server}/${wanted.tool}`, properties: null }, arguments: exactText(wanted.arguments), atGateway }
 }
 

@@ -10,6 +10,7 @@ import type { McpServer } from '../store/mcp-servers.ts'
 
 /** Leases of a task that are in the hands of a server, and in nobody else's: the variables that it finds them by. */
 export type Lent = {
+  readonly leases: readonly LeaseId[]
   readonly secret: Readonly<Record<string, string>>
   /** Those that may be said aloud. */
   readonly beside: Readonly<Record<string, string>>
@@ -17,7 +18,7 @@ export type Lent = {
   giveBack(): Promise<void>
 }
 
-const NOTHING_LENT: Lent = { secret: {}, beside: {}, giveBack: async () => undefined }
+const NOTHING_LENT: Lent = { leases: [], secret: {}, beside: {}, giveBack: async () => undefined }
 
 /** In whose task a server is lent what it needs. */
 export type LendOrder = { readonly task: TaskId; readonly identity: IdentityId; readonly traceId: string }
@@ -84,6 +85,6 @@ export function lender(needs: LenderNeeds): Lender {
       throw cause
     }
     let giving: Promise<void> | undefined
-    return { secret, beside, giveBack: () => giving ??= end(leases, name) }
+    return { leases, secret, beside, giveBack: () => giving ??= end(leases, name) }
   }
 }

@@ -70,7 +70,7 @@ export type Links = {
   close(because: Ended): Promise<void>
 }
 
-export type LinkState = { readonly task: TaskId; readonly server: McpServer; readonly leases: readonly LeaseId[]; readonly idleSince: EpochMs | null }
+export type LinkState = { readonly task: TaskId; readonly server: McpServer; readonly leases: readonly LeaseId[]; /** What its server has of the task. */ readonly lent: readonly LeaseId[]; readonly idleSince: EpochMs | null }
 
 type Flight = { readonly lease: LeaseId; readonly ending: AbortController }
 
@@ -174,12 +174,14 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, len
   let link: Link | undefined
   let isOpening = true
   let lending: Promise<Lent> | undefined
+  let lentLeases: readonly LeaseId[] = []
 
   async function openLink(): Promise<Link> {
     const secret = server.sealedSecret === null ? {} : JSON.parse(needs.secrets.unseal(server.sealedSecret, mcpSecretPlace(server.id))) as Readonly<Record<string, string>>
     const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(bounds.openMs)])
     lending = lend()
     const lent = await inTime(server.name, lending, signal)
+    lentLeases = lent.leases
     const upstream = await unlessLate(server.name, needs.openUpstream(server, { secret: { ...secret, ...lent.secret }, beside: lent.beside, client, signal }), signal)
     try {
       const list = liveList(needs, { server, upstream, client, ending: ending.signal, bounds, onBroken })
@@ -197,9 +199,9 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, len
       const tell = (): void => { for (const one of hearers) one.hear(message) }
       if (message.method === 'notifications/tools/list_changed') void list.anew().finally(tell)
       else tell()
-    }, (question) => {
+    }, (question, withdrawn) => {
       for (const one of hearers) {
-        const asking = one.ask?.(question)
+        const asking = one.ask?.(question, withdrawn)
         if (asking !== undefined) return asking
       }
       return undefined
@@ -242,7 +244,7 @@ function hold(needs: LinksNeeds, bounds: LinkBounds, { task, server, client, len
   return {
     task, server, opened, idleSince,
     link: () => link,
-    state: () => ({ task, server, leases: [...new Set([...flights].map(({ lease }) => lease))], idleSince: idleSince() }),
+    state: () => ({ task, server, leases: [...new Set([...flights].map(({ lease }) => lease))], lent: lentLeases, idleSince: idleSince() }),
     endCalls(leases, because) {
       for (const { lease, ending: flight } of flights) if (leases.has(lease)) flight.abort(because)
     },

@@ -280,7 +280,7 @@ async function listen({ needs }: Desk, call: FaceCall, session: Session): Promis
     for (const one of session.standing) one.hangUp()
   }
   try {
-    const stop = await needs.pipeline.listen(exchangeOf(call, session, { method: 'notifications/initialized', params: {} }), { hear: say, onEnd, ask: (question) => askOutside(session, question) })
+    const stop = await needs.pipeline.listen(exchangeOf(call, session, { method: 'notifications/initialized', params: {} }), { hear: say, onEnd, ask: (question, withdrawn) => askOutside(session, question, withdrawn) })
     if (session.ended.aborted) stop()
     else session.ended.addEventListener('abort', stop, { once: true })
   } catch (error) {

@@ -11,7 +11,7 @@ const NO_ANSWER: McpAnswer = { kind: 'error', error: rpcError(RPC_CODES.internal
  * Asks a client what a server asks while none of its requests is on its way (2025-11-25, basic/transports, listening for messages): on the
  * newest stream that it hears. Undefined where it hears none.
  */
-export function askOutside(session: Session, question: McpMessage): Promise<McpAnswer> | undefined {
+export function askOutside(session: Session, question: McpMessage, withdrawn: AbortSignal): Promise<McpAnswer> | undefined {
   const stream = session.standing.findLast((one) => one.isHeard)
   if (stream === undefined || session.ended.aborted) return undefined
   const id = session.nextAskId()
@@ -22,13 +22,16 @@ export function askOutside(session: Session, question: McpMessage): Promise<McpA
     session.asked.delete(id)
     clearTimeout(late)
     session.ended.removeEventListener('abort', onGone)
+    withdrawn.removeEventListener('abort', takeBack)
     resolve(answer)
   }
   const onGone = (): void => { settle(NO_ANSWER) }
-  const late = setTimeout(() => {
+  const takeBack = (): void => {
     stream.say(notificationText({ method: 'notifications/cancelled', params: { requestId: id } }), 'may')
     settle(NO_ANSWER)
-  }, ANSWER_HOLDS_MS).unref()
+  }
+  const late = setTimeout(takeBack, ANSWER_HOLDS_MS).unref()
+  withdrawn.addEventListener('abort', takeBack, { once: true })
   session.ended.addEventListener('abort', onGone, { once: true })
   session.asked.set(id, settle)
   stream.say(requestText(id, asked.value))

@@ -125,6 +125,10 @@ const watchedOf = (links: Links, older: OlderFace): Parameters<typeof startWatch
     links.endCalls(leases, because)
     for (const lease of leases) older.endToken(lease, because)
   },
+  lent: () => links.states().flatMap(({ lent }) => lent),
+  endLent(over) {
+    links.end(({ lent }) => (lent.some((lease) => over.has(lease)) ? new Ended('server_changed') : undefined))
+  },
   endRest(isChanged) {
     links.end(({ server }) => (isChanged(server) ? new Ended('server_changed') : undefined))
   },

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { parseExactJson } from '@writ/contract/strict-json'
 import type { Permit } from '@writ/domain/authority'
 import type { ApprovalId } from '@writ/domain/id'
+import type { Continues } from '../decide/continued.ts'
 import type { Decided } from '../decide/record-decision.ts'
 import { labelsOf } from '../decide/decide.ts'
 import { limitsIn, TOOL } from '../evaluate/use.ts'
@@ -16,6 +17,7 @@ import { approvalIn, askPerson, awaitPerson, type ApprovalNeeds } from './approv
 import type { CallRecorder } from './calls.ts'
 import { decide, denialOf, useUp, type DecisionNeeds } from './decisions.ts'
 import type { Exchange, Pipeline } from './exchange.ts'
+import { continuesAfter, goingOnIn, stateOf } from './going-on.ts'
 import { isRecord } from './json-rpc.ts'
 import { NotLent, type Lender } from './lend.ts'
 import type { Link, LinkKey, Links } from './links.ts'
@@ -66,7 +68,8 @@ export function pipeline(needs: PipelineNeeds): Pipeline {
         await useUp(needs, exchange)
         return failed(read.ok ? rpcError(RPC_CODES.invalidParams, 'nothing of this was asked for') : read.refusal)
       }
-      return call(needs, exchange, read.value, (link, along) => link.upstream.resume(forwarded(read.value), state, answers, along))
+      const { state: own, continues } = goingOnIn(state)
+      return call(needs, exchange, read.value, { continues, forward: (link, along, message) => link.upstream.resume(message, own, answers, along) })
     }),
     describe: (exchange) => orRefused(exchange, async () => describedBy((await look(needs, exchange)).link.upstream.description)),
     listen: (exchange, hearer) => orRefused(exchange, async () => (await look(needs, exchange)).link.listen(hearer)),
@@ -79,7 +82,6 @@ export function pipeline(needs: PipelineNeeds): Pipeline {
 
 const failed = (error: McpError): Turn => ({ kind: 'error', error })
 export const linkKeyOf = ({ caller, server, client }: Exchange): LinkKey => ({ task: caller.task, server, client })
-const forwarded = (asking: Asking) => (asking.kind === 'ping' ? { method: 'ping', params: {} } : asking.forward)
 
 /** It waited for a person, and is decided anew. Who did not want to see the page is not asked to again. */
 async function comeBack(needs: PipelineNeeds, exchange: Exchange, approval: ApprovalId, answers: InputAnswers): Promise<Turn> {
@@ -152,18 +154,19 @@ async function listedBy(needs: PipelineNeeds, exchange: Exchange, { list, link, 
 
 const alongOf = ({ client, notify }: Exchange): Pick<Along, 'client' | 'notify'> => ({ client, notify })
 
-type Forward = (link: Link, along: Along, message: McpMessage) => Promise<Turn>
+type Way = { readonly forward: (link: Link, along: Along, message: McpMessage) => Promise<Turn>; readonly continues?: Continues | undefined }
+const FROM_THE_START: Way = { forward: (link, along, message) => link.upstream.request(message, along) }
 type AskedCall = Extract<Asking, { kind: 'call' }>
 
 /** INVARIANT: nothing goes to the server before its decision, and the attempt with it, are in the record; and what goes is what was decided on. */
-async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall, forward: Forward = (link, along, message) => link.upstream.request(message, along)): Promise<Turn> {
+async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall, { forward, continues }: Way = FROM_THE_START): Promise<Turn> {
   const open = needs.links.find(linkKeyOf(exchange))
   const link = open ?? (await look(needs, exchange)).link
   const tool = (await link.tools()).get(asking.tool)
   checkMirrored(exchange, asking, tool)
   // To open the way it was decided already, and what works once was used up with that.
   const asked = open === undefined ? { ...exchange, uses: [] } : exchange
-  const decided = await decide(needs, asked, { kind: 'call', tool: asking.tool, arguments: asking.arguments, listed: tool?.hash ?? null })
+  const decided = await decide(needs, asked, { kind: 'call', tool: asking.tool, arguments: asking.arguments, listed: tool?.hash ?? null, continues })
   if (decided.answer === 'deny') return askPerson(needs, exchange, decided, await denialOf(needs, exchange, decided, permitOf(exchange, asking)))
   exchange.onForward?.()
   const began = needs.clock.now()
@@ -175,7 +178,7 @@ async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall,
   try {
     const turn = await link.run({ lease: exchange.caller.lease, signal: exchange.signal }, (signal) => forward(link, { ...alongOf(exchange), signal }, approvedOf(asking, decided)))
     void finish(outcomeOf(turn), turn.kind === 'result' ? turn.text : null)
-    return turn
+    return turn.kind === 'input_required' ? { ...turn, state: stateOf({ state: turn.state, continues: continuesAfter(decided, exchange.caller.lease, continues) }) } : turn
   } catch (cause) {
     void finish(cause instanceof UpstreamFault ? 'unreachable' : cause instanceof Ended || exchange.signal.aborted ? 'cancelled' : 'unreachable', null)
     throw cause
@@ -184,7 +187,7 @@ async function call(needs: PipelineNeeds, exchange: Exchange, asking: AskedCall,
 
 /** What a person approved runs as it was kept, whatever came this time. */
 function approvedOf({ forward }: AskedCall, { approval }: Decided): McpMessage {
-  if (approval?.kind !== 'ran' || forward.method !== 'tools/call') return forward
+  if ((approval?.kind !== 'ran' && approval?.kind !== 'goes_on') || forward.method !== 'tools/call') return forward
   const kept = parseExactJson(approval.arguments)
   if (!kept.ok) throw new Error(`what was kept of ${approval.id} can not be read: ${kept.refusal.kind}`)
   return { method: forward.method, params: { ...forward.params, ...(forward.params['arguments'] === undefined ? {} : { arguments: kept.value }) } }

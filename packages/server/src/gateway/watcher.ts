@@ -4,6 +4,7 @@ import type { Bell } from '../platform/bell.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Store } from '../record/tx.ts'
 import { StorageBusy, StorageUnavailable } from '../store/faults.ts'
+import { listOver } from '../store/lent-leases.ts'
 import { listMcpServers, type McpServer } from '../store/mcp-servers.ts'
 import { listEnded } from '../store/task-ends.ts'
 import { findTokenStandings } from '../store/tokens.ts'
@@ -15,6 +16,9 @@ export type Watched = {
   readonly states: () => readonly Pick<LinkState, 'task' | 'leases'>[]
   endTasks(ended: ReadonlyMap<TaskId, Ended>): void
   endTokens(leases: ReadonlySet<LeaseId>, because: Ended): void
+  /** Leases in the hands of MCP servers. */
+  readonly lent: () => readonly LeaseId[]
+  endLent(leases: ReadonlySet<LeaseId>): void
   /** Called after each look: `isChanged` tells of a server that is not what it was when a way to it was opened. */
   endRest(isChanged: (server: McpServer) => boolean): void
 }
@@ -53,11 +57,14 @@ async function look({ store, clock, watched }: WatcherNeeds): Promise<void> {
   if (states.length === 0) return
   const tasks = [...new Set(states.map(({ task }) => task))]
   const leases = [...new Set(states.flatMap((one) => one.leases))]
-  const [ended, stopped, servers] = await store.read(async (db) => [
-    await listEnded(db, tasks), await stoppedAmong(leases, (some) => findTokenStandings(db, some, clock.now())), await listMcpServers(db),
+  const lent = watched.lent()
+  const [ended, stopped, servers, over] = await store.read(async (db) => [
+    await listEnded(db, tasks), await stoppedAmong(leases, (some) => findTokenStandings(db, some, clock.now())), await listMcpServers(db), await listOver(db, lent),
   ] as const)
   if (ended.size > 0) watched.endTasks(new Map([...ended].map(([task, reason]) => [task, new Ended('task_ended', reason)])))
   if (stopped.size > 0) watched.endTokens(stopped, new Ended('token_ended'))
+  // Revoked, or taken back while this server stood still: the login that its program holds is dead.
+  if (over.size > 0) watched.endLent(over)
   const active = new Map(servers.filter(({ state }) => state === 'active').map((one) => [one.id, one]))
   watched.endRest(({ id, secretSetAt }) => active.get(id)?.secretSetAt !== secretSetAt)
 }

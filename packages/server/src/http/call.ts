@@ -85,6 +85,11 @@ export function isOf(caller: AnyCaller, thing: { readonly identity: IdentityId; 
 /** `identity`: its id or its SPIFFE ID. */
 export const isOwn = (caller: HumanCaller, identity: string): boolean => caller.kind === 'operator' || caller.own === null || caller.own.identities.has(identity)
 
+/** Whether an event is for them: who is let in as an owner alone sees what concerns identities of theirs, without what was said. */
+export const seesEvent = (caller: HumanCaller, { identity }: { readonly identity: string | null }): boolean => hearsWhatWasSaid(caller) || (identity !== null && isOwn(caller, identity))
+
+export const hearsWhatWasSaid = (caller: HumanCaller): boolean => caller.kind === 'operator' || caller.own === null
+
 /** Whose identities alone a list shows, to whoever is let in as an owner alone. */
 export const ownersOf = (caller: HumanCaller): { readonly owners?: readonly string[] } => (caller.kind === 'operator' || caller.own === null ? {} : { owners: caller.own.owners })
 

@@ -9,7 +9,7 @@ export const CONSOLE_DIRECTORY = fileURLToPath(new URL('../../../console/dist/',
 
 /** What the console shows a page for; whatever is below one of them, too. Nothing else is ever answered by it. */
 export const CONSOLE_PAGES = [
-  'sign-in', 'device', 'go', 'approvals', 'identities', 'tasks', 'tools', 'policies', 'audit', 'decisions', 'findings', 'incidents', 'people', 'settings',
+  'sign-in', 'device', 'go', 'approvals', 'identities', 'tasks', 'tools', 'policies', 'audit', 'decisions', 'findings', 'incidents', 'people', 'settings', 'stops',
 ] as const
 
 /** In the page of the build: a nonce comes in its place. */

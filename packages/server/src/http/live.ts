@@ -1,7 +1,7 @@
 import type * as contract from '@writ/contract/live'
 import type { ApprovalState } from '@writ/domain/approval'
 import type { EventLeaf } from '@writ/domain/event'
-import { toIso } from '@writ/domain/time'
+import { earliest, epochMs, milliseconds, plus, toIso, type EpochMs } from '@writ/domain/time'
 import type { Logger } from 'pino'
 import type { EventMac } from '../keys/mac.ts'
 import type { Bell } from '../platform/bell.ts'
@@ -31,6 +31,8 @@ export type LiveOrder = {
   readonly sees: (event: contract.LiveEvent) => boolean
   /** An event after which the listener has to prove anew who it is: its stream ends, and it comes back. */
   readonly unsettles: (event: contract.LiveEvent) => boolean
+  /** Until when that by which the listener came holds, as it stands now; undefined where nothing ends it but an event. */
+  readonly standsUntil: () => Promise<EpochMs | undefined>
 }
 
 export type Live = {
@@ -50,7 +52,7 @@ const MOST_AT_ONCE = 500
 const MOST_CHARACTERS = 2_097_152
 const MOST_LISTENERS = 1000
 /** What a listener has proved is asked for again. */
-const LONGEST_MS = 600_000
+const LONGEST = milliseconds(600_000)
 
 type Told = { readonly seq: number; readonly event: contract.LiveEvent; readonly frame: string }
 
@@ -74,7 +76,7 @@ export function liveStreams(needs: LiveNeeds): Live {
           at = page.upTo
         }
       } catch (error) {
-        const isExpected = error instanceof StorageUnavailable || error instanceof StorageBusy
+        const isExpected = isStoreTrouble(error)
         needs.log[isExpected ? 'warn' : 'error']({ err: isExpected ? (error as Error).message : error }, 'the live stream could not be read and will be tried again')
       }
       await Promise.race([news.heard(PACE_MS), stopped])
@@ -136,6 +138,8 @@ function approvalOf({ type, at, facts }: contract.LiveEvent): string {
   return frameOf('approval', { id: facts['approval'], type, state: STATE_AFTER[type] ?? null, at } satisfies contract.LiveApproval)
 }
 
+const isStoreTrouble = (error: unknown): boolean => error instanceof StorageUnavailable || error instanceof StorageBusy
+
 /** WHATWG HTML §9.2. JSON has no line end but those that we would put into it. */
 const frameOf = (word: string, data: object, id?: string): string => `${id === undefined ? '' : `id: ${id}\n`}event: ${word}\ndata: ${JSON.stringify(data)}\n\n`
 
@@ -149,7 +153,9 @@ class Listener implements AsyncIterable<string>, AsyncIterator<string> {
   readonly #needs: LiveNeeds
   readonly #order: LiveOrder
   readonly #leave: () => void
-  readonly #until: number
+  readonly #until: EpochMs
+  /** Until when it need not be asked whether it still may listen. */
+  #knownUntil = epochMs(0)
   #waiting: Told[] = []
   #characters = 0
   /** Up to which event it was told. */
@@ -170,7 +176,7 @@ class Listener implements AsyncIterable<string>, AsyncIterator<string> {
     this.#leave = leave
     this.#at = after
     const now = needs.clock.now()
-    this.#until = now + LONGEST_MS
+    this.#until = plus(now, LONGEST)
     this.#first = `retry: ${RETRY_MS}\n${frameOf('hello', { at: toIso(now), resumed, heartbeat_ms: this.#heartbeatMs() } satisfies contract.LiveHello, lastId)}`
   }
 
@@ -196,10 +202,17 @@ class Listener implements AsyncIterable<string>, AsyncIterator<string> {
   }
 
   async next(): Promise<IteratorResult<string>> {
-    for (;;) {
-      const text = await this.#more()
-      if (text === undefined) return this.return()
-      if (text !== '') return { done: false, value: text }
+    try {
+      for (;;) {
+        const text = await this.#more()
+        // Asked before anything is told: what it is not told now it is told when it has come back.
+        if (text === undefined || !(await this.#stands())) return await this.return()
+        if (text !== '') return { done: false, value: text }
+      }
+    } catch (error) {
+      const over = await this.return()
+      if (isStoreTrouble(error)) return over
+      throw error
     }
   }
 
@@ -220,7 +233,7 @@ class Listener implements AsyncIterable<string>, AsyncIterator<string> {
     }
     if (this.#isCatchingUp && !this.#isEnding) return this.#caughtUp()
     if (this.#waiting.length === 0 && !this.#isEnding) {
-      await this.#heard(this.#heartbeatMs())
+      await this.#heard(Math.min(this.#heartbeatMs(), Math.max(1, this.#knownUntil - this.#needs.clock.now())))
       if (this.#waiting.length === 0 && !this.#isEnding) return this.#heartbeat()
     }
     // What waits when the end comes is told on the next connection.
@@ -256,12 +269,16 @@ class Listener implements AsyncIterable<string>, AsyncIterator<string> {
     return text
   }
 
-  #heartbeat(): string | undefined {
-    const now = this.#needs.clock.now()
-    if (now > this.#until) return undefined
+  #heartbeat(): string {
     const passed = this.#passed
     this.#passed = undefined
-    return frameOf('heartbeat', { at: toIso(now) }, passed)
+    return frameOf('heartbeat', { at: toIso(this.#needs.clock.now()) }, passed)
+  }
+
+  /** Asked of the store only when the time has come at which it would end. */
+  async #stands(): Promise<boolean> {
+    if (this.#needs.clock.now() >= this.#knownUntil) this.#knownUntil = earliest(this.#until, await this.#order.standsUntil() ?? this.#until)
+    return this.#needs.clock.now() < this.#knownUntil
   }
 
   #heartbeatMs(): number {

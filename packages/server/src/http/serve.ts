@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Endpoint } from '@writ/contract/endpoint'
+import { UNATTENDED, type Endpoint } from '@writ/contract/endpoint'
 import { parseExactJson, parseStrictJson } from '@writ/contract/strict-json'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
@@ -89,9 +89,12 @@ async function readProved(needs: ServeNeeds, { endpoint, uses }: Served, request
   const presented = presentedIn(request)
   const foreign = presented?.scheme === 'Cookie' ? crossSite(request, needs) : undefined
   if (foreign !== undefined) return refuse(foreign)
-  const found = presented === undefined ? refuse({ nonce: undefined }) : await needs.authenticate(presented, { traceId: request.id, uses })
+  const found = presented === undefined ? refuse({ nonce: undefined }) : await needs.authenticate({ ...presented, unattended: isUnattended(endpoint, request) }, { traceId: request.id, uses })
   return found.ok ? found : refuse(unauthenticated(presented?.scheme, found.refusal.nonce))
 }
+
+/** A page says so of what it asks while nobody touches it; whoever does not say so is there. */
+const isUnattended = (endpoint: Endpoint, request: FastifyRequest): boolean => endpoint.unattended === true || request.headers[UNATTENDED] !== undefined
 
 const EVIDENCE_HINT = 'send a fresh client assertion of a registered key, or an operator key, as `Authorization: Bearer`, sign in, '
   + 'or an access token as `Authorization: DPoP` with a fresh proof'

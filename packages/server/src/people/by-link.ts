@@ -58,7 +58,7 @@ export const registerByLink = change('person.register_by_link', async (tx: Tx, i
   const { codeHash, challenge, passkey, signIn, now } = input
   if (!(await takeProof(tx.db, challenge.hash, challenge.until))) return refuse({ kind: 'replayed' })
   const invitation = await takeInvitation(tx.db, codeHash, now)
-  if (invitation === undefined && !(await takeBootstrap(tx.db, { codeHash, beside: await isBeside(tx.db) }, now))) return refuse({ kind: 'bad_code' })
+  if (invitation === undefined && (await takeBootstrap(tx.db, { codeHash, beside: await isBeside(tx.db) }, now)) === undefined) return refuse({ kind: 'bad_code' })
   const isFirst = !(await isAnyPersonByLink(tx.db))
   const { name, email, roles } = invitation ?? { name: input.name, email: null, roles: ['admin'] as const }
   const person: Person = { id: input.person, issuer: OWN_ISSUER, subject: input.person, name, email, groups: [], registeredAt: now, signedInAt: null }

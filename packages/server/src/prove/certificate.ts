@@ -1,14 +1,14 @@
 import { printCertificate } from '@writ/ledger/certificate'
-import type { Disclosure, Receipt } from '@writ/ledger/receipt'
-import { inclusionFromTiles, tilesForInclusion, type TileId } from '@writ/ledger/tile'
+import type { Receipt } from '@writ/ledger/receipt'
 import type { EventLeaf } from '@writ/domain/event'
-import type { EventId, TaskId } from '@writ/domain/id'
+import type { TaskId } from '@writ/domain/id'
 import type { Task } from '@writ/domain/task'
 import { sha256 } from '../record/append.ts'
 import type { Db } from '../record/tx.ts'
-import { listEventsOfTask, listLeaves, listSaid, type Said, type StoredEvent } from '../store/events.ts'
+import { listEventsOfTask, listLeaves, listSaid, type StoredEvent } from '../store/events.ts'
 import { listChildren } from '../store/tasks.ts'
-import { logHolding, logsOf, tileOfLog, type ReadableLog } from './logs-of-stream.ts'
+import { logHolding, logsOf, type ReadableLog } from './logs-of-stream.ts'
+import { receiptOf } from './receipt.ts'
 
 /** What a certificate is made of: see `@writ/ledger/certificate`. */
 const TASK_EVENTS: ReadonlySet<string> = new Set(['task.opened', 'task.widened', 'task.ended', 'task.closed', 'lease.intended', 'lease.minted', 'lease.ended', 'incident.opened'])
@@ -28,7 +28,7 @@ export async function certificateOf(db: Db, task: Task): Promise<string | undefi
   const receipts: Receipt[] = []
   for (const event of all.toSorted((a, b) => a.leafIndex! - b.leafIndex!)) {
     const log = logHolding(logs, event.leafIndex)!
-    const receipt = await receiptOf(db, log, event, said)
+    const receipt = await receiptOf(db, log, event, said.get(event.id))
     receipts.push(log === logs[newest] ? receipt : { ...receipt, log: log.origin })
   }
   const printed = printCertificate(sha256, logs[newest]!.note, receipts)
@@ -55,23 +55,4 @@ const leaseOf = (event: StoredEvent): string | null => (JSON.parse(event.text) a
 /** What each of these logs says of the one before it: the first leaf of every log but the very first. */
 async function firstLeaves(db: Db, logs: readonly ReadableLog[]): Promise<readonly StoredEvent[]> {
   return (await Promise.all(logs.map(({ stream, firstLeaf }) => listLeaves(db, stream, { from: firstLeaf, count: 1 })))).flat()
-}
-
-async function receiptOf(db: Db, log: ReadableLog, event: StoredEvent, said: ReadonlyMap<EventId, readonly Said[]>): Promise<Receipt> {
-  const index = event.leafIndex! - log.firstLeaf
-  const proof = await inclusionOf(db, log, index)
-  const disclosures = Object.fromEntries((said.get(event.id) ?? []).map((one): [string, Disclosure] => [
-    one.field, { salt: Buffer.from(one.salt).toString('base64url'), value: one.value },
-  ]))
-  return { leaf: event.text, index, proof: proof.map((hash) => Buffer.from(hash).toString('base64')), ...(Object.keys(disclosures).length === 0 ? {} : { disclosures }) }
-}
-
-async function inclusionOf(db: Db, log: ReadableLog, index: number): Promise<readonly Uint8Array[]> {
-  const tiles = new Map<string, Uint8Array>()
-  const nameOf = (tile: TileId): string => `${tile.level}/${tile.index}`
-  for (const tile of tilesForInclusion(index, log.size)) {
-    const hashes = await tileOfLog(db, log, tile.level, tile.index)
-    if (hashes !== undefined) tiles.set(nameOf(tile), hashes)
-  }
-  return inclusionFromTiles(sha256, (tile) => tiles.get(nameOf(tile)), index, log.size)
 }

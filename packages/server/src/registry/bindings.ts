@@ -48,7 +48,7 @@ async function readBinding(tx: Tx, asked: AskedBinding): Promise<Outcome<ReadBin
 
 async function insertRead(tx: Tx, { issuer, claims, text }: ReadBinding, { identity, asked, by, now }: NewBinding): Promise<BindingId> {
   const id = mintId('binding', now, tx.context.entropy.bytes(10))
-  await insertBinding(tx.db, { id, identity, issuer: issuer.id, audience: asked.audience, claims, registeredAt: now })
+  await insertBinding(tx.db, { id, identity, issuer: issuer.id, audience: asked.audience, claims, registeredAt: now, registeredBy: by.id })
   await append(tx, now, {
     type: 'binding.registered', actor: by, identity, facts: { binding: id, issuer: issuer.id, audience: asked.audience, claims: Object.keys(claims) },
     // What a claim must say may be somebody's address.

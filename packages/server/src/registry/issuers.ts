@@ -27,7 +27,7 @@ export type TrustedIssuer = { readonly issuer: IssuerId; readonly bindingsRevoke
 
 export const trustIssuer = change('issuer.trust', async (tx: Tx, input: TrustIssuerInput) => {
   const { id, url, kind, source, ca, now } = input
-  const isNew = await insertIssuer(tx.db, { id, url, kind, source, ca, state: 'trusted', trustedAt: now, changedAt: null })
+  const isNew = await insertIssuer(tx.db, { id, url, kind, source, ca, state: 'trusted', trustedAt: now, changedAt: null, keysBy: input.by.id })
   const known = isNew ? undefined : await lockIssuer(tx, url)
   if (!isNew && known?.state !== 'removed') return refuse<WatchedRefusal>({ kind: 'already_exists' })
   const bindingsRevoked = known === undefined ? null : await trustAgain(tx, known.id, input)
@@ -45,7 +45,7 @@ async function trustAgain(tx: Tx, issuer: IssuerId, input: TrustIssuerInput): Pr
     await lockIdentity(tx, binding.identity)
     await revokeOneBinding(tx, { ...binding, issuer }, { by: input.by, now: input.now, because: 'issuer_removed' })
   }
-  await trustIssuerAgain(tx.db, issuer, input, input.now)
+  await trustIssuerAgain(tx.db, issuer, { ...input, keysBy: input.by.id }, input.now)
   return bindings.length
 }
 
@@ -60,7 +60,7 @@ export const changeIssuer = change('issuer.change', async (tx: Tx, input: Change
   if (issuer.kind === 'spiffe' && input.source.kind === 'discovery') {
     return refuse<ChangeIssuerRefusal>({ kind: 'source_of_another_kind', of: issuer.kind })
   }
-  await setKeySource(tx.db, issuer.id, input.source, input.ca, input.now)
+  await setKeySource(tx.db, issuer.id, { source: input.source, ca: input.ca, keysBy: input.by.id }, input.now)
   await append(tx, input.now, {
     type: 'issuer.changed', actor: input.by,
     facts: { issuer: issuer.id, url: issuer.url, ...factsOf(input.source, input.ca) }, said: { reason: input.reason },

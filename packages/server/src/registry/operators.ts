@@ -17,12 +17,14 @@ type OfferInput = {
   readonly expiresAt: EpochMs
   /** For one more operator, since whoever started the server asked for it. */
   readonly beside?: { readonly operators: number; readonly reason: string }
+  /** Where it was asked for by somebody who is known here. */
+  readonly by?: EventActor
 }
 
-export const offerBootstrap = change('operator.offer_bootstrap', async (tx: Tx, { codeHash, expiresAt, now, beside }: OfferInput) => {
-  await insertBootstrap(tx.db, { codeHash, expiresAt, reason: beside?.reason ?? null }, now)
+export const offerBootstrap = change('operator.offer_bootstrap', async (tx: Tx, { codeHash, expiresAt, now, beside, by }: OfferInput) => {
+  await insertBootstrap(tx.db, { codeHash, expiresAt, reason: beside?.reason ?? null, offeredBy: by?.id ?? null }, now)
   await append(tx, now, {
-    type: 'operator.bootstrap_offered', actor: { kind: 'writ', id: 'writ' }, facts: { expires_at: expiresAt, ...(beside === undefined ? {} : { operators: beside.operators }) },
+    type: 'operator.bootstrap_offered', actor: by ?? { kind: 'writ', id: 'writ' }, facts: { expires_at: expiresAt, ...(beside === undefined ? {} : { operators: beside.operators }) },
     ...(beside === undefined ? {} : { said: { reason: beside.reason } }),
   })
   return ok(null)
@@ -33,8 +35,9 @@ type RedeemInput = { readonly codeHash: Uint8Array; readonly operator: OperatorI
 /** Unknown, used and expired codes are one refusal: a guesser learns nothing. Where there is an operator or a person, a link for the first one is worth nothing any more. */
 export const redeemBootstrap = change('operator.redeem_bootstrap', async (tx: Tx, input: RedeemInput) => {
   const beside = (await countOperators(tx.db)) > 0 || (await isAnyPerson(tx.db))
-  if (!(await takeBootstrap(tx.db, { codeHash: input.codeHash, beside }, input.now))) return refuse({ kind: 'bad_code' } as const)
-  await insertOperator(tx.db, { id: input.operator, name: input.name, keyHash: input.keyHash, cameBy: 'link' }, input.now)
+  const taken = await takeBootstrap(tx.db, { codeHash: input.codeHash, beside }, input.now)
+  if (taken === undefined) return refuse({ kind: 'bad_code' } as const)
+  await insertOperator(tx.db, { id: input.operator, name: input.name, keyHash: input.keyHash, cameBy: 'link', madeBy: taken.offeredBy }, input.now)
   await append(tx, input.now, { type: 'operator.key_issued', actor: { kind: 'operator', id: input.operator }, facts: { operator: input.operator }, said: { name: input.name } })
   return ok(input.operator)
 })
@@ -53,7 +56,7 @@ type AddInput = { readonly operator: OperatorId; readonly name: string; readonly
 
 export const addOperator = change('operator.add', async (tx: Tx, { operator, name, keyHash, by, now }: AddInput) => {
   if (!isThere(await lockActiveOperators(tx), by)) return refuse<OperatorRefusal>({ kind: 'removed_meanwhile' })
-  await insertOperator(tx.db, { id: operator, name, keyHash, cameBy: 'operator' }, now)
+  await insertOperator(tx.db, { id: operator, name, keyHash, cameBy: 'operator', madeBy: by.id }, now)
   await append(tx, now, { type: 'operator.key_issued', actor: by, facts: { operator }, said: { name } })
   return ok(operator)
 })

@@ -97,7 +97,7 @@ type NewKey = { readonly identity: IdentityId; readonly credential: CredentialId
 
 async function addKeyIn(tx: Tx, input: NewKey): Promise<Outcome<null, { readonly kind: 'key_in_use' }>> {
   const { thumbprint, alg, jwk } = input.key
-  const isNew = await insertCredential(tx.db, { id: input.credential, identity: input.identity, thumbprint, alg, jwk, state: 'live', registeredAt: input.now })
+  const isNew = await insertCredential(tx.db, { id: input.credential, identity: input.identity, thumbprint, alg, jwk, state: 'live', registeredAt: input.now, registeredBy: input.by.id })
   if (!isNew) return refuse({ kind: 'key_in_use' })
   await append(tx, input.now, { type: 'credential.registered', actor: input.by, identity: input.identity, facts: { credential: input.credential, thumbprint, alg } })
   return ok(null)

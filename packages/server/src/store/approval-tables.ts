@@ -50,6 +50,7 @@ export type ApprovalRow = {
   ended_at: number | null
   why: string | null
   due_at: number | null
+  requested_event: string | null
 }
 
 /** `issuer` is empty of what needs none; a team is JSON text, so that it is found in a list of groups. */

@@ -1,6 +1,6 @@
 import type { ApprovalChoice, ApprovalKind, ApprovalRoute, ApprovalState, ChainLink, Requesters, Risk } from '@writ/domain/approval'
 import type { Effect, Label } from '@writ/domain/decision'
-import type { ApprovalId, DecisionId, IdentityId, TaskId } from '@writ/domain/id'
+import type { ApprovalId, DecisionId, EventId, IdentityId, TaskId } from '@writ/domain/id'
 import type { OnBehalfOf } from '@writ/domain/task'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { EntityRef } from '@writ/policy/question'
@@ -58,6 +58,8 @@ export type Approval = NewApproval & {
   readonly usedAt: EpochMs | null
   readonly endedAt: EpochMs | null
   readonly why: string | null
+  /** That it was asked for; null of what stood here before it was kept. */
+  readonly requestedEvent: EventId | null
 }
 
 const instant = (value: number | null): EpochMs | null => (value === null ? null : epochMs(value))
@@ -75,12 +77,14 @@ export function parseApprovalRow(row: ApprovalRow): Approval {
     requesters: fromJsonText<Requesters>(row.requesters), requestedAt: epochMs(row.requested_at), expiresAt: epochMs(row.expires_at), nonce: row.nonce,
     choice: row.choice === null ? null : fromJsonText<ApprovalChoice>(row.choice), edited: row.edited, envelopeSha256: row.envelope_sha256,
     callsMost: row.calls_most, callsUsed: row.calls_used, decidedAt: instant(row.decided_at), usedAt: instant(row.used_at), endedAt: instant(row.ended_at), why: row.why,
+    requestedEvent: row.requested_event as EventId | null,
   }
 }
 
 const yesNo = (claim: boolean): 'yes' | 'no' => (claim ? 'yes' : 'no')
 
-export async function insertApproval(db: Db, one: NewApproval): Promise<void> {
+/** `requestedEvent`: that it was asked for. */
+export async function insertApproval(db: Db, one: NewApproval, requestedEvent: EventId): Promise<void> {
   await insertRows(db, 'approval', [{
     id: one.id, kind: one.kind, state: 'waiting', task_id: one.task, identity_id: one.identity, root_id: one.root, workload: one.workload, chain: toJsonText(one.chain),
     on_behalf_of: one.onBehalfOf === null ? null : toJsonText(one.onBehalfOf), action: one.action, resource_type: one.resource.type, resource_id: one.resource.id,
@@ -88,7 +92,7 @@ export async function insertApproval(db: Db, one: NewApproval): Promise<void> {
     decision_id: one.decision, effect: one.effect, reversible: one.reversible === null ? null : yesNo(one.reversible), labels: toJsonText(one.labels), risk: one.risk,
     route: toJsonText(one.route), group_name: one.route.group, quorum: one.route.quorum, signed: yesNo(one.route.signed), requesters: toJsonText(one.requesters),
     requested_at: one.requestedAt, expires_at: one.expiresAt, nonce: one.nonce, choice: null, edited: null, envelope_sha256: null, calls_most: null, calls_used: 0,
-    decided_at: null, used_at: null, ended_at: null, why: null, due_at: one.expiresAt,
+    decided_at: null, used_at: null, ended_at: null, why: null, due_at: one.expiresAt, requested_event: requestedEvent,
   }])
 }
 

@@ -28,12 +28,12 @@ const parseBindingRow = (row: BindingRow): Binding => ({
 /** A database's index holds no long text: what is longer is found as one of those that name several. */
 const INDEXED_SUBJECT = /^[\x20-\x7e]{1,255}$/
 
-export async function insertBinding(db: Db, binding: Omit<Binding, 'state'>): Promise<void> {
+export async function insertBinding(db: Db, binding: Omit<Binding, 'state'> & { readonly registeredBy: string }): Promise<void> {
   const subject = exactSubject(binding.claims)
   await db.insertInto('binding').values({
     id: binding.id, identity_id: binding.identity, issuer_id: binding.issuer, audience: binding.audience, claims: toJsonText(binding.claims),
     subject: subject !== undefined && INDEXED_SUBJECT.test(subject) ? subject : null,
-    state: 'live', registered_at: binding.registeredAt, revoked_at: null,
+    state: 'live', registered_at: binding.registeredAt, revoked_at: null, registered_by: binding.registeredBy,
   }).execute()
 }
 

@@ -1,5 +1,5 @@
 import type { EventLeaf, Stream } from '@writ/domain/event'
-import type { EventId } from '@writ/domain/id'
+import { firstIdAt, type ApprovalId, type EventId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import { sql, type Kysely, type SqlBool } from 'kysely'
 import { insertRows } from './prepared.ts'
@@ -67,18 +67,39 @@ function parseEventRow(row: EventRow & { readonly seq: number }): StoredEvent {
 
 const isNotRefused = sql<SqlBool>`(leaf_index is null or leaf_index >= 0)`
 
-export type EventPage = { readonly limit: number; readonly afterSeq?: number; readonly upToSeq?: number; readonly newest?: boolean; readonly stream?: Stream; readonly task?: string; readonly types?: readonly string[] }
+export type EventPage = {
+  readonly limit: number
+  readonly afterSeq?: number
+  readonly beforeSeq?: number
+  readonly upToSeq?: number
+  readonly newest?: boolean
+  readonly stream?: Stream
+  readonly task?: string
+  readonly types?: readonly string[]
+  readonly since?: EpochMs
+  readonly until?: EpochMs
+}
 
 /** In the order of writing; with `newest`, the last ones instead of the first. */
 export async function listEvents(db: Db, page: EventPage): Promise<readonly StoredEvent[]> {
   let query = db.selectFrom('event').selectAll().where(isNotRefused).orderBy('seq', page.newest ? 'desc' : 'asc').limit(page.limit)
   if (page.afterSeq !== undefined) query = query.where('seq', '>', page.afterSeq)
+  if (page.beforeSeq !== undefined) query = query.where('seq', '<', page.beforeSeq)
   if (page.upToSeq !== undefined) query = query.where('seq', '<=', page.upToSeq)
   if (page.stream !== undefined) query = query.where('stream', '=', page.stream)
   if (page.task !== undefined) query = query.where('task_id', '=', page.task)
   if (page.types !== undefined) query = query.where('type', 'in', page.types)
+  if (page.since !== undefined || page.until !== undefined) query = query.where('seq', 'in', numbersWithin(db, page))
   const events = (await query.execute()).map((row) => parseEventRow(row as EventRow & { seq: number }))
   return page.newest ? events.toReversed() : events
+}
+
+/** An event's id begins with its instant. Of their own: SQLite then reads the index of ids alone, where it would read every row of a long span. */
+function numbersWithin(db: Db, { since, until }: Pick<EventPage, 'since' | 'until'>) {
+  let query = db.selectFrom('event').select('seq')
+  if (since !== undefined) query = query.where('id', '>=', firstIdAt('event', since))
+  if (until !== undefined) query = query.where('id', '<', firstIdAt('event', until))
+  return query
 }
 
 /** All events of a task, in order; without those that the sealer refused, which anyone may have put under it. */
@@ -90,6 +111,19 @@ export async function listEventsOfTask(db: Db, task: string): Promise<readonly S
 export async function listEventsById(db: Db, ids: readonly EventId[]): Promise<readonly StoredEvent[]> {
   if (ids.length === 0) return []
   const rows = await db.selectFrom('event').selectAll().where('id', 'in', ids).where(isNotRefused).execute()
+  return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
+}
+
+/** How often an approval was used: a row that says less has been turned back. */
+export async function countApprovalUses(db: Db, { id, task }: { readonly id: ApprovalId; readonly task: string }): Promise<number> {
+  const row = await db.selectFrom('event').select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('task_id', '=', task).where('type', '=', sql.lit('approval.used')).where('leaf', 'like', `%"approval":"${id}"%`).executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+/** The newest first. */
+export async function listRoutesSet(db: Db, limit: number): Promise<readonly StoredEvent[]> {
+  const rows = await db.selectFrom('event').selectAll().where('type', '=', sql.lit('approval_routes.set')).where(isNotRefused).orderBy('seq', 'desc').limit(limit).execute()
   return rows.map((row) => parseEventRow(row as EventRow & { seq: number }))
 }
 

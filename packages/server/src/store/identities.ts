@@ -221,7 +221,7 @@ export async function findCredentialByThumbprint(db: Db, thumbprint: string): Pr
 }
 
 /** False when the key is registered, for whomever and whether or not it is live. */
-export async function insertCredential(db: Db, credential: Credential): Promise<boolean> {
+export async function insertCredential(db: Db, credential: Credential & { readonly registeredBy: string }): Promise<boolean> {
   const inserted = await db.insertInto('credential').values({
     id: credential.id,
     identity_id: credential.identity,
@@ -231,6 +231,7 @@ export async function insertCredential(db: Db, credential: Credential): Promise<
     state: credential.state,
     registered_at: credential.registeredAt,
     revoked_at: null,
+    registered_by: credential.registeredBy,
   }).onConflict((conflict) => conflict.column('thumbprint').doNothing()).executeTakeFirst()
   return inserted.numInsertedOrUpdatedRows === 1n
 }

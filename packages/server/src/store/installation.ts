@@ -36,8 +36,8 @@ export async function setNotBefore(db: Db, notBefore: EpochMs): Promise<void> {
   await db.updateTable('installation').set({ not_before: notBefore }).execute()
 }
 
-export async function insertOperator(db: Db, operator: { readonly id: OperatorId; readonly name: string; readonly keyHash: Uint8Array; readonly cameBy: 'link' | 'operator' }, now: EpochMs): Promise<void> {
-  await db.insertInto('operator').values({ id: operator.id, name: operator.name, key_hash: operator.keyHash, state: 'active', created_at: now, removed_at: null, came_by: operator.cameBy }).execute()
+export async function insertOperator(db: Db, operator: { readonly id: OperatorId; readonly name: string; readonly keyHash: Uint8Array; readonly cameBy: 'link' | 'operator'; readonly madeBy: string | null }, now: EpochMs): Promise<void> {
+  await db.insertInto('operator').values({ id: operator.id, name: operator.name, key_hash: operator.keyHash, state: 'active', created_at: now, removed_at: null, came_by: operator.cameBy, made_by: operator.madeBy }).execute()
 }
 
 export async function findOperatorByKey(db: Db, keyHash: Uint8Array): Promise<{ readonly id: OperatorId; readonly name: string } | undefined> {
@@ -54,8 +54,8 @@ export async function countOperators(db: Db): Promise<number> {
   return Number(row.count)
 }
 
-export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Uint8Array; readonly expiresAt: EpochMs; readonly reason: string | null }, now: EpochMs): Promise<void> {
-  await db.insertInto('bootstrap').values({ code_hash: bootstrap.codeHash, created_at: now, expires_at: bootstrap.expiresAt, used_at: null, reason: bootstrap.reason }).execute()
+export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Uint8Array; readonly expiresAt: EpochMs; readonly reason: string | null; readonly offeredBy: string | null }, now: EpochMs): Promise<void> {
+  await db.insertInto('bootstrap').values({ code_hash: bootstrap.codeHash, created_at: now, expires_at: bootstrap.expiresAt, used_at: null, reason: bootstrap.reason, offered_by: bootstrap.offeredBy }).execute()
 }
 
 type BootstrapCode = { readonly codeHash: Uint8Array; readonly beside: boolean }
@@ -66,13 +66,13 @@ export async function findBootstrap(db: Db, { codeHash, beside }: BootstrapCode,
   return (await (beside ? open.where('reason', 'is not', null) : open).executeTakeFirst()) !== undefined
 }
 
-/** Takes the code: true once, and only before it expires. Every other code that was offered is dead with it. `beside`: there are operators or people already. */
-export async function takeBootstrap(db: Db, { codeHash, beside }: BootstrapCode, now: EpochMs): Promise<boolean> {
+/** Takes the code: once, and only before it expires. Every other code that was offered is dead with it. `beside`: there are operators or people already. */
+export async function takeBootstrap(db: Db, { codeHash, beside }: BootstrapCode, now: EpochMs): Promise<{ readonly offeredBy: string | null } | undefined> {
   const open = db.updateTable('bootstrap').set({ used_at: now }).where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now)
-  const taken = await (beside ? open.where('reason', 'is not', null) : open).executeTakeFirst()
-  if (taken.numUpdatedRows !== 1n) return false
+  const taken = await (beside ? open.where('reason', 'is not', null) : open).returning('offered_by').executeTakeFirst()
+  if (taken === undefined) return undefined
   await db.updateTable('bootstrap').set({ used_at: now }).where('used_at', 'is', null).execute()
-  return true
+  return { offeredBy: taken.offered_by }
 }
 
 /** Remembers a proof's id until it would have expired anyway; false when it has been seen before. */

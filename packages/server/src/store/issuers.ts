@@ -53,10 +53,10 @@ const sourceColumns = (source: KeySource) => ({
 })
 
 /** False when the issuer is known, also one that was removed. */
-export async function insertIssuer(db: Db, issuer: Issuer): Promise<boolean> {
+export async function insertIssuer(db: Db, issuer: Issuer & { readonly keysBy: string }): Promise<boolean> {
   const inserted = await db.insertInto('issuer').values({
     id: issuer.id, url: issuer.url, kind: issuer.kind, ...sourceColumns(issuer.source), ca: issuer.ca, state: issuer.state,
-    trusted_at: issuer.trustedAt, changed_at: null, removed_at: null,
+    trusted_at: issuer.trustedAt, changed_at: null, removed_at: null, keys_by: issuer.keysBy,
   }).onConflict((conflict) => conflict.column('url').doNothing()).executeTakeFirst()
   return inserted.numInsertedOrUpdatedRows === 1n
 }
@@ -90,11 +90,13 @@ export async function markIssuerRemoved(db: Db, id: IssuerId, now: EpochMs): Pro
   await db.updateTable('issuer').set({ state: 'removed', removed_at: now }).where('id', '=', id).execute()
 }
 
+type SaidKeys = Pick<Issuer, 'source' | 'ca'> & { readonly keysBy: string }
+
 /** One that was removed, as a new one: nothing of what was said of its keys before is left. */
-export async function trustIssuerAgain(db: Db, id: IssuerId, { source, ca }: Pick<Issuer, 'source' | 'ca'>, now: EpochMs): Promise<void> {
-  await db.updateTable('issuer').set({ ...sourceColumns(source), ca, state: 'trusted', trusted_at: now, removed_at: null, changed_at: null }).where('id', '=', id).execute()
+export async function trustIssuerAgain(db: Db, id: IssuerId, { source, ca, keysBy }: SaidKeys, now: EpochMs): Promise<void> {
+  await db.updateTable('issuer').set({ ...sourceColumns(source), ca, state: 'trusted', trusted_at: now, removed_at: null, changed_at: null, keys_by: keysBy }).where('id', '=', id).execute()
 }
 
-export async function setKeySource(db: Db, id: IssuerId, source: KeySource, ca: string | null, now: EpochMs): Promise<void> {
-  await db.updateTable('issuer').set({ ...sourceColumns(source), ca, changed_at: now }).where('id', '=', id).execute()
+export async function setKeySource(db: Db, id: IssuerId, { source, ca, keysBy }: SaidKeys, now: EpochMs): Promise<void> {
+  await db.updateTable('issuer').set({ ...sourceColumns(source), ca, changed_at: now, keys_by: keysBy }).where('id', '=', id).execute()
 }

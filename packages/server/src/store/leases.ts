@@ -92,6 +92,18 @@ export async function markLeaseWithdrawing(db: Db, id: LeaseId, now: EpochMs, du
     .where('id', '=', id).where('state', 'in', ['intended', 'live']).execute()
 }
 
+/** The same of all that are live of these tasks, at once. */
+export async function withdrawLeasesOf(db: Db, tasks: readonly TaskId[], now: EpochMs): Promise<void> {
+  await db.updateTable('lease').set((eb) => ({ state: 'withdrawing', stop_at: eb.fn.coalesce('stop_at', eb.val(now)), due_at: now }))
+    .where('task_id', 'in', tasks).where('state', '=', 'live').execute()
+}
+
+/** Of these tasks, those that may still be being made. */
+export async function listIntendedLeases(db: Db, tasks: readonly TaskId[]): Promise<readonly Pick<StoredLease, 'id' | 'intendedAt'>[]> {
+  const rows = await db.selectFrom('lease').select(['id', 'intended_at']).where('task_id', 'in', tasks).where('state', '=', 'intended').orderBy('id').execute()
+  return rows.map((row) => ({ id: row.id as LeaseId, intendedAt: epochMs(row.intended_at) }))
+}
+
 export async function setLeaseDue(db: Db, id: LeaseId, dueAt: EpochMs): Promise<void> {
   await db.updateTable('lease').set({ due_at: dueAt }).where('id', '=', id).where('state', '<>', 'ended').execute()
 }

@@ -17,6 +17,18 @@ export async function listLeftLeases(db: Db, limit: number): Promise<readonly Le
   return rows.map((row) => row.lease_id as LeaseId)
 }
 
+const AT_ONCE = 500
+
+/** Those of them that are being ended, or have their end. */
+export async function listOver(db: Db, leases: readonly LeaseId[]): Promise<ReadonlySet<LeaseId>> {
+  const over = new Set<LeaseId>()
+  for (let i = 0; i < leases.length; i += AT_ONCE) {
+    const rows = await db.selectFrom('lease').select('id').where('id', 'in', leases.slice(i, i + AT_ONCE)).where('state', 'not in', ['intended', 'live']).execute()
+    for (const { id } of rows) over.add(id as LeaseId)
+  }
+  return over
+}
+
 /** Of leases that are over, nobody asks who had them. */
 export async function forgetLentLeases(db: Db): Promise<void> {
   await db.deleteFrom('lent_lease').where('lease_id', 'in', (eb) => eb.selectFrom('lease').select('lease.id').whereRef('lease.id', '=', 'lent_lease.lease_id').where('state', '=', 'ended')).execute()

@@ -57,8 +57,8 @@ export type Tables = PeopleTables & StopTables & {
 }
 
 export type InstallationRow = { id: string; singleton: number; created_at: number; key_check: string; not_before: number | null }
-export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number; removed_at: number | null; came_by: string }
-export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null; reason: string | null }
+export type OperatorRow = { id: string; name: string; key_hash: Uint8Array; state: string; created_at: number; removed_at: number | null; came_by: string; made_by: string | null }
+export type BootstrapRow = { code_hash: Uint8Array; created_at: number; expires_at: number; used_at: number | null; reason: string | null; offered_by: string | null }
 export type AdmissionRow = { id: string; spiffe_id: string; answer: string; reason: string; decided_by: string; decided_at: number }
 
 export type IdentityRow = {
@@ -91,7 +91,7 @@ export type IdentityRow = {
   tasks_per_hour: number | null
 }
 
-export type CredentialRow = { id: string; identity_id: string; thumbprint: string; alg: string; jwk: string; state: string; registered_at: number; revoked_at: number | null }
+export type CredentialRow = { id: string; identity_id: string; thumbprint: string; alg: string; jwk: string; state: string; registered_at: number; revoked_at: number | null; registered_by: string | null }
 export type TriggerHookRow = { identity_id: string; sealed_secret: string; created_at: number }
 
 export type IssuerRow = {
@@ -108,6 +108,7 @@ export type IssuerRow = {
   /** PEM. */
   ca: string | null
   changed_at: number | null
+  keys_by: string | null
 }
 
 export type BindingRow = {
@@ -122,10 +123,10 @@ export type BindingRow = {
   state: string
   registered_at: number
   revoked_at: number | null
+  registered_by: string | null
 }
 
 export type EvidenceKeyRow = { hash: Uint8Array; thumbprint: string; expires_at: number }
-
 
 export type BackendRow = {
   id: string
@@ -378,7 +379,6 @@ export type McpToolRow = {
 }
 
 export type ServerInstanceRow = { id: string; address: string | null; started_at: number; seen_at: number; gone_at: number | null }
-
 export type LentLeaseRow = { lease_id: string; instance_id: string }
 
 export type ToolCallRow = {

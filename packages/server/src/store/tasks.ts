@@ -84,9 +84,22 @@ export async function findTask(db: Db, id: string): Promise<Task | undefined> {
   return row && parseTaskRow(row)
 }
 
-export async function listTasksById(db: Db, ids: readonly TaskId[]): Promise<readonly Task[]> {
-  if (ids.length === 0) return []
-  return (await db.selectFrom('task').selectAll().where('id', 'in', ids).orderBy('id').execute()).map(parseTaskRow)
+/** In one statement; a database takes no more values at once. */
+const AT_ONCE = 500
+
+async function inParts<T>(ids: readonly string[], ask: (some: readonly string[]) => Promise<readonly T[]>): Promise<readonly T[]> {
+  const all: T[] = []
+  for (let from = 0; from < ids.length; from += AT_ONCE) all.push(...await ask(ids.slice(from, from + AT_ONCE)))
+  return all
+}
+
+export const listTasksById = (db: Db, ids: readonly TaskId[]): Promise<readonly Task[]> =>
+  inParts(ids, async (some) => (await db.selectFrom('task').selectAll().where('id', 'in', some).orderBy('id').execute()).map(parseTaskRow))
+
+/** The tops of their trees, each once. */
+export async function listRootIds(db: Db, ids: readonly TaskId[]): Promise<readonly TaskId[]> {
+  const roots = await inParts(ids, async (some) => (await db.selectFrom('task').select('root_id').distinct().where('id', 'in', some).execute()).map((row) => row.root_id as TaskId))
+  return [...new Set(roots)]
 }
 
 /**
@@ -103,6 +116,13 @@ export async function lockHeldTask<Context>(tx: TxOf<Tables, Context>, id: strin
   const row = ownRow(await lockWithRoot(tx, { id }), id)
   return row && { task: parseTaskRow(row), workload: row.workload }
 }
+
+/**
+ * Several, locked in one order, so that two who lock the same ones never wait for each other.
+ * INVARIANT: roots, or what is beneath roots that this change holds.
+ */
+export const lockTasks = <Context>(tx: TxOf<Tables, Context>, ids: readonly TaskId[]): Promise<readonly Task[]> =>
+  inParts(ids.toSorted(), async (some) => (await forUpdate(tx, tx.db.selectFrom('task').selectAll().where('id', 'in', some).orderBy('id')).execute()).map(parseTaskRow))
 
 const lockWithRoot = preparedLock((tx, of: { readonly id: string }) => forUpdate({ ...tx, context: undefined }, withRoot(tx.db, of.id)), BY_KEY)
 
@@ -195,10 +215,8 @@ export async function listOpenTaskIds(db: Db, identity: IdentityId): Promise<rea
   return rows.map((row) => row.id as TaskId)
 }
 
-export async function listChildIds(db: Db, parent: TaskId, state: TaskState): Promise<readonly TaskId[]> {
-  const rows = await db.selectFrom('task').select('id').where('parent_id', '=', parent).where('state', '=', state).orderBy('id').execute()
-  return rows.map((row) => row.id as TaskId)
-}
+export const listOpenChildren = (db: Db, parents: readonly TaskId[]): Promise<readonly Task[]> =>
+  inParts(parents, async (some) => (await db.selectFrom('task').selectAll().where('parent_id', 'in', some).where('state', '=', 'open').orderBy('id').execute()).map(parseTaskRow))
 
 export type Child = { readonly id: TaskId; readonly state: TaskState; readonly closedLeaf: Uint8Array | null; readonly closedOutcome: TaskOutcome | null }
 
@@ -242,8 +260,8 @@ export async function setAuthority(db: Db, task: TaskId, authority: Authority, w
   await db.updateTable('task').set({ authority: toJsonText(authority), widenings }).where('id', '=', task).execute()
 }
 
-export async function markTaskEnding(db: Db, id: TaskId, because: EndReason, now: EpochMs): Promise<void> {
-  await db.updateTable('task').set({ state: 'ending', end_reason: because, ended_at: now, due_at: null }).where('id', '=', id).execute()
+export async function markTasksEnding(db: Db, ids: readonly TaskId[], because: EndReason, now: EpochMs): Promise<void> {
+  await db.updateTable('task').set({ state: 'ending', end_reason: because, ended_at: now, due_at: null }).where('id', 'in', ids).execute()
 }
 
 /** `leaf` and `outcome` are those of `task.closed`. */

@@ -185,11 +185,9 @@ function standingWith(token: StoredToken | undefined, row: Around | undefined, n
   return { kind: 'live', token, identity: { id: token.identity, spiffeId: row.spiffe_id as SpiffeId, class: row.class as IdentityClass } }
 }
 
-/** From now on the tokens of the task are refused. Answers which were live. */
-export async function stopTokensOf(db: Db, task: TaskId, now: EpochMs): Promise<readonly LeaseId[]> {
-  const rows = await db.updateTable('access_token').set({ state: 'stopped', stop_at: now, due_at: now })
-    .where('task_id', '=', task).where('state', '=', 'live').returning('id').execute()
-  return rows.map((row) => row.id as LeaseId).toSorted()
+/** From now on the tokens of these tasks are refused. */
+export async function stopTokensOf(db: Db, tasks: readonly TaskId[], now: EpochMs): Promise<void> {
+  await db.updateTable('access_token').set({ state: 'stopped', stop_at: now, due_at: now }).where('task_id', 'in', tasks).where('state', '=', 'live').execute()
 }
 
 /** False when it was not live. */

@@ -35,6 +35,7 @@ export type OlderCallsNeeds = {
 export type OlderCall = { readonly id: number; readonly text: string; readonly turn: Promise<Turn>; readonly over: AbortSignal }
 
 type Question = { readonly id: string; readonly message: McpMessage }
+type Outside = { readonly id: string; readonly withdrawn: AbortController }
 
 type Call = {
   readonly id: number
@@ -67,8 +68,8 @@ export class OlderCalls {
   readonly #needs: OlderCallsNeeds
   readonly #calls = new Map<number, Call>()
   readonly #unattached = new Map<Question, NodeJS.Timeout>()
-  /** How many are asked outside of every call. */
-  #outside = 0
+  /** What is being asked outside of every call. */
+  readonly #outside = new Set<Outside>()
   #lastId = 0
 
   constructor(needs: OlderCallsNeeds) {
@@ -157,6 +158,7 @@ export class OlderCalls {
     }
     for (const timer of this.#unattached.values()) clearTimeout(timer)
     this.#unattached.clear()
+    for (const { withdrawn } of this.#outside) withdrawn.abort()
   }
 
   #watch(call: Call): void {
@@ -217,9 +219,10 @@ export class OlderCalls {
       call.questions.push(question)
       return this.#handOut(call)
     }
-    if (this.#unattached.size + this.#outside >= MOST_QUESTIONS) return this.#answer(question, NO_ANSWER)
-    const asking = this.#needs.ask(question.message)
-    if (asking !== undefined) return void this.#answerOutside(question, asking)
+    if (this.#unattached.size + this.#outside.size >= MOST_QUESTIONS) return this.#answer(question, NO_ANSWER)
+    const outside: Outside = { id: question.id, withdrawn: new AbortController() }
+    const asking = this.#needs.ask(question.message, outside.withdrawn.signal)
+    if (asking !== undefined) return void this.#answerOutside(question, outside, asking)
     const timer = setTimeout(() => {
       this.#unattached.delete(question)
       this.#answer(question, NO_ANSWER)
@@ -228,11 +231,11 @@ export class OlderCalls {
     this.#unattached.set(question, timer)
   }
 
-  async #answerOutside(question: Question, asking: Promise<McpAnswer>): Promise<void> {
-    this.#outside += 1
+  async #answerOutside(question: Question, outside: Outside, asking: Promise<McpAnswer>): Promise<void> {
+    this.#outside.add(outside)
     const answer = await asking
-    this.#outside -= 1
-    this.#answer(question, answer)
+    this.#outside.delete(outside)
+    if (!outside.withdrawn.signal.aborted) this.#answer(question, answer)
   }
 
   /** Where a question does not say to which call it belongs: the one that began last and still runs, be it that its client is being asked already. */
@@ -267,6 +270,7 @@ export class OlderCalls {
       if (index !== -1) call.questions.splice(index, 1)
       for (const [name, question] of call.parked?.asked ?? []) if (question.id === id) call.parked?.asked.delete(name)
     }
+    for (const outside of this.#outside) if (outside.id === id) outside.withdrawn.abort()
     for (const [question, timer] of this.#unattached) {
       if (question.id !== id) continue
       clearTimeout(timer)

@@ -81,9 +81,9 @@ export class Hearers {
   }
 
   /** The first who is there. */
-  ask(question: McpMessage): Promise<McpAnswer> | undefined {
+  ask(question: McpMessage, withdrawn: AbortSignal): Promise<McpAnswer> | undefined {
     for (const { ask } of this.#all) {
-      const asking = ask?.(question)
+      const asking = ask?.(question, withdrawn)
       if (asking !== undefined) return asking
     }
     return undefined

@@ -78,7 +78,7 @@ class SupervisedServer {
       server: needs.server, capabilities: this.#client.capabilities, entropy: needs.entropy, limits: needs.limits,
       say: (text) => this.#write(text),
       hear: (message) => { this.#hearers.hear(message) },
-      ask: (question) => this.#hearers.ask(question),
+      ask: (question, withdrawn) => this.#hearers.ask(question, withdrawn),
     })
   }
 

@@ -54,7 +54,7 @@ class OlderHttpLink {
       server: needs.server, capabilities: this.#capabilities, entropy: needs.entropy, limits: needs.limits,
       say: (text) => this.say(text),
       hear: (message) => { this.#hearers.hear(message) },
-      ask: (question) => this.#hearers.ask(question),
+      ask: (question, withdrawn) => this.#hearers.ask(question, withdrawn),
     })
   }
 

@@ -53,8 +53,11 @@ export class UpstreamFault extends Error {
   }
 }
 
-/** Whoever can be asked while no request is on its way. Undefined where nobody is there at this moment; never rejects. */
-export type AskClient = (question: McpMessage) => Promise<McpAnswer> | undefined
+/**
+ * Whoever can be asked while no request is on its way. Undefined where nobody is there at this moment; never rejects. `withdrawn` is aborted once the
+ * server wants no answer any more.
+ */
+export type AskClient = (question: McpMessage, withdrawn: AbortSignal) => Promise<McpAnswer> | undefined
 
 /** One task's own way to one MCP server, in that server's own generation. Every function throws `UpstreamFault`, and the signal's reason once aborted. */
 export type Upstream = {

@@ -46,7 +46,7 @@ export function withholding(upstream: Upstream, secrets: readonly string[]): Ups
     request: async (message, along) => inTurn(await upstream.request(message, heard(along))),
     resume: async (message, state, answers, along) => inTurn(await upstream.resume(message, state, answers, heard(along))),
     tell: (message) => upstream.tell(message),
-    listen: (hear, ask) => upstream.listen((message) => { hear(inMessage(message)) }, ask && ((question) => ask(inMessage(question)))),
+    listen: (hear, ask) => upstream.listen((message) => { hear(inMessage(message)) }, ask && ((question, withdrawn) => ask(inMessage(question), withdrawn))),
     close: () => upstream.close(),
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import type { Human } from '@writ/domain/approval'
-import type { ApprovalId, DecisionId, IdentityId, PasskeyId, ServerInstanceId, TaskId } from '@writ/domain/id'
+import type { ApprovalId, DecisionId, IdentityId, LeaseId, PasskeyId, ServerInstanceId, TaskId } from '@writ/domain/id'
 import type { Owner } from '@writ/domain/owner'
 import { plus, seconds } from '@writ/domain/time'
 import { DEFAULT_BUNDLE } from '@writ/policy/defaults'
@@ -10,6 +10,7 @@ import { settle, type AskedChoice } from '../../src/approvals/choose.ts'
 import { requestApproval } from '../../src/approvals/request.ts'
 import { approveApproval, type ApproveInput, type GivenSignature, type Voter } from '../../src/approvals/vote.ts'
 import { evaluate } from '../../src/evaluate/evaluate.ts'
+import type { Continues } from '../../src/decide/continued.ts'
 import type { Decided } from '../../src/decide/record-decision.ts'
 import { enrolPasskey } from '../../src/people/passkeys.ts'
 import { applyPolicies } from '../../src/policies/apply.ts'
@@ -45,23 +46,30 @@ export function refundPolicies(more: { readonly pin?: string; readonly effect?: 
 
 export type Stage = { readonly identity: IdentityId; readonly task: TaskId; readonly instance: ServerInstanceId }
 
-export type StageOrder = { readonly owner?: string; readonly onBehalfOf?: { readonly issuer: string; readonly subject: string }; readonly parent?: Stage; readonly budget?: number }
+export type StageOrder = { readonly owner?: string; readonly onBehalfOf?: { readonly issuer: string; readonly subject: string }; readonly parent?: Stage; readonly budget?: number; /** In seconds. */ readonly lasts?: number }
 
 export const applyRefund = (writ: StoreOfWrit, more: Parameters<typeof refundPolicies>[0] = {}) =>
   done(writ.store.change(applyPolicies, { files: refundPolicies(more), expected: null, reason: 'looked at', by: OPERATOR, now: writ.now() }))
 
+const AUTHORITY = [{ type: 'mcp', resource: 'shop', action: 'refund', limits: {} }]
+
 /** A task of an agent that may ask for refunds. */
-export async function stageOf(writ: StoreOfWrit, { owner = 'person:li@acme.example', onBehalfOf, parent, budget = 200 }: StageOrder = {}): Promise<Stage> {
-  const authority = [{ type: 'mcp', resource: 'shop', action: 'refund', limits: {} }]
-  const [identity, task, instance] = [await addIdentity(writ, { authority, technicalOwner: owner as Owner }), writ.newId('task'), writ.newId('serverInstance')]
+export async function stageOf(writ: StoreOfWrit, order: StageOrder = {}): Promise<Stage> {
+  const [identity, instance] = [await addIdentity(writ, { authority: AUTHORITY, technicalOwner: (order.owner ?? 'person:li@acme.example') as Owner }), writ.newId('serverInstance')]
   await done(writ.store.change(beginInstance, { instance, address: null, now: writ.now() }))
-  const asked = { authority, length: seconds(600), budgetCalls: budget, idleTimeout: seconds(600), heartbeat: seconds(600), onBehalfOf: onBehalfOf ?? null }
+  return taskOf(writ, { identity, instance }, order)
+}
+
+/** One more task of it. */
+export async function taskOf(writ: StoreOfWrit, { identity, instance }: Omit<Stage, 'task'>, { onBehalfOf, parent, budget = 200 }: StageOrder = {}): Promise<Stage> {
+  const task = writ.newId('task')
+  const asked = { authority: AUTHORITY, length: seconds(600), budgetCalls: budget, idleTimeout: seconds(600), heartbeat: seconds(600), onBehalfOf: onBehalfOf ?? null }
   const holder = parent === undefined ? { holder: { workload: 'pod-1', openedBy: null, evidence: 'x509', issuer: 'acme' } as never } : {}
   await done(writ.store.change(openTask, { id: task, identity, parent: parent?.task ?? null, purpose: 'gives refunds', asked, now: writ.now(), ...holder }))
   return { identity, task, instance }
 }
 
-export type CallMore = { readonly arguments?: string; readonly claimed?: string; readonly listed?: string; readonly workload?: string | null; readonly task?: TaskId; readonly resource?: string; /** Whoever asks carries it out: not the gateway. */ readonly outside?: true }
+export type CallMore = { readonly arguments?: string; readonly claimed?: string; readonly listed?: string; readonly workload?: string | null; readonly task?: TaskId; readonly resource?: string; /** Whoever asks carries it out: not the gateway. */ readonly outside?: true; readonly lease?: LeaseId; readonly continues?: Continues }
 
 export const ARGUMENTS = '{"amount":9007199254740991,"order":"551"}'
 
@@ -71,9 +79,9 @@ export async function attempt(writ: StoreOfWrit, { identity, task, instance }: S
   const question = {
     id: writ.newId('decision'), task: more.task ?? task, action: 'call', arguments: more.arguments ?? ARGUMENTS, claimed: more.claimed ?? '{}', subject: { type: 'agent', id: identity, properties: null },
     resource: { type: 'tool', id: more.resource ?? 'shop/refund', properties: null },
-    ...(more.outside ? {} : { atGateway: { kind: 'call', instance, listed: more.listed ?? PIN } as const }),
+    ...(more.outside ? {} : { atGateway: { kind: 'call', instance, listed: more.listed ?? PIN, ...(more.continues === undefined ? {} : { continues: more.continues }) } as const }),
   }
-  const input = { asked: [question], stopAt: 'never' as const, by: { kind: 'identity' as const, id: identity, lease: null, workload: more.workload ?? null }, uses: [], traceId: 'a test', now: writ.now() }
+  const input = { asked: [question], stopAt: 'never' as const, by: { kind: 'identity' as const, id: identity, lease: more.lease ?? null, workload: more.workload ?? null }, uses: [], traceId: 'a test', now: writ.now() }
   return (await done(writ.store.change(evaluate, input)))[0]!
 }
 

@@ -3,6 +3,8 @@ import { after, before, describe, test } from 'node:test'
 import * as requests from '@writ/contract/access-requests'
 import * as approvals from '@writ/contract/approvals'
 import * as authzen from '@writ/contract/authzen'
+import * as decisions from '@writ/contract/decisions'
+import * as overview from '@writ/contract/overview'
 import * as policies from '@writ/contract/policies'
 import { eventually } from '../eventually.ts'
 import { inStoreOf, refused } from '../kept.ts'
@@ -78,6 +80,16 @@ for (const store of STORES) {
       await call()
       assert.deepEqual(ran().slice(before), ['{"amount":42,"order":"n1 <b>"}'])
       assert.deepEqual((await denied(call())).data['code'], 'approval_used')
+      const { decisions: made } = (await writ.operator(decisions.listDecisions, { query: { task: access.task } })).reply
+      const calls = made.filter(({ action }) => action === 'call')
+      assert.deepEqual(calls.map(({ answer, approval }) => [answer, approval]), [['deny', null], ['allow', id], ['deny', null], ['deny', null]])
+      assert.equal((await writ.operator(decisions.showDecision, { parameters: { id: calls[1]!.id } })).reply.approval, id)
+      const counted = await eventually('its hour has it as approved', async () => {
+        const { hours } = (await writ.operator(overview.showOverview)).reply
+        const sum = (of: 'allowed' | 'approved') => hours.reduce((all, hour) => all + hour[of], 0)
+        return sum('approved') > 0 && { allowed: sum('allowed'), approved: sum('approved') }
+      })
+      assert.deepEqual(counted, { allowed: made.filter(({ answer }) => answer === 'allow').length - 1, approved: 1 })
       assert.equal((await cardOf(id!)).arguments, '{"amount":42,"order":"n1 <b>"}')
       await close()
     })

@@ -13,7 +13,7 @@ import { createKeys } from '../../src/keys/key-files.ts'
 import { hostEntropy } from '../../src/platform/entropy.ts'
 import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { postgres, type TestDatabase } from '../postgres.ts'
-import { MAIN } from '../program.ts'
+import { MAIN, runOf } from '../program.ts'
 import { startWrit, type RunningWrit } from '../running-writ.ts'
 
 type Ended = { readonly code: number | null; readonly err: string; readonly out: string; readonly ms: number }
@@ -21,7 +21,7 @@ type Ended = { readonly code: number | null; readonly err: string; readonly out:
 /** Starts the server as it should not start. */
 async function start(env: NodeJS.ProcessEnv): Promise<Ended> {
   const began = Date.now()
-  const child = spawn(process.execPath, [MAIN], { env: { ...CHILD_ENVIRONMENT, ...env }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 })
+  const child = spawn(process.execPath, runOf(MAIN), { env: { ...CHILD_ENVIRONMENT, ...env }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })
   child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })
@@ -76,6 +76,7 @@ const SETTINGS = [
   { what: 'is no URL', env: { WRIT_DATABASE_URL: 'hunter2' }, says: /WRIT_DATABASE_URL must be/ },
   { what: 'asks for missing checksums with another word', env: { WRIT_DATABASE_WITHOUT_CHECKSUMS: 'yes' },
     says: /WRIT_DATABASE_WITHOUT_CHECKSUMS must be `accepted`/ },
+  { what: 'is in an environment that there is not', env: { WRIT_ENVIRONMENT: 'prod' }, says: /WRIT_ENVIRONMENT must be one of `production`/ },
   { what: 'opens the metrics with another word', env: { WRIT_METRICS: 'yes' }, says: /WRIT_METRICS must be `open`/ },
   { what: 'asks for a link for reasons without end', env: { WRIT_NEW_OPERATOR_LINK: 'x'.repeat(501) }, says: /WRIT_NEW_OPERATOR_LINK must say in one line of at most 500/ },
   { what: 'asks for a link in two lines', env: { WRIT_NEW_OPERATOR_LINK: 'lost\nforged' }, says: /WRIT_NEW_OPERATOR_LINK must say in one line/ },

@@ -5,7 +5,6 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import * as registry from '@writ/contract/registry'
 import { pathOf } from '@writ/contract/endpoint'
 import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
@@ -13,15 +12,14 @@ import { hostEntropy } from '../../src/platform/entropy.ts'
 import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { eventually } from '../eventually.ts'
 import { keptIn } from '../kept.ts'
+import { MAIN, runOf } from '../program.ts'
 import type { Registered } from '@writ/contract/registry'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 type Started = { readonly url: string; readonly out: () => string; readonly err: () => string; stop(): Promise<unknown> }
 
 /** As an operator's terminal sees it: nobody has signed in yet. */
 async function start(folder: string): Promise<Started> {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, runOf(MAIN), {
     env: { ...CHILD_ENVIRONMENT, WRIT_DATA: join(folder, 'data'), WRIT_PORT: '0', WRIT_LOG: 'trace' }, stdio: ['ignore', 'pipe', 'pipe'],
   })
   let [out, err] = ['', '']

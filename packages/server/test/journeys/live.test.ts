@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, test } from 'node:test'
 import { listEvents } from '@writ/contract/events'
-import { takeRole } from '@writ/contract/people'
+import { UNATTENDED } from '@writ/contract/endpoint'
+import { revokeSignIn, takeRole } from '@writ/contract/people'
+import { whoAmI } from '@writ/contract/registry'
 import { addOperator, removeOperator } from '@writ/contract/operators'
 import { Client } from 'pg'
 import { eventually } from '../eventually.ts'
 import { complete, opened } from '../governed-writ.ts'
-import { eventsOf, onEachStore } from '../kept.ts'
+import { eventsOf, inStoreOf, onEachStore } from '../kept.ts'
 import { listen } from '../live-stream.ts'
 import { signInAs } from '../people.ts'
 import { startSeveral } from '../several-writs.ts'
@@ -107,6 +109,28 @@ onEachStore('the live stream', (writ, store) => {
     assert.equal((await listen(writ(), { cookie: viewer.cookie })).status, 403)
     await still.sees('role.taken')
     still.cut()
+  })
+
+  test('a stream is no use of the sign-in that opened it, and ends with it: when it idles, when its time is over, when it is revoked', async () => {
+    const soon = Date.now() + 3000
+    const signedIn = (until: { readonly idle?: number; readonly over?: number }) => signInAs(writ(), { roles: ['viewer'], passkey: false, until })
+    const [idle, over, used, revoked] = [await signedIn({ idle: soon }), await signedIn({ over: soon }), await signedIn({ idle: soon }), await signedIn({})]
+    const idleUntil = async ({ signIn }: typeof idle) => Number((await inStoreOf(writ(), 'select idle_until from sign_in where id = $1', [signIn]))[0]!['idle_until'])
+    const [idles, ends, kept, gone] = await Promise.all([idle, over, used, revoked].map(({ cookie }) => listen(writ(), { cookie })))
+    // What a page asks of itself is none either; whoever does not say that it does is there.
+    assert.equal((await idle.api(whoAmI, { headers: { [UNATTENDED]: '1' } })).status, 200)
+    assert.equal((await used.api(whoAmI)).status, 200)
+    assert.deepEqual([await idleUntil(idle), await idleUntil(used) > soon], [soon, true])
+    await writ().operator(revokeSignIn, { parameters: { id: revoked.signIn }, body: { reason: 'left open at the office' } })
+    await gone!.ended
+    await Promise.all([idles!.ended, ends!.ended])
+    assert.ok(Date.now() >= soon, 'not before')
+    for (const { cookie } of [idle, over, revoked]) assert.equal((await listen(writ(), { cookie })).status, 401)
+    assert.equal(await idleUntil(idle), soon)
+    await writ().register('live-kept')
+    await kept!.sees('identity.registered')
+    for (const stream of [idles!, ends!, gone!]) assert.ok(!stream.events().some(({ type }) => type === 'identity.registered'))
+    kept!.cut()
   })
 
   test('two hundred listeners share one reading, and one that does not read holds up nobody', async () => {

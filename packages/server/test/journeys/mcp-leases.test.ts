@@ -123,6 +123,22 @@ onEachStore('an MCP server that is lent a login of a back end', (writ) => {
     await assertLogsHold(writ())
   })
 
+  test('is started anew with another when the one that it has was taken from it', async () => {
+    const own = await access()
+    const { client, close } = await connected(own)
+    await client.callTool({ name: 'orders', arguments: {} })
+    const [first] = await loginsOf(own.task)
+    // As another server of Writ does with what this one lent, where this one was silent for long.
+    assert.equal((await writ().operator(tasks.revokeLease, { parameters: { id: first!.id }, body: { reason: 'it was silent' } })).status, 200)
+    // A call that is on its way just then ends with the way.
+    const asked = async () => textOf(await client.callTool({ name: 'orders', arguments: {} }).catch((error: unknown) => ({ content: String(error) })))
+    await eventually('it asks the database again', async () => (await asked()).includes('lamp chair') && (await loginsOf(own.task)).some(({ id, state }) => id !== first!.id && state === 'live'))
+    assert.equal(readFileSync(starts(), 'utf8').trim().split('\n').length, 2)
+    await close()
+    await complete(bot, own.task)
+    assert.equal((await closureOf(writ(), bot.api, own.task)).outcome, 'proved')
+  })
+
   test('has it no more once its server of Writ was stopped, and is lent another by the next', async () => {
     const own = await access()
     const { client, close } = await connected(own)

@@ -93,12 +93,12 @@ describe('clients that are slow, idle or packed', { skip: SKIP }, () => {
     return got
   }
 
-  async function boundedWhile(t: { diagnostic(text: string): void }, work: () => Promise<void>, most = MOST_GROWTH_MB): Promise<void> {
+  async function boundedWhile(t: { diagnostic(text: string): void }, work: () => Promise<void>): Promise<void> {
     const watched = watchMemory(writ.pid())
     await work()
     const growth = watched.stop()
     t.diagnostic(`${growth} MB more at its highest`)
-    assert.ok(growth < most, `${growth} MB`)
+    assert.ok(growth < MOST_GROWTH_MB, `${growth} MB`)
   }
 
   test('connections that ask for nothing keep nobody from being answered', LONG_TEST, async (t) => {
@@ -167,8 +167,7 @@ describe('clients that are slow, idle or packed', { skip: SKIP }, () => {
       await eventually('the oldest are given up', () => stopped.filter(isEnded).length >= stopped.length - 4, 60_000)
       for (let i = 0; i < 20; i++) await isAnswered()
       assert.ok(answers.every((answer, i) => answer === '' || (isEnded(stopped[i]!) && answer.startsWith('HTTP/1.1 408 '))), answers.join('\n'))
-      // What was given up waits for the collector: of 400 MB that were sent (1.6 GB in full) some 145 to 195 were seen at once.
-    }, 3 * MOST_GROWTH_MB)
+    })
   })
 
   test('an answer that would be a gigabyte once it is unpacked is not unpacked', LONG_TEST, async (t) => {

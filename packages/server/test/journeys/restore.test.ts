@@ -6,8 +6,10 @@ import * as events from '@writ/contract/events'
 import * as registry from '@writ/contract/registry'
 import * as tasks from '@writ/contract/tasks'
 import { verifyCertificate } from '@writ/ledger/certificate'
+import { openCheckpoint } from '@writ/ledger/checkpoint'
 import { linesOf } from '@writ/ledger/lines'
 import { verifyLog } from '@writ/ledger/log'
+import { checkReceipt, parseReceipt } from '@writ/ledger/receipt'
 import { nodePrimitives } from '../../../ledger/offline/primitives.ts'
 import { backUp, folderForSuite, runRestore } from '../backups.ts'
 import { nothingYet, workOnce } from '../crashing.ts'
@@ -180,6 +182,12 @@ for (const [from, to] of [['sqlite', 'postgres'], ['postgres', 'sqlite']] as con
       assert.ok(!cut.ok && cut.refusal.kind === 'log_shorter')
       const note = await writ.stranger(events.pastCheckpoint, { parameters: { restore: said.restore, stream: 'non-human' } })
       assert.equal(note.text, (await writ.stranger(events.listLogs)).reply.logs.find((log) => log.stream === 'non-human')!.past[0]!.checkpoint)
+      const { id } = JSON.parse((JSON.parse(exported.text.split('\n')[5]!) as { readonly leaf: string }).leaf) as { readonly id: string }
+      const { reply: { receipt, ...stood } } = await writ.operator(events.showEventReceipt, { parameters: { id } })
+      const tree = openCheckpoint(nodePrimitives, keyOf(vkey), stood.checkpoint)
+      const parsed = parseReceipt(receipt)
+      const proved = tree.ok && parsed.ok ? checkReceipt(nodePrimitives.sha256, tree.value, parsed.value) : undefined
+      assert.ok(proved?.ok && stood.log === origin && stood.vkey === vkey && proved.value.leaf.id === id, 'an event of before is proved in the log of before')
     })
 
     test('identities wait for a person; one that the backup does not know, and evidence from before, are refused', async () => {

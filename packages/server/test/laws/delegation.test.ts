@@ -145,4 +145,32 @@ for (const store of STORES) {
       assert.deepEqual([states.get(parent.id), states.get(child.id)], [stop === 'below' ? 'open' : 'closed', 'closed'])
     }
   })
+
+  test(`${store}: an identity that is stopped ends with all its trees at once: from below upwards, each for its own reason, and what a child did not use comes back first`, async (t) => {
+    const of = await storeWithKey(store, t)
+    const [lead, hand, above] = [await addIdentity(of), await addIdentity(of), await addIdentity(of)]
+    const suspend = (identity: IdentityId) => done(of.store.change(changeIdentity, { identity, change: 'suspend', reason: 'the test says so', by: OPERATOR, now: of.now() }))
+    const used = async (task: TaskId): Promise<number> => (await of.store.read((db) => findTask(db, task)))!.callsUsed
+    const top = await openOne(of, { identity: lead, budgetCalls: 100 })
+    const below = await handOn(of, { parent: top.id, by: lead, to: hand, calls: 30 })
+    const twins = [await handOn(of, { parent: below.id, by: hand, to: lead, calls: 10 }), await handOn(of, { parent: below.id, by: hand, to: lead, calls: 7 })]
+    const elsewhere = await openOne(of, { identity: above, budgetCalls: 50 })
+    const foreign = [await handOn(of, { parent: elsewhere.id, by: above, to: lead, calls: 5 }), await handOn(of, { parent: elsewhere.id, by: above, to: lead, calls: 6 })]
+    // More than are ended with one statement.
+    const lone = await Promise.all(Array.from({ length: 101 }, () => openOne(of, { identity: lead })))
+    const reserved = await Promise.all([top.id, below.id, elsewhere.id].map(used))
+    await suspend(lead)
+
+    const ended = (await eventsOf(of, 'task.ended')).map(({ leaf }) => JSON.parse(leaf) as { readonly task: string; readonly facts: { readonly reason: string; readonly calls_used: number } })
+    const reasonOf = new Map<string, string>(ended.map(({ task, facts }) => [task, facts.reason]))
+    assert.deepEqual([top, below, ...twins, ...foreign, ...lone].map(({ id }) => reasonOf.get(id)), [
+      'identity_suspended', 'parent_ended', 'parent_ended', 'parent_ended', 'identity_suspended', 'identity_suspended', ...lone.map(() => 'identity_suspended'),
+    ])
+    assert.equal(ended.length, 6 + lone.length)
+    const place = (task: Task): number => ended.findIndex((event) => event.task === task.id)
+    for (const twin of twins) assert.ok(place(twin) < place(below) && place(below) < place(top))
+    assert.deepEqual(await Promise.all([below.id, top.id, elsewhere.id].map(used)), [reserved[1]! - 17, reserved[0]! - 30 + (reserved[1]! - 17), reserved[2]! - 11])
+    assert.deepEqual([below, top].map((task) => ended[place(task)]!.facts.calls_used), await Promise.all([below.id, top.id].map(used)))
+    assert.equal((await of.store.read((db) => findTask(db, elsewhere.id)))!.state, 'open')
+  })
 }

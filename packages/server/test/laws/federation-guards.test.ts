@@ -22,8 +22,8 @@ const REFUSED: readonly { readonly statement: string; readonly rule: string }[] 
   { statement: "update binding set state = 'revoked'", rule: 'binding_revoked_has_time' },
   { statement: "update binding set state = 'open'", rule: 'binding_revoked_is_for_ever' },
   { statement: 'delete from binding', rule: 'binding_is_never_deleted' },
-  { statement: "insert into binding select 'bnd_x', identity_id, issuer_id, audience, '{}', null, 'live', registered_at, null from binding", rule: 'binding_has_claims' },
-  { statement: "insert into binding select 'bnd_x', identity_id, issuer_id, '', claims, null, 'live', registered_at, null from binding", rule: 'binding_has_audience' },
+  { statement: "insert into binding select 'bnd_x', identity_id, issuer_id, audience, '{}', null, 'live', registered_at, null, null from binding", rule: 'binding_has_claims' },
+  { statement: "insert into binding select 'bnd_x', identity_id, issuer_id, '', claims, null, 'live', registered_at, null, null from binding", rule: 'binding_has_audience' },
   { statement: "update evidence_key set thumbprint = 'another'", rule: 'evidence_key_is_frozen' },
   { statement: 'update evidence_key set expires_at = 0', rule: 'evidence_key_is_frozen' },
 ]

@@ -16,13 +16,13 @@ export async function storeWithKey(store: StoreName, t: Parameters<typeof storeO
 }
 
 /** A token that may all that its open task may. */
-export const tryToken = (of: StoreOfWrit, task: { readonly id: TaskId; readonly identity: IdentityId }) => of.store.change(issueToken, {
+export const tryToken = (of: StoreOfWrit, task: { readonly id: TaskId; readonly identity: IdentityId }, jkt = 'thumbprint-of-the-test') => of.store.change(issueToken, {
   identity: task.identity, evidence: { kind: 'private_key_jwt', issuer: null, subject: 'the test', credential: null, binding: null, expiresAt: of.now() }, task: { kind: 'open', id: task.id },
-  authority: null, audience: 'https://writ.acme.example', jkt: 'thumbprint-of-the-test', inExchange: null, id: of.newId('lease'), uses: [], now: of.now(),
+  authority: null, audience: 'https://writ.acme.example', jkt, inExchange: null, id: of.newId('lease'), uses: [], now: of.now(),
   once: { caller: task.identity, key: null, requestHash: 'h', now: of.now() },
 })
 
-export const tokenIn = async (of: StoreOfWrit, task: { readonly id: TaskId; readonly identity: IdentityId }): Promise<Token> => (await done(tryToken(of, task))).value
+export const tokenIn = async (...asked: Parameters<typeof tryToken>): Promise<Token> => (await done(tryToken(...asked))).value
 
 /** What every door would say of it now. */
 export const standingOf = async (of: StoreOfWrit, jti: LeaseId): Promise<string> => {

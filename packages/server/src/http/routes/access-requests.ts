@@ -12,6 +12,7 @@ import type { Store } from '../../record/tx.ts'
 import { findApproval, type Approval } from '../../store/approvals.ts'
 import { isOf, route, type Route } from '../call.ts'
 import { badField, problem, type ProblemAnswer } from '../problem.ts'
+import { ROUTES_DAMAGED } from './approval-replies.ts'
 import { accessRequestReply } from './access-request-profile.ts'
 
 export type AccessRequestRoutesNeeds = {
@@ -76,6 +77,7 @@ function problemOf(refusal: RequestRefusal): ProblemAnswer {
     case 'not_requestable': return problem('conflict', { code: `not_requestable_${refusal.why}`, detail: NOT_REQUESTABLE[refusal.why] })
     case 'task_over': return problem('conflict', { code, detail: 'the task is over' })
     case 'too_many_waiting': return problem('too-many-requests', { code, detail: `${refusal.most} requests of this ${refusal.of} wait already` })
+    case 'routes_damaged': return problem('conflict', ROUTES_DAMAGED)
     case 'too_large': return problem('too-large', { code, detail: `nobody reads arguments of more than ${refusal.most} characters` })
     default: return unreachable(refusal)
   }

@@ -11,9 +11,12 @@ import type { Approval } from '../../store/approvals.ts'
 /** What somebody who may not answer is told. */
 export const WHY_NOT: Readonly<Record<MayDecideReason, string>> = {
   not_a_person: 'only a person who has signed in can answer', not_a_reviewer: 'you are not a reviewer', not_in_group: 'you are not in the group that is asked',
-  on_behalf_of_you: 'it is done on your behalf', you_own_the_agent: 'you answer for an agent that asks', you_started_it: 'you have started this', answered_already: 'you have answered, by this or another account',
+  on_behalf_of_you: 'it is done on your behalf', you_own_the_agent: 'you answer for an agent that asks', you_could_act_as_it: 'you put in place what an agent that asks proves itself with, or made the operator key that did, and so could act as it', answered_already: 'you have answered, by this or another account',
   over: 'it waits for nobody any more', no_passkey: 'this takes a passkey, and you have none here',
 }
+
+/** Nobody is asked by routes that Writ did not record. */
+export const ROUTES_DAMAGED = { code: 'routes_damaged', detail: 'who is asked about what is not as Writ recorded it', hint: 'have the approval routes looked at, and set again' } as const
 
 export type Shown = { readonly identity: Pick<Identity, 'spiffeId' | 'class'>; readonly votes: readonly Vote[]; readonly mayAnswer: boolean }
 

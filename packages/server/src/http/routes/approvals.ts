@@ -23,7 +23,7 @@ import { findPasskeyByCredential, listPasskeys } from '../../store/passkeys.ts'
 import { findTask } from '../../store/tasks.ts'
 import { actorOf, isOf, route, type HumanCaller, type PersonAtDoor, type Route } from '../call.ts'
 import { badField, problem, type ProblemAnswer } from '../problem.ts'
-import { approvalReply, cardReply, habitReply, routesReply, WHY_NOT } from './approval-replies.ts'
+import { approvalReply, cardReply, habitReply, ROUTES_DAMAGED, routesReply, WHY_NOT } from './approval-replies.ts'
 
 export type ApprovalRoutesNeeds = {
   readonly store: Store
@@ -72,7 +72,7 @@ export function approvalRoutes(needs: ApprovalRoutesNeeds): readonly Route[] {
       const input = { id: approval.id, voter, choice: choiceIn(body.choice), envelopeSha256: body.envelope_sha256, reason: body.reason ?? null, now: clock.now() }
       const done = signature.ok ? await store.changeOnce(approveApproval, { ...input, signature: signature.value }, once) : signature
       if (!done.ok) return done.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : refusedVote(done.refusal, approval)
-      needs.waiters.wake()
+      if (done.value.value !== 'waiting') needs.waiters.wake(approval.id)
       return { reply: await shown(approval.id, voter) }
     }),
     route(contract.denyApproval, async ({ caller, parameters, body, once }) => {
@@ -80,7 +80,7 @@ export function approvalRoutes(needs: ApprovalRoutesNeeds): readonly Route[] {
       if (approval === undefined) return NO_APPROVAL
       const done = await store.changeOnce(denyApproval, { id: approval.id, voter, reason: body.reason ?? null, now: clock.now() }, once)
       if (!done.ok) return done.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : refusedVote(done.refusal, approval)
-      needs.waiters.wake()
+      if (done.value.value !== 'waiting') needs.waiters.wake(approval.id)
       return { reply: await shown(approval.id, voter) }
     }),
     route(contract.cancelApproval, async ({ caller, parameters }) => {
@@ -209,6 +209,8 @@ function refusedVote(refusal: VoteRefusal, { id, route: asked }: Approval & { re
     case 'other_envelope': return problem('conflict', { code, detail: 'what you were shown is not what this would approve', hint: `look at ${id} again` })
     case 'other_choice': return problem('conflict', { code, detail: 'somebody has approved something else of it already', hint: 'approve what the card shows, or deny it' })
     case 'changed': return problem('conflict', { code: refusal.what === 'policies' ? 'policies_changed' : 'task_over', detail: refusal.what === 'policies' ? 'other policies are in force than when it was asked for' : 'its task is over' })
+    case 'damaged': return problem('conflict', { code: 'approval_damaged', detail: 'this request is not as Writ recorded it: it can not be approved', hint: 'have the log looked at: writ verify' })
+    case 'routes_damaged': return problem('conflict', ROUTES_DAMAGED)
     case 'reason_needed': return badField('reason', 'has to be given where a signature is')
     case 'signature_needed': return badField('assertion', 'has to be given: this is approved by a passkey, over the hash of what is shown')
     case 'bad_signature': return problem('not-allowed', { code, detail: 'this is no signature of a passkey of yours over what was shown' })

@@ -1,5 +1,5 @@
 import * as contract from '@writ/contract/decisions'
-import { parseId } from '@writ/domain/id'
+import { parseId, type ApprovalId } from '@writ/domain/id'
 import { epochMs, toIso, type EpochMs } from '@writ/domain/time'
 import type { Explanation } from '@writ/policy/explanation'
 import { questionPlace } from '../../decide/record-decision.ts'
@@ -9,6 +9,7 @@ import { eraseDecision } from '../../policies/erase-evaluated.ts'
 import type { PoliciesAside } from '../../policies/aside.ts'
 import { unexplained } from '../../policies/explain-decision.ts'
 import type { Store } from '../../record/tx.ts'
+import { findApprovalsOf } from '../../store/approved-decisions.ts'
 import { findDecision, listDecisions, type Decision, type DecisionPage } from '../../store/decisions.ts'
 import { actorOf, isOf, route, type AnyCaller, type Route } from '../call.ts'
 import { problem } from '../problem.ts'
@@ -33,6 +34,7 @@ export function decisionRoutes({ store, clock, questions, aside }: DecisionRoute
     const decision = await store.read((db) => findDecision(db, id))
     return decision !== undefined && isVisible(caller, decision) ? decision : undefined
   }
+  const shown = async (decision: Decision): Promise<contract.DecisionReply> => decisionReply(decision, (await store.read((db) => findApprovalsOf(db, [decision]))).get(decision.id))
   const questionOf = ({ id, evaluated }: Decision): string | null => (evaluated === null ? null : questions.unseal(evaluated, questionPlace(id)))
   return [
     route(contract.listDecisions, async ({ query }) => {
@@ -40,8 +42,11 @@ export function decisionRoutes({ store, clock, questions, aside }: DecisionRoute
       if (page === undefined) return BAD_CURSOR
       const { task, identity, answer } = query
       const asked = { ...page, ...(task === undefined ? {} : { task }), ...(identity === undefined ? {} : { identity }), ...(answer === undefined ? {} : { answer }) }
-      const found = await store.read((db) => listDecisions(db, { ...asked, limit: query.limit + 1 }))
-      const decisions = found.slice(0, query.limit).map(decisionReply)
+      const { found, approvals } = await store.read(async (db) => {
+        const rows = await listDecisions(db, { ...asked, limit: query.limit + 1 })
+        return { found: rows, approvals: await findApprovalsOf(db, rows) }
+      })
+      const decisions = found.slice(0, query.limit).map((one) => decisionReply(one, approvals.get(one.id)))
       return { reply: { decisions, next: found.length > query.limit ? decisions.at(-1)!.id : null } }
     }),
     route(contract.listEvaluated, async ({ query }) => {
@@ -51,7 +56,7 @@ export function decisionRoutes({ store, clock, questions, aside }: DecisionRoute
     }),
     route(contract.showDecision, async ({ caller, parameters }) => {
       const decision = await visible(caller, parameters.id!)
-      return decision === undefined ? NO_DECISION : { reply: decisionReply(decision) }
+      return decision === undefined ? NO_DECISION : { reply: await shown(decision) }
     }),
     route(contract.explainDecision, async ({ caller, parameters }) => {
       const decision = await visible(caller, parameters.id!)
@@ -63,7 +68,7 @@ export function decisionRoutes({ store, clock, questions, aside }: DecisionRoute
     route(contract.eraseDecision, async ({ caller, parameters, body, once }) => {
       const erased = await store.changeOnce(eraseDecision, { decision: parameters.id!, reason: body.reason, by: actorOf(caller), now: clock.now() }, once)
       if (!erased.ok) return erased.refusal.kind === 'key_reused' ? problem('idempotency-key-reused') : NO_DECISION
-      return { reply: decisionReply((await store.read((db) => findDecision(db, erased.value.value)))!) }
+      return { reply: await shown((await store.read((db) => findDecision(db, erased.value.value)))!) }
     }),
   ]
 }
@@ -117,9 +122,9 @@ const evaluatedReply = ({ id, at, answer, cause, approvable, wouldDeny, advisory
   id, at: toIso(at), answer, cause, approvable, would_deny: wouldDeny, advisory, policy_version: policyVersion, policies: [...by], errors: [...errors], question,
 })
 
-const decisionReply = (decision: Decision): contract.DecisionReply => ({
+const decisionReply = (decision: Decision, approval: ApprovalId | undefined): contract.DecisionReply => ({
   id: decision.id, at: toIso(decision.at), task: decision.task, identity: decision.identity, principal: decision.principal, action: decision.action, resource: decision.resource,
-  answer: decision.answer, cause: decision.cause, approvable: decision.approvable, mode: decision.mode, would_deny: decision.wouldDeny, advisory: decision.advisory,
+  answer: decision.answer, cause: decision.cause, approvable: decision.approvable, approval: approval ?? null, mode: decision.mode, would_deny: decision.wouldDeny, advisory: decision.advisory,
   policy_version: decision.policyVersion, policies: [...decision.by], errors: [...decision.errors], evaluated: decision.evaluated === null ? 'erased' : 'kept',
   event: decision.event, trace_id: decision.traceId,
 })

@@ -3,6 +3,7 @@ import * as contract from '@writ/contract/registry'
 import * as surface from '@writ/contract/surface'
 import { textOf } from '@writ/domain/authority'
 import { mintId, parseId } from '@writ/domain/id'
+import type { Environment } from '@writ/domain/identity'
 import { isSecret, SECRET_PREFIX, toSecret } from '@writ/domain/secret'
 import { epochMs, toIso } from '@writ/domain/time'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -29,6 +30,7 @@ export type DoorRoutesNeeds = {
   readonly clock: Clock
   readonly entropy: Entropy
   readonly version: string
+  readonly environment: Environment | null
   readonly wake: () => void
   /** Codes and signatures that are not good count as any other evidence. */
   readonly often: RefusedOften
@@ -58,8 +60,9 @@ export function doorRoutes(needs: DoorRoutesNeeds): readonly Route[] {
       return text === undefined ? problem('not-found', { code: 'no_such_problem' }) : { raw: text, type: 'text/plain; charset=utf-8' }
     }),
     route(contract.whoAmI, async ({ caller }) => {
-      if (caller.kind === 'operator') return { reply: { kind: 'operator' as const, id: caller.operator, name: caller.name } }
-      if (caller.kind === 'person') return { reply: await personReply(needs, caller) }
+      const here = needs.environment === null ? {} : { environment: needs.environment }
+      if (caller.kind === 'operator') return { reply: { kind: 'operator' as const, id: caller.operator, name: caller.name, ...here } }
+      if (caller.kind === 'person') return { reply: { ...await personReply(needs, caller), ...here } }
       const { identity: id, spiffeId: name } = caller
       const identity = await store.read((db) => findIdentity(db, id))
       return { reply: { kind: 'identity' as const, id, name, ...(identity === undefined ? {} : { authority: identity.authority.map(textOf) }) } }

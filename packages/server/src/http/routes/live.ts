@@ -1,5 +1,7 @@
 import * as contract from '@writ/contract/live'
-import { isOwn, route, type Answer, type HumanCaller, type Route } from '../call.ts'
+import { earliest, epochMs, type EpochMs } from '@writ/domain/time'
+import { findSignIn } from '../../store/sign-ins.ts'
+import { route, seesEvent, type Answer, type HumanCaller, type Route } from '../call.ts'
 import { liveStreams, type LiveNeeds } from '../live.ts'
 import { problem } from '../problem.ts'
 
@@ -16,7 +18,8 @@ export function liveRoutes(needs: LiveNeeds): readonly Route[] {
       const isAsked = (event: contract.LiveEvent): boolean => (query.stream === undefined || event.stream === query.stream) && (query.task === undefined || event.task === query.task)
       const stream = await live.listen({
         lastId: typeof lastId === 'string' && lastId !== '' ? lastId : undefined,
-        sees: (event) => isAsked(event) && maySee(caller, event),
+        sees: (event) => isAsked(event) && seesEvent(caller, event),
+        standsUntil: () => standsUntil(needs, caller),
         unsettles: (event) => unsettles(caller, event),
       })
       return stream === undefined ? TOO_MANY : { raw: stream, type: 'text/event-stream; charset=utf-8', headers: HEADERS }
@@ -24,9 +27,14 @@ export function liveRoutes(needs: LiveNeeds): readonly Route[] {
   ]
 }
 
-/** Who is an owner alone sees what concerns identities of theirs. */
-const maySee = (caller: HumanCaller, { identity }: contract.LiveEvent): boolean =>
-  caller.kind === 'operator' || caller.own === null || (identity !== null && isOwn(caller, identity))
+/** A sign-in ends when it idles, and when its time is over; whoever uses it elsewhere keeps it. */
+async function standsUntil({ store }: Pick<LiveNeeds, 'store'>, caller: HumanCaller): Promise<EpochMs | undefined> {
+  if (caller.kind === 'operator') return undefined
+  const signIn = await store.read((db) => findSignIn(db, caller.signIn))
+  return signIn === undefined || signIn.revokedAt !== null ? ENDED : earliest(signIn.idleUntil, signIn.endsAt)
+}
+
+const ENDED = epochMs(0)
 
 /** After these, what a person may see can be another thing than when the stream began: it begins anew. */
 const OF_THIS_PERSON: ReadonlySet<string> = new Set(['person.changed', 'person.signed_out', 'sign_in.revoked', 'role.given', 'role.taken'])

@@ -48,6 +48,6 @@ function hoursOf(store: Pick<Store, 'read'>): (now: EpochMs) => Promise<readonly
     }
     // Another server's clock may be a little behind: what it decides now may still count as of the hour before.
     kept = new Map([...found].filter(([hour]) => hour < last - 1))
-    return [...found.values()].map(({ from, allowed, denied, observed, more }) => ({ from, allowed, denied, observed, more }))
+    return [...found.values()].map(({ from, allowed, approved, denied, observed, more }) => ({ from, allowed, approved, denied, observed, more }))
   }
 }

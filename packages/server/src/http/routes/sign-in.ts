@@ -19,7 +19,7 @@ import { countOperators } from '../../store/installation.ts'
 import { findPasskey, findPasskeyByCredential, listPasskeys, type Passkey } from '../../store/passkeys.ts'
 import { findPerson, isAnyPersonByLink } from '../../store/people.ts'
 import { findSignIn } from '../../store/sign-ins.ts'
-import { route, type Answer, type Route } from '../call.ts'
+import { actorOf, route, type Answer, type Route } from '../call.ts'
 import { problem, type ProblemAnswer } from '../problem.ts'
 import { signInCookie } from '../sign-in-cookie.ts'
 import { passkeyReply, peopleReplies, signInReply } from './people.ts'
@@ -121,13 +121,13 @@ function linkRoutes(needs: SignInRoutesNeeds): readonly Route[] {
       await store.change(invitePerson, { codeHash: sha256(code), name: body.name, email: body.email ?? null, roles: body.roles, by: caller.person, reason: body.reason, now, endsAt })
       return { reply: { code, link: `${party().origin}/first#${code}`, expires_at: toIso(endsAt) } }
     }),
-    route(contract.offerFirstPerson, async (): Promise<Answer<typeof contract.offerFirstPerson>> => {
+    route(contract.offerFirstPerson, async ({ caller }): Promise<Answer<typeof contract.offerFirstPerson>> => {
       const [isAnybody, operators] = await store.read(async (db) => [await isAnyPersonByLink(db), await countOperators(db)] as const)
       if (isAnybody) return problem('conflict', { code: 'not_the_first', detail: 'somebody came by a link already', hint: 'let an administrator invite you: writ people invite' })
       const now = clock.now()
       const code = toSecret(SECRET_PREFIX.bootstrap, entropy.bytes(32))
       const expiresAt = plus(now, milliseconds(BOOTSTRAP_LIVES_MS))
-      await store.change(offerBootstrap, { codeHash: sha256(code), now, expiresAt, beside: { operators, reason: 'for the first person' } })
+      await store.change(offerBootstrap, { codeHash: sha256(code), now, expiresAt, beside: { operators, reason: 'for the first person' }, by: actorOf(caller) })
       return { reply: { code, link: `${party().origin}/first#${code}`, expires_at: toIso(expiresAt) } }
     }),
     route(contract.beginPersonByLink, async ({ body, from }) => {

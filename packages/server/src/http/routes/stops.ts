@@ -108,7 +108,7 @@ function stopProblem(refusal: StopRefusal): ProblemAnswer {
   switch (refusal.kind) {
     case 'no_such_task': return NO_TASK
     case 'no_such_identity': return problem('not-found', { code: 'identity_not_found', detail: 'there is no such identity, or it is not yours' })
-    case 'not_yours': return problem('not-allowed', { code: 'not_yours', detail: `it has delegated to ${refusal.identities.length} identities that are not yours`, hint: 'stop it alone, or ask a responder' })
+    case 'not_yours': return problem('not-allowed', { code: 'not_yours', detail: `it has delegated to identities that are not yours: ${refusal.identities.length}`, hint: 'stop it alone, or ask a responder' })
     default: return unreachable(refusal)
   }
 }

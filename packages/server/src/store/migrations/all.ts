@@ -15,6 +15,7 @@ import { lent } from './0013-lent.ts'
 import { notices } from './0014-notices.ts'
 import { signInFlows } from './0015-sign-in-flows.ts'
 import { stops } from './0016-stops.ts'
+import { whoMayAnswer } from './0017-who-may-answer.ts'
 
 /** In order; forward only. A release adds migrations and never edits one that has shipped. */
-export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore, operators, decisions, mcp, people, approvals, lent, notices, signInFlows, stops]
+export const MIGRATIONS: readonly Migration[] = [registry, tasks, ledger, widening, federation, tokens, restore, operators, decisions, mcp, people, approvals, lent, notices, signInFlows, stops, whoMayAnswer]
