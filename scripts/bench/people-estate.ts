@@ -14,8 +14,12 @@ unless { context.approved };
 `
 const NOTE = { server: 'shop', name: 'note', effect: 'write', reversible: true, labels: [], input: { type: 'object', properties: { order: { type: 'string' } }, additionalProperties: false } }
 
-/** What needs a person's answer, and can be taken back, so that no passkey has to sign. */
-export const applyAskFirst = (writ: RunningWrit): Promise<void> => applyTo(writ, { ...DEFAULT_BUNDLE, 'notes.cedar': ASK_FIRST, 'tools.json': JSON.stringify([NOTE]) })
+/** What needs a person's answer, who have an hour for it, and can be taken back, so that no passkey has to sign. */
+export async function applyAskFirst(writ: RunningWrit): Promise<void> {
+  await applyTo(writ, { ...DEFAULT_BUNDLE, 'notes.cedar': ASK_FIRST, 'tools.json': JSON.stringify([NOTE]) })
+  const set = await writ.operator(approvals.setApprovalRoutes, { body: { routes: [{ name: 'patient', seconds: 3600 }], version: 0, reason: 'measures' } })
+  if (set.status !== 200) throw new Error(`the route was not set: ${set.text}`)
+}
 export const AUTHORITY = ['mcp:shop:note']
 const TERMS = { purpose: 'writes notes', authorization_details: JSON.stringify([{ type: 'mcp', locations: ['shop'], actions: ['note'] }]), ttl_seconds: '3600', heartbeat_seconds: '3600', budget_calls: '1000' }
 /** A token is renewed before it ends, as the SDK does. */
@@ -119,6 +123,7 @@ export async function waitFor(agent: Agent, writ: Where, holder: Holder, id: str
 export async function approve(person: SignedInPerson, id: string): Promise<number> {
   const choice = { scope: 'once' as const }
   const shown = await person.api(approvals.previewApproval, { parameters: { id }, body: { choice } })
+  if (shown.status !== 200) throw new Error(`${id} was not shown: ${shown.text}`)
   const sent = performance.now()
   const got = await person.api(approvals.approveApproval, { parameters: { id }, body: { choice, envelope_sha256: shown.reply.envelope_sha256 } })
   if (got.status !== 200 || got.reply.state !== 'approved') throw new Error(`${id} was not approved: ${got.text}`)

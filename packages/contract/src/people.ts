@@ -22,6 +22,8 @@ export const person = z.object({
   passkeys: z.number(),
   registered_at: z.string(),
   signed_in_at: z.string().nullable(),
+  /** Since when nobody signs in as them; null of whoever may. */
+  blocked_at: z.string().nullable(),
 })
 export type PersonReply = z.infer<typeof person>
 
@@ -37,6 +39,14 @@ export const giveRole = endpoint({
 export const takeRole = endpoint({
   method: 'POST', path: '/v1/people/{id}/roles/take', who: 'operator', summary: 'Take back a role that was given to one person; the last administrator stays where nobody else could sign in',
   body: z.strictObject({ role, reason: freeText(500) }), reply: person, problems: ['invalid-fields', 'not-found', 'conflict', 'idempotency-key-reused'],
+})
+
+export const blockPerson = endpoint({
+  method: 'POST', path: '/v1/people/{id}/block', who: 'operator', summary: 'Let nobody sign in as a person from now on, whatever their provider says, and end where they have signed in; not yourself, and not the last administrator',
+  body: reason, reply: person, problems: ['not-found', 'conflict', 'idempotency-key-reused'],
+})
+export const unblockPerson = endpoint({
+  method: 'POST', path: '/v1/people/{id}/unblock', who: 'operator', summary: 'Let a person sign in again who was blocked', body: reason, reply: person, problems: ['not-found', 'conflict', 'idempotency-key-reused'],
 })
 
 export const roleRule = z.object({ group: z.string(), roles: z.array(role), set_by: z.string(), set_at: z.string() })

@@ -48,7 +48,7 @@ export const MAY: Readonly<Record<string, May>> = {
   addBackend: ADMIN, testBackend: ADMIN, rotateBackend: ADMIN, setBackendSecret: ADMIN, removeBackend: ADMIN,
   addMcpServer: ADMIN, retireMcpServer: ADMIN, setMcpServerSecrets: ADMIN, rotateSigningKeys: ADMIN, replaceSigningKeys: ADMIN,
   takeBackup: ADMIN, eraseDecision: ADMIN, addOperator: ADMIN, removeOperator: ADMIN,
-  giveRole: ADMIN, takeRole: ADMIN, setRoleRule: ADMIN, removeRoleRule: ADMIN, invitePerson: ADMIN, offerFirstPerson: ADMIN,
+  giveRole: ADMIN, takeRole: ADMIN, blockPerson: ADMIN, unblockPerson: ADMIN, setRoleRule: ADMIN, removeRoleRule: ADMIN, invitePerson: ADMIN, offerFirstPerson: ADMIN,
   addNoticeTarget: ADMIN, removeNoticeTarget: ADMIN, testNoticeTarget: ADMIN,
 
   // One's own.

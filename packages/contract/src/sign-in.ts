@@ -6,9 +6,9 @@ import { freeText, nothing } from './words.ts'
 
 /**
  * Why a browser was sent back to the page of the sign-in, as `/sign-in?problem=...`: the whole list, and no other text comes that way.
- * `start_again`: the attempt is over, was finished before, or was begun in another browser.
+ * `start_again`: the attempt is over, was finished before, or was begun in another browser. `blocked`: an administrator here has blocked this person.
  */
-export const SIGN_IN_PROBLEMS = ['provider_unreachable', 'provider_misbehaved', 'provider_refused', 'declined', 'start_again', 'not_set_up', 'too_many', 'not_now'] as const
+export const SIGN_IN_PROBLEMS = ['provider_unreachable', 'provider_misbehaved', 'provider_refused', 'declined', 'start_again', 'blocked', 'not_set_up', 'too_many', 'not_now'] as const
 export type SignInProblem = (typeof SIGN_IN_PROBLEMS)[number]
 
 /** Where a browser goes after it has signed in: a path of this origin. */

@@ -17,6 +17,8 @@ export const EVENT_TYPES = {
   'operator.bootstrap_offered': { stream: 'human', classUid: 3002, activityId: 99 },
   'person.registered': { stream: 'human', classUid: 3001, activityId: 1 },
   'person.changed': { stream: 'human', classUid: 3001, activityId: 99 },
+  'person.blocked': { stream: 'human', classUid: 3001, activityId: 5 },
+  'person.unblocked': { stream: 'human', classUid: 3001, activityId: 2 },
   'person.signed_in': { stream: 'human', classUid: 3002, activityId: 1 },
   'person.stepped_up': { stream: 'human', classUid: 3002, activityId: 99 },
   'person.signed_out': { stream: 'human', classUid: 3002, activityId: 2 },

@@ -100,7 +100,7 @@ describe('an agent waits for a person', { concurrency: 1 }, () => {
 
   test('a task that waits is not idle; one that was let go of is not silent, and goes on in another process', async (t) => {
     const sdk = workload(t, writ, agent)
-    const short = { ...WORK, heartbeat: '5s', idleTimeout: '5s' } as const
+    const short = { ...WORK, heartbeat: '3s', idleTimeout: '3s' } as const
     await using waiting = await sdk.task(short)
     const calling = waiting.call('shop/note', { amount: 3, order: 's1' }, { waitForApproval: '1m' })
     const id = await waitingIn(waiting)
@@ -112,9 +112,13 @@ describe('an agent waits for a person', { concurrency: 1 }, () => {
     assert.match(token, /^writ-suspended\.1\.tsk_\w+\.apr_\w+$/)
     await assert.rejects(task.call('shop/note', { amount: 3, order: 's2' }), (fault) => fault instanceof WritError && fault.code === 'task_suspended')
     await task.end()
-    const stateOf = async (of: string): Promise<string> => (await writ.operator(tasks.showTask, { parameters: { id: of } })).reply.state
-    await new Promise((later) => { setTimeout(later, 7000) })
-    assert.deepEqual([await stateOf(waiting.id), await stateOf(task.id)], ['open', 'open'])
+    // Opened after both, for as long, and waiting for nobody: of one nothing is heard, the other does nothing. Once they are over, so would those be.
+    const [silent, idle] = await Promise.all([{ heartbeat_seconds: 3 }, { idle_timeout_seconds: 3, heartbeat_seconds: 600 }].map(async (terms) =>
+      (await agent.api(tasks.openTask, { body: { purpose: 'waits for nobody', authorization_details: [{ type: 'mcp', locations: ['shop'], actions: ['note'] }], ...terms } })).reply.id))
+    const show = async (of: string) => (await writ.operator(tasks.showTask, { parameters: { id: of } })).reply
+    const endOf = (of: string): Promise<string> => eventually('a task that waits for nobody is over', async () => (await show(of)).end_reason ?? undefined)
+    assert.deepEqual([await endOf(silent!), await endOf(idle!)], ['silence', 'idle'])
+    assert.deepEqual([(await show(waiting.id)).state, (await show(task.id)).state], ['open', 'open'])
     await approve(id)
     await calling
     assert.equal(ran('s1'), 1)

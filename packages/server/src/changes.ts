@@ -14,6 +14,7 @@ import { makeFirstKey, publishKey, replaceKeys, turnKeys } from './issue/signing
 import { findOrphan, withdrawOrphan } from './jobs/orphans.ts'
 import { forget } from './jobs/forget.ts'
 import { tryRoom } from './jobs/room.ts'
+import { blockPerson, unblockPerson } from './people/block.ts'
 import { invitePerson, registerByLink } from './people/by-link.ts'
 import { answerDeviceSignIn, beginDeviceSignIn, redeemDeviceSignIn } from './people/device-sign-in.ts'
 import { enrolPasskey, removePasskey, stepUp } from './people/passkeys.ts'
@@ -62,7 +63,8 @@ export const issueToken = issueTokenBy(openTaskIn)
 export const CHANGES: readonly AnyWritChange[] = [
   beginBackup, recordBackup,
   install, startLog, sealBatch, rejectForged, offerBootstrap, redeemBootstrap, addOperator, removeOperator, useOnce, forget, tryRoom,
-  signInPerson, signInByPasskey, keepSignIn, revokeSignIn, signOut, enrolPasskey, removePasskey, stepUp, giveRole, takeRole, setRoleRule, removeRoleRule, invitePerson, registerByLink,
+  signInPerson, signInByPasskey, keepSignIn, revokeSignIn, signOut, enrolPasskey, removePasskey, stepUp, blockPerson, unblockPerson,
+  giveRole, takeRole, setRoleRule, removeRoleRule, invitePerson, registerByLink,
   beginProviderSignIn, takeProviderSignInUp, beginDeviceSignIn, answerDeviceSignIn, redeemDeviceSignIn,
   registerIdentity, applyManifest, changeIdentity, transferIdentity, fireTrigger, retireDueIdentities, addKey, revokeKey,
   addBackend, recordBackendTest, keepNextSecret, takeNextSecret, keepSecret, removeBackend, trustIssuer, changeIssuer, removeIssuer,

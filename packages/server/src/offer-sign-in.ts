@@ -11,7 +11,7 @@ import { failpoint } from './platform/failpoint.ts'
 import type { Store } from './record/tx.ts'
 import { BOOTSTRAP_LIVES_MS, offerBootstrap } from './registry/operators.ts'
 import { listOperators } from './store/operators.ts'
-import { isAnyPerson } from './store/people.ts'
+import { isAnyAdmin } from './store/people.ts'
 
 /**
  * The first sign-in, or another one where whoever starts the server asks for it: that is who has its store and its keys, and could do as he
@@ -22,7 +22,7 @@ export async function offerSignIn(config: Config, store: Store, { clock, url, lo
   rmSync(file, { force: true })
   const operators = (await store.read(listOperators)).filter(({ state }) => state === 'active').length
   const reason = config.newOperatorLink
-  const isFirst = operators === 0 && !(await store.read(isAnyPerson))
+  const isFirst = operators === 0 && !(await store.read(isAnyAdmin))
   if (!isFirst && reason === undefined) return undefined
   const beside = isFirst || reason === undefined ? {} : { beside: { operators, reason } }
   const code = toSecret(SECRET_PREFIX.bootstrap, hostEntropy.bytes(32))

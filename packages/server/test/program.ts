@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** Where this run of the tests has packed the server's programs (`scripts/pack-server.ts`). */
@@ -18,3 +19,13 @@ export const runOf = (path: string): readonly string[] => (packed === undefined 
 export const RESTORE_MAIN = program('restore-main')
 /** `src/writer.ts`. */
 export const WRITER = pathToFileURL(program('writer'))
+
+/** What is not up in time is killed: it would keep its test file waiting for ever. */
+export async function orKilled<T>(child: ChildProcess, starting: Promise<T>): Promise<T> {
+  try {
+    return await starting
+  } catch (cause) {
+    child.kill('SIGKILL')
+    throw cause
+  }
+}

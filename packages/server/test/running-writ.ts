@@ -14,7 +14,7 @@ import { hostEntropy } from '../src/platform/entropy.ts'
 import { AS_OFTEN_AS_NEEDED, CHILD_ENVIRONMENT } from './child-environment.ts'
 import { migratedDatabase, placeMigratedFile } from './migrated.ts'
 import { postgres, type TestDatabase } from './postgres.ts'
-import { MAIN, runOf } from './program.ts'
+import { MAIN, orKilled, runOf } from './program.ts'
 
 const START_MS = 30_000
 
@@ -145,14 +145,8 @@ async function launch(env: NodeJS.ProcessEnv, program = MAIN): Promise<Launched>
   child.stdout!.resume()
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const told = once(child, 'message', { signal: AbortSignal.timeout(START_MS) }).then(([message]) => (message as { url: string }).url)
-  try {
-    const url = await Promise.race([told, ended.then((code) => { throw new Error(`the server ended with ${code}: ${err}`) })])
-    return { child, url, ended, log: () => err }
-  } catch (cause) {
-    // One that is not up in time would keep its test file waiting for ever.
-    child.kill('SIGKILL')
-    throw cause
-  }
+  const url = await orKilled(child, Promise.race([told, ended.then((code) => { throw new Error(`the server ended with ${code}: ${err}`) })]))
+  return { child, url, ended, log: () => err }
 }
 
 async function signIn(url: string, file: string): Promise<string> {

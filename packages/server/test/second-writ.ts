@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { AS_OFTEN_AS_NEEDED, CHILD_ENVIRONMENT } from './child-environment.ts'
-import { MAIN, runOf } from './program.ts'
+import { MAIN, orKilled, runOf } from './program.ts'
 import type { RunningWrit } from './running-writ.ts'
 
 const START_MS = 60_000
@@ -21,7 +21,7 @@ export async function startBeside(writ: Pick<RunningWrit, 'url' | 'folder' | 'da
   child.stderr!.on('data', (chunk: Buffer) => { said += chunk.toString() })
   const ended = once(child, 'exit')
   const told = once(child, 'message', { signal: AbortSignal.timeout(START_MS) }).then(([message]) => (message as { url: string }).url)
-  const url = await Promise.race([told, ended.then(([code]) => { throw new Error(`the second server ended with ${code}: ${said}`) })])
+  const url = await orKilled(child, Promise.race([told, ended.then(([code]) => { throw new Error(`the second server ended with ${code}: ${said}`) })]))
   return {
     url,
     async stop() {

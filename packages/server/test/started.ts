@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { CHILD_ENVIRONMENT } from './child-environment.ts'
-import { MAIN, runOf } from './program.ts'
+import { MAIN, orKilled, runOf } from './program.ts'
 
 const START_MS = 30_000
 
@@ -24,7 +24,7 @@ export async function started(env: NodeJS.ProcessEnv): Promise<Started> {
   child.stderr!.on('data', (chunk: Buffer) => { err += chunk.toString() })
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const told = once(child, 'message', { signal: AbortSignal.timeout(START_MS) }).then(([message]) => message as { readonly url: string; readonly listensAt: string })
-  const ready = await Promise.race([told, ended.then((code) => { throw new Error(`the server ended with ${code}: ${err}`) })])
+  const ready = await orKilled(child, Promise.race([told, ended.then((code) => { throw new Error(`the server ended with ${code}: ${err}`) })]))
   return {
     ...ready,
     pid: child.pid!,

@@ -12,7 +12,7 @@ import { Alone, canUsePasskeys, NoPasskeys } from './alone.tsx'
 /** What the provider's way can end with, in words. */
 const PROBLEMS: Readonly<Record<SignInProblem, string>> = {
   provider_unreachable: 'Your organisation’s provider did not answer. A passkey still works.', provider_misbehaved: 'Your organisation’s provider gave an answer that can not be trusted. Nobody was signed in.',
-  provider_refused: 'Your organisation’s provider refused. Nobody was signed in.', declined: 'You said no there. Nobody was signed in.', start_again: 'That attempt is over, or was begun in another browser. Begin again.',
+  provider_refused: 'Your organisation’s provider refused. Nobody was signed in.', declined: 'You said no there. Nobody was signed in.', blocked: 'An administrator of this Writ has blocked you. Nobody was signed in.', start_again: 'That attempt is over, or was begun in another browser. Begin again.',
   not_set_up: 'No provider is set up here.', too_many: 'There were too many attempts. Wait a minute.', not_now: 'Not now: the server could not keep it. Try again.',
 }
 

@@ -100,7 +100,7 @@ const MOST_PEOPLE = 200
 
 async function listDeciders(db: Db, approval: Approval): Promise<Card['people']> {
   if (approval.state !== 'waiting') return []
-  const all = await listPeople(db, { limit: MOST_PEOPLE })
+  const all = (await listPeople(db, { limit: MOST_PEOPLE })).filter(({ blockedAt }) => blockedAt === null)
   const [roles, requesters] = [await rolesOfAll(db, all), await allRequesters({ db }, approval)]
   return all.flatMap((one) => {
     const human = { person: one.id, email: one.email, issuer: one.issuer, subject: one.subject, groups: one.groups, roles: roles.get(one.id)! }

@@ -46,9 +46,9 @@ export async function authenticateSignIn(secret: string, { kind, isUse }: ShownS
   const now = clock.now()
   const found = await store.read((db) => callerBehind(db, secret))
   if (found === undefined) return refuse({ kind: 'unknown_sign_in' })
-  const { signIn, caller } = found
+  const { signIn, caller, isBlocked } = found
   if (signIn.kind !== kind) return refuse({ kind: 'sign_in_of_another_kind' })
-  const why = signIn.revokedAt !== null ? 'revoked' : now >= signIn.endsAt ? 'ended' : now >= signIn.idleUntil ? 'idle' : undefined
+  const why = signIn.revokedAt !== null || isBlocked ? 'revoked' : now >= signIn.endsAt ? 'ended' : now >= signIn.idleUntil ? 'idle' : undefined
   if (why !== undefined) return refuse({ kind: 'sign_in_over', why })
   const idleUntil = idleEnd(now, signIn.endsAt)
   if (isUse && idleUntil - signIn.idleUntil >= KEPT_EVERY) await keptIfPossible(store, { signIn: signIn.id, idleUntil })
@@ -66,13 +66,13 @@ async function keptIfPossible(store: SignInNeeds['store'], input: { readonly sig
 
 export const idleEnd = (now: EpochMs, endsAt: EpochMs): EpochMs => earliest(plus(now, SIGN_IN_IDLES), endsAt)
 
-async function callerBehind(db: Db, secret: string): Promise<{ readonly signIn: SignIn; readonly caller: PersonCaller } | undefined> {
+async function callerBehind(db: Db, secret: string): Promise<{ readonly signIn: SignIn; readonly caller: PersonCaller; readonly isBlocked: boolean } | undefined> {
   const found = await findSignInBySecret(db, signInSecretHash(secret))
   if (found === undefined) return undefined
   const { signIn, person } = found
   const roles = await rolesOf(db, person)
   return {
-    signIn,
+    signIn, isBlocked: person.blockedAt !== null,
     caller: { kind: 'person', person: person.id, name: person.name, email: person.email, groups: person.groups, roles, signIn: signIn.id, steppedUpAt: signIn.steppedUpAt },
   }
 }

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { parseExactJson } from '@writ/contract/strict-json'
 import { isWithin } from '@writ/domain/approval'
 import type { ExactRecord } from '@writ/domain/exact'
@@ -8,8 +7,8 @@ import type { CallStatus } from '@writ/domain/tool-call'
 import { readQuestion } from '@writ/policy/recorded-question'
 import type { Tx } from '../record/tx.ts'
 import { findApproval, type Approval } from '../store/approvals.ts'
+import { countGoneOn } from '../store/approved-decisions.ts'
 import { findDecision, type Decision } from '../store/decisions.ts'
-import { takeProof } from '../store/installation.ts'
 import { findToken } from '../store/tokens.ts'
 import { findToolCall, type ToolCall } from '../store/tool-calls.ts'
 import { changedSince, factsOf, isSignedFor, whyUnanswered, type Approved, type InForce, type NotReady } from './approved.ts'
@@ -41,7 +40,7 @@ const MAY_HAVE_ASKED: ReadonlySet<CallStatus> = new Set(['in_flight', 'input_req
 
 /**
  * Looks whether this is that call going on: then it takes no other use. INVARIANT: what it runs are the arguments that ran first, to the byte; all that
- * the approval is bound to is read anew; and after each question it goes on once.
+ * the approval is bound to is read anew; and after each question it goes on once, which the record says, and no row.
  */
 export async function findContinued(tx: Tx, use: Attempted, continuing: Continuing, inForce: InForce): Promise<Approved> {
   const approval = await findApproval(tx.db, continuing.approval)
@@ -50,8 +49,7 @@ export async function findContinued(tx: Tx, use: Attempted, continuing: Continui
   const [first, call] = [await findDecision(tx.db, continuing.first), await findToolCall(tx.db, continuing.last)]
   if (first === undefined || call === undefined || !isOneCall(use, { approval, first, call }) || !(await isSameHolder(tx, continuing))) return no('used')
   if (approval.state !== 'used' && approval.state !== 'approved') return no(approval.state)
-  const until = plus(first.at, GOES_ON_FOR)
-  if (use.now >= until || continuing.round >= MOST_ROUNDS) return no('lapsed')
+  if (use.now >= plus(first.at, GOES_ON_FOR) || continuing.round >= MOST_ROUNDS) return no('lapsed')
   const changed = changedSince(approval, await factsOf(tx, use, inForce))
   if (changed !== undefined) return no(changed)
   const { choice } = approval
@@ -61,7 +59,7 @@ export async function findContinued(tx: Tx, use: Attempted, continuing: Continui
   if (unanswered !== undefined) return no(unanswered)
   const text = argumentText(ran, undefined)
   if (!isOf(approval, { ran, text, attempted: argumentText(use.arguments, undefined) })) return no('used')
-  return await takeProof(tx.db, goesOnOnce(continuing.last), until) ? { kind: 'ready', approval, arguments: ran, text } : no('used')
+  return (await countGoneOn(tx.db, first)) === continuing.round ? { kind: 'ready', approval, arguments: ran, text } : no('used')
 }
 
 type OneCall = { readonly approval: Approval; readonly first: Decision; readonly call: ToolCall }
@@ -91,5 +89,3 @@ function isOf({ choice, argumentsSha256 }: Approval, { ran, text, attempted }: {
   if (choice.scope === 'once') return attempted === text && sha256Hex(text) === argumentsSha256
   return sha256Hex(text) === choice.argumentsSha256 && (attempted === text || sha256Hex(attempted) === argumentsSha256)
 }
-
-const goesOnOnce = (last: DecisionId): Uint8Array => hash('sha256', `a call goes on\0${last}`, 'buffer')

@@ -43,6 +43,20 @@ test('what the server asks while nothing is on its way is asked on the stream th
   assert.equal(pipeline.ask(question), undefined)
 })
 
+test('a client is told that its server wants no answer any more to what it asked while nothing was on its way', async () => {
+  const { show, pipeline } = await begun()
+  const events = eventsOf(await show({ method: 'GET' }))
+  await events.next()
+  const withdrawn = new AbortController()
+  const asking = pipeline.ask({ method: 'roots/list', params: {} }, withdrawn.signal)
+  const asked = await nextMessage(events)
+  withdrawn.abort()
+  assert.deepEqual(await nextMessage(events), { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: asked['id'] } })
+  assert.equal((await asking)?.kind, 'error')
+  assert.equal((await show({ body: { jsonrpc: '2.0', id: asked['id'], result: { roots: [] } } })).status, 202)
+  await events.return()
+})
+
 test('a client that can not be asked something is not asked it on its stream either', async () => {
   const { show, pipeline } = await begun({ capabilities: {} })
   const events = eventsOf(await show({ method: 'GET' }))

@@ -7,7 +7,7 @@ import { append } from '../record/append.ts'
 import { change, type Db, type Tx } from '../record/tx.ts'
 import { countOperators, findBootstrap, takeBootstrap, takeProof } from '../store/installation.ts'
 import { lockOperatorsByLink, markOperatorRemoved } from '../store/operators.ts'
-import { findInvitation, insertInvitation, isAnyPerson, isAnyPersonByLink, OWN_ISSUER, takeInvitation, type Person } from '../store/people.ts'
+import { findInvitation, insertInvitation, isAnyAdmin, isAnyPersonByLink, OWN_ISSUER, takeInvitation, type Person } from '../store/people.ts'
 import { recordPasskey, type NewPasskey } from './passkeys.ts'
 import { recordRole } from './roles.ts'
 import { recordSignIn, registerPerson, type NewSignIn, type SignedIn } from './sign-in.ts'
@@ -51,7 +51,7 @@ export async function isCodeOpen(db: Db, codeHash: Uint8Array, now: EpochMs): Pr
 }
 
 /** Whether there is somebody already who could let others in: a link for the first one is worth nothing then. */
-export const isBeside = async (db: Db): Promise<boolean> => (await countOperators(db)) > 0 || isAnyPerson(db)
+export const isBeside = async (db: Db): Promise<boolean> => (await countOperators(db)) > 0 || isAnyAdmin(db)
 
 /** One with a passkey, signed in. The link of `writ up` makes an administrator; with the first of them dies every operator key that came from a link. */
 export const registerByLink = change('person.register_by_link', async (tx: Tx, input: ByLinkInput): Promise<Outcome<SignedIn, ByLinkRefusal>> => {
@@ -61,7 +61,7 @@ export const registerByLink = change('person.register_by_link', async (tx: Tx, i
   if (invitation === undefined && (await takeBootstrap(tx.db, { codeHash, beside: await isBeside(tx.db) }, now)) === undefined) return refuse({ kind: 'bad_code' })
   const isFirst = !(await isAnyPersonByLink(tx.db))
   const { name, email, roles } = invitation ?? { name: input.name, email: null, roles: ['admin'] as const }
-  const person: Person = { id: input.person, issuer: OWN_ISSUER, subject: input.person, name, email, groups: [], registeredAt: now, signedInAt: null }
+  const person: Person = { id: input.person, issuer: OWN_ISSUER, subject: input.person, name, email, groups: [], registeredAt: now, signedInAt: null, blockedAt: null }
   await registerPerson(tx, person)
   const by = invitation === undefined ? { kind: 'person', id: person.id } as const : { kind: 'person', id: invitation.offeredBy as PersonId } as const
   const reason = invitation === undefined ? 'came by the link of the server' : 'was invited'

@@ -59,6 +59,7 @@ export const redeemDeviceSignIn = change('device_sign_in.redeem', async (tx: Tx,
   // Whoever let it in was thrown out meanwhile, and so is what they let in.
   if (!isLive(by, now)) return refuse({ kind: 'device_denied' })
   const person = (await lockPerson(tx, by.person))!
+  if (person.blockedAt !== null) return refuse({ kind: 'device_denied' })
   await markDeviceTaken(tx.db, deviceHash)
   await recordSignIn(tx, { person, signIn, now })
   return ok({ state: 'signed_in', signedIn: { person: person.id, signIn: signIn.id, isNew: false } })

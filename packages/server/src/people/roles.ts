@@ -7,7 +7,7 @@ import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { lockActiveOperators } from '../store/operators.ts'
-import { deletePersonRole, deleteRoleRule, insertPersonRole, listRoleRules, lockHoldersOf, lockPerson, putRoleRule } from '../store/people.ts'
+import { deletePersonRole, deleteRoleRule, insertPersonRole, listBlocked, listRoleRules, lockHoldersOf, lockPerson, putRoleRule } from '../store/people.ts'
 
 type RoleInput = { readonly person: string; readonly role: Role; readonly by: EventActor; readonly reason: string; readonly now: EpochMs }
 export type RoleRefusal = { readonly kind: 'no_such_person' | 'has_it_already' | 'does_not_have_it' | 'last_admin' }
@@ -38,8 +38,10 @@ export const takeRole = change('role.take', async (tx: Tx, { person: reference, 
 })
 
 /** Without them nobody could say any more who is what. */
-async function isLastAdmin(tx: Tx, person: PersonId): Promise<boolean> {
-  const holders = await lockHoldersOf(tx, 'admin')
+export async function isLastAdmin(tx: Tx, person: PersonId): Promise<boolean> {
+  const all = await lockHoldersOf(tx, 'admin')
+  const blocked = await listBlocked(tx.db, all)
+  const holders = all.filter((one) => !blocked.has(one))
   if (!holders.includes(person) || holders.length > 1) return false
   if ((await lockActiveOperators(tx)).length > 0) return false
   return !(await listRoleRules(tx.db)).some((rule) => rule.roles.includes('admin'))

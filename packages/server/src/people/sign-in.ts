@@ -44,9 +44,10 @@ export type SignInPersonInput = {
 export type SignedIn = { readonly person: PersonId; readonly signIn: SignInId; readonly isNew: boolean }
 
 /** Registers whoever is new, takes over what the provider says of whoever is not, and signs them in. */
-export const signInPerson = change('person.sign_in', async (tx: Tx, { who, newPerson, signIn, now }: SignInPersonInput): Promise<Outcome<SignedIn, { readonly kind: 'no_such_person' }>> => {
+export const signInPerson = change('person.sign_in', async (tx: Tx, { who, newPerson, signIn, now }: SignInPersonInput): Promise<Outcome<SignedIn, { readonly kind: 'no_such_person' | 'blocked' }>> => {
   const known = 'person' in who ? await lockPerson(tx, who.person) : await lockPersonBy(tx, who)
   if (known === undefined && 'person' in who) return refuse({ kind: 'no_such_person' })
+  if (known !== undefined && known.blockedAt !== null) return refuse({ kind: 'blocked' })
   const person = 'person' in who ? known! : await takeOver(tx, { who, known, newPerson, now })
   await recordSignIn(tx, { person, signIn, now })
   return ok({ person: person.id, signIn: signIn.id, isNew: known === undefined })
@@ -56,7 +57,7 @@ type Arrival = { readonly who: Vouched; readonly known: Person | undefined; read
 
 async function takeOver(tx: Tx, { who, known, newPerson, now }: Arrival): Promise<Person> {
   if (known === undefined) {
-    const person: Person = { ...who, id: newPerson, registeredAt: now, signedInAt: null }
+    const person: Person = { ...who, id: newPerson, registeredAt: now, signedInAt: null, blockedAt: null }
     if (await registerPerson(tx, person)) return person
     // Another server was first.
     return takeOver(tx, { who, known: (await lockPersonBy(tx, who))!, newPerson, now })
@@ -94,7 +95,7 @@ export async function recordSignIn(tx: Tx, { person, signIn, now, steppedUp }: R
 }
 
 export type PasskeySignInInput = { readonly use: PasskeyUse; readonly challenge: ChallengeUse; readonly signIn: NewSignIn; readonly now: EpochMs }
-export type PasskeySignInRefusal = PasskeyUseRefusal | { readonly kind: 'replayed' }
+export type PasskeySignInRefusal = PasskeyUseRefusal | { readonly kind: 'replayed' | 'blocked' }
 
 /** The signature has been verified; what the database alone can tell is looked at here. */
 export const signInByPasskey = change('person.sign_in_by_passkey', async (tx: Tx, { use, challenge, signIn, now }: PasskeySignInInput): Promise<Outcome<SignedIn, PasskeySignInRefusal>> => {
@@ -102,6 +103,7 @@ export const signInByPasskey = change('person.sign_in_by_passkey', async (tx: Tx
   const used = await usePasskey(tx, use, now)
   if (!used.ok) return used
   const person = (await lockPerson(tx, used.value.person))!
+  if (person.blockedAt !== null) return refuse({ kind: 'blocked' })
   await recordSignIn(tx, { person, signIn, now, steppedUp: true })
   return ok({ person: person.id, signIn: signIn.id, isNew: false })
 })

@@ -5,7 +5,7 @@ import type { EpochMs } from '@writ/domain/time'
 import { append } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { countOperators, insertBootstrap, insertOperator, takeBootstrap } from '../store/installation.ts'
-import { isAnyPerson } from '../store/people.ts'
+import { isAnyAdmin } from '../store/people.ts'
 import { findOperator, lockActiveOperators, markOperatorRemoved } from '../store/operators.ts'
 
 /** The first sign-in: a one-time code, worth one operator key or the first person, whichever comes first. */
@@ -32,9 +32,9 @@ export const offerBootstrap = change('operator.offer_bootstrap', async (tx: Tx, 
 
 type RedeemInput = { readonly codeHash: Uint8Array; readonly operator: OperatorId; readonly name: string; readonly keyHash: Uint8Array; readonly now: EpochMs }
 
-/** Unknown, used and expired codes are one refusal: a guesser learns nothing. Where there is an operator or a person, a link for the first one is worth nothing any more. */
+/** Unknown, used and expired codes are one refusal: a guesser learns nothing. Where there is an operator or an administrator, a link for the first one is worth nothing any more. */
 export const redeemBootstrap = change('operator.redeem_bootstrap', async (tx: Tx, input: RedeemInput) => {
-  const beside = (await countOperators(tx.db)) > 0 || (await isAnyPerson(tx.db))
+  const beside = (await countOperators(tx.db)) > 0 || (await isAnyAdmin(tx.db))
   const taken = await takeBootstrap(tx.db, { codeHash: input.codeHash, beside }, input.now)
   if (taken === undefined) return refuse({ kind: 'bad_code' } as const)
   await insertOperator(tx.db, { id: input.operator, name: input.name, keyHash: input.keyHash, cameBy: 'link', madeBy: taken.offeredBy }, input.now)

@@ -2,6 +2,7 @@ import type { EventLeaf } from '@writ/domain/event'
 import { firstIdAt, type ApprovalId, type DecisionId, type TaskId } from '@writ/domain/id'
 import { milliseconds, plus, type EpochMs } from '@writ/domain/time'
 import { sql, type Kysely, type SqlBool } from 'kysely'
+import type { Decision } from './decisions.ts'
 import type { Tables } from './tables.ts'
 
 type Db = Kysely<Tables>
@@ -20,6 +21,13 @@ export async function findApprovalsOf(db: Db, decisions: readonly { readonly id:
   const wanted = new Set<string>(decisions.map(({ id }) => id))
   const uses = rows.map((row) => (JSON.parse(row.leaf) as EventLeaf).facts as { readonly decision: DecisionId; readonly approval: ApprovalId })
   return new Map(uses.filter(({ decision }) => wanted.has(decision)).map(({ decision, approval }) => [decision, approval]))
+}
+
+/** How often the call that this decision began has gone on under its approval. */
+export async function countGoneOn(db: Db, { id, task, event }: Pick<Decision, 'id' | 'task' | 'event'>): Promise<number> {
+  const { count } = await db.selectFrom('event').select(sql<number>`count(*)`.as('count')).where('task_id', '=', task).where('type', '=', 'decision.made')
+    .where('seq', '>', (eb) => eb.selectFrom('event as first').select('first.seq').where('first.id', '=', event)).where('leaf', 'like', `%"approval":{"first":"${id}",%`).executeTakeFirstOrThrow()
+  return Number(count)
 }
 
 /** No approval is used longer after it was asked for: a task and a request both have their end before. */

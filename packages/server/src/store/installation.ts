@@ -1,6 +1,6 @@
 import type { OperatorId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import type { Kysely } from 'kysely'
+import type { ExpressionBuilder, Kysely } from 'kysely'
 import { BY_KEY, prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
@@ -60,15 +60,18 @@ export async function insertBootstrap(db: Db, bootstrap: { readonly codeHash: Ui
 
 type BootstrapCode = { readonly codeHash: Uint8Array; readonly beside: boolean }
 
+const isOfferedByNobodyBlocked = (eb: ExpressionBuilder<Tables, 'bootstrap'>) =>
+  eb.not(eb.exists(eb.selectFrom('person').select('person.id').whereRef('person.id', '=', 'bootstrap.offered_by').where('blocked_at', 'is not', null)))
+
 /** Whether the code could be taken. */
 export async function findBootstrap(db: Db, { codeHash, beside }: BootstrapCode, now: EpochMs): Promise<boolean> {
-  const open = db.selectFrom('bootstrap').select('code_hash').where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now)
+  const open = db.selectFrom('bootstrap').select('code_hash').where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now).where(isOfferedByNobodyBlocked)
   return (await (beside ? open.where('reason', 'is not', null) : open).executeTakeFirst()) !== undefined
 }
 
 /** Takes the code: once, and only before it expires. Every other code that was offered is dead with it. `beside`: there are operators or people already. */
 export async function takeBootstrap(db: Db, { codeHash, beside }: BootstrapCode, now: EpochMs): Promise<{ readonly offeredBy: string | null } | undefined> {
-  const open = db.updateTable('bootstrap').set({ used_at: now }).where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now)
+  const open = db.updateTable('bootstrap').set({ used_at: now }).where('code_hash', '=', codeHash).where('used_at', 'is', null).where('expires_at', '>', now).where(isOfferedByNobodyBlocked)
   const taken = await (beside ? open.where('reason', 'is not', null) : open).returning('offered_by').executeTakeFirst()
   if (taken === undefined) return undefined
   await db.updateTable('bootstrap').set({ used_at: now }).where('used_at', 'is', null).execute()

@@ -20,6 +20,7 @@ export type PersonRow = {
   group_names: string
   registered_at: number
   signed_in_at: number | null
+  blocked_at: number | null
 }
 
 /** `roles`: JSON. */

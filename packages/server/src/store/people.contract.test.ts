@@ -13,7 +13,7 @@ const at = epochMs
 const bytes = (n: number): Uint8Array => new Uint8Array(32).fill(n)
 
 const personOf = (more: Partial<Person> = {}): Person =>
-  ({ id: newId('person'), issuer: 'https://idp.example', subject: newId('person'), name: 'Maya', email: 'maya@acme.example', groups: ['finance', 'on-call'], registeredAt: at(1000), signedInAt: null, ...more })
+  ({ id: newId('person'), issuer: 'https://idp.example', subject: newId('person'), name: 'Maya', email: 'maya@acme.example', groups: ['finance', 'on-call'], registeredAt: at(1000), signedInAt: null, blockedAt: null, ...more })
 const maya = personOf()
 const signInOf = (more: Partial<SignIn> = {}): SignIn =>
   ({ id: newId('signIn'), person: maya.id, kind: 'browser', how: 'oidc', madeAt: at(1000), idleUntil: at(2000), endsAt: at(9000), revokedAt: null, steppedUpAt: null, ...more })

@@ -1,7 +1,7 @@
 import type { PersonId } from '@writ/domain/id'
 import type { Role } from '@writ/domain/person'
 import { epochMs, type EpochMs } from '@writ/domain/time'
-import type { Kysely } from 'kysely'
+import { sql, type Kysely, type SqlBool } from 'kysely'
 import type { TxOf } from './change.ts'
 import { fromJsonText, toJsonText } from './json.ts'
 import type { PersonRow } from './people-tables.ts'
@@ -26,18 +26,21 @@ export type Person = {
   readonly groups: readonly string[]
   readonly registeredAt: EpochMs
   readonly signedInAt: EpochMs | null
+  /** Since when nobody signs in as them. */
+  readonly blockedAt: EpochMs | null
 }
 
 export const parsePersonRow = (row: PersonRow): Person => ({
   id: row.id as PersonId, issuer: row.issuer, subject: row.subject, name: row.name, email: row.email, groups: fromJsonText<readonly string[]>(row.group_names),
   registeredAt: epochMs(row.registered_at), signedInAt: row.signed_in_at === null ? null : epochMs(row.signed_in_at),
+  blockedAt: row.blocked_at === null ? null : epochMs(row.blocked_at),
 })
 
 /** False when there is one whom this issuer calls so, also since we looked. */
 export async function insertPerson(db: Db, person: Person): Promise<boolean> {
   const inserted = await db.insertInto('person').values({
     id: person.id, issuer: person.issuer, subject: person.subject, name: person.name, email: person.email, group_names: toJsonText(person.groups),
-    registered_at: person.registeredAt, signed_in_at: person.signedInAt,
+    registered_at: person.registeredAt, signed_in_at: person.signedInAt, blocked_at: person.blockedAt,
   }).onConflict((conflict) => conflict.doNothing()).executeTakeFirst()
   return inserted.numInsertedOrUpdatedRows === 1n
 }
@@ -70,13 +73,39 @@ export async function updatePerson(db: Db, { id, name, email, groups }: Pick<Per
   await db.updateTable('person').set({ name, email, group_names: toJsonText(groups) }).where('id', '=', id).execute()
 }
 
+/** `at`: null lets them sign in again. */
+export async function setBlocked(db: Db, id: PersonId, at: EpochMs | null): Promise<void> {
+  await db.updateTable('person').set({ blocked_at: at }).where('id', '=', id).execute()
+}
+
+/** Who of these can not sign in. */
+export async function listBlocked(db: Db, people: readonly PersonId[]): Promise<ReadonlySet<PersonId>> {
+  if (people.length === 0) return new Set()
+  const rows = await db.selectFrom('person').select('id').where('id', 'in', people).where('blocked_at', 'is not', null).execute()
+  return new Set(rows.map((row) => row.id as PersonId))
+}
+
 export async function touchSignedIn(db: Db, id: PersonId, now: EpochMs): Promise<void> {
   await db.updateTable('person').set({ signed_in_at: now }).where('id', '=', id).where((eb) => eb.or([eb('signed_in_at', 'is', null), eb('signed_in_at', '<', now)])).execute()
 }
 
-/** Whether anybody signs in here: from then on no link makes the first operator or the first person. */
+/** Whether anybody has ever signed in here. */
 export async function isAnyPerson(db: Db): Promise<boolean> {
   return (await db.selectFrom('person').select('id').limit(1).executeTakeFirst()) !== undefined
+}
+
+/** Whether somebody is an administrator, by name or by a group: from then on no link makes the first operator or the first person. */
+export async function isAnyAdmin(db: Db): Promise<boolean> {
+  const named = db.selectFrom('person_role').innerJoin('person', 'person.id', 'person_role.person_id').select('role').where('role', '=', 'admin').where('blocked_at', 'is', null)
+  if ((await named.limit(1).executeTakeFirst()) !== undefined) return true
+  const groups = (await listRoleRules(db)).filter(({ roles }) => roles.includes('admin')).map(({ group }) => group)
+  for (const group of groups) {
+    // Where letters are compared without regard to case, more is found than is meant.
+    const some = `%${JSON.stringify(group).replaceAll(/[%_!]/g, '!$&')}%`
+    const rows = await db.selectFrom('person').select('group_names').where('blocked_at', 'is', null).where(sql<SqlBool>`group_names like ${some} escape '!'`).execute()
+    if (rows.some((row) => fromJsonText<readonly string[]>(row.group_names).includes(group))) return true
+  }
+  return false
 }
 
 /** Whether somebody came by a one-time link, and not by a provider. */
@@ -134,9 +163,10 @@ export async function insertInvitation(db: Db, { codeHash, name, email, roles, o
   await db.insertInto('invitation').values({ code_hash: codeHash, name, email, roles: toJsonText(roles), offered_by: offeredBy, offered_at: now, ends_at: endsAt, used_at: null }).execute()
 }
 
-/** The one of this code, as long as it can be used. */
+/** The one of this code, as long as it can be used: whoever was blocked has let nobody in. */
 export async function findInvitation(db: Db, codeHash: Uint8Array, now: EpochMs): Promise<Invitation | undefined> {
-  const row = await db.selectFrom('invitation').selectAll().where('code_hash', '=', codeHash).where('used_at', 'is', null).where('ends_at', '>', now).executeTakeFirst()
+  const row = await db.selectFrom('invitation').selectAll().where('code_hash', '=', codeHash).where('used_at', 'is', null).where('ends_at', '>', now)
+    .where((eb) => eb.not(eb.exists(eb.selectFrom('person').select('id').whereRef('person.id', '=', 'invitation.offered_by').where('blocked_at', 'is not', null)))).executeTakeFirst()
   return row && { codeHash: row.code_hash, name: row.name, email: row.email, roles: fromJsonText<readonly Role[]>(row.roles), offeredBy: row.offered_by }
 }
 

@@ -56,7 +56,7 @@ export async function findSignInBySecret(db: Db, secretHash: Uint8Array): Promis
 
 const signInWith = prepared((db, of: { readonly secretHash: Uint8Array }) => db.selectFrom('sign_in').innerJoin('person', 'person.id', 'sign_in.person_id')
   .select(['sign_in.id as sign_in_id', 'person_id', 'kind', 'how', 'made_at', 'idle_until', 'ends_at', 'revoked_at', 'stepped_up_at',
-    'issuer', 'subject', 'name', 'email', 'group_names', 'registered_at', 'signed_in_at'])
+    'issuer', 'subject', 'name', 'email', 'group_names', 'registered_at', 'signed_in_at', 'blocked_at'])
   .where('secret_hash', '=', of.secretHash))
 
 export async function findSignIn(db: Db, id: string): Promise<SignIn | undefined> {
@@ -67,6 +67,12 @@ export async function findSignIn(db: Db, id: string): Promise<SignIn | undefined
 export async function lockSignIn<Context>(tx: TxOf<Tables, Context>, id: string): Promise<SignIn | undefined> {
   const row = await forUpdate(tx, tx.db.selectFrom('sign_in').selectAll().where('id', '=', id)).executeTakeFirst()
   return row && parseSignInRow(row)
+}
+
+/** Those that are not over, locked until the end of the change. */
+export async function lockLiveSignIns<Context>(tx: TxOf<Tables, Context>, person: PersonId, now: EpochMs): Promise<readonly SignIn[]> {
+  const rows = await forUpdate(tx, tx.db.selectFrom('sign_in').selectAll().where('person_id', '=', person).where('revoked_at', 'is', null).where('ends_at', '>', now).orderBy('id')).execute()
+  return rows.map(parseSignInRow).filter((one) => isLive(one, now))
 }
 
 /** Newest first. */

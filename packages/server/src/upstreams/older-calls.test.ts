@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hostEntropy } from '../platform/entropy.ts'
 import { OLDER_LIMITS, OlderCalls } from './older-calls.ts'
-import type { McpMessage } from './upstream.ts'
+import type { McpAnswer, McpMessage } from './upstream.ts'
 
 test('how far a call has come is told also while its client is asked something, and nothing once it has ended', async () => {
   const calls = new OlderCalls({ server: 'crm', capabilities: { roots: {} }, entropy: hostEntropy, limits: OLDER_LIMITS, say: async () => {}, hear: () => {}, ask: () => undefined })
@@ -23,4 +23,22 @@ test('how far a call has come is told also while its client is asked something, 
   progress(3)
   assert.deepEqual(heard, [1n, 2n])
   calls.failAll(new Error('over'))
+})
+
+test('what a server asks while no call is on its way it may take back: whoever was asked hears that, and the server gets no answer', async () => {
+  const said: string[] = []
+  const asked: { readonly withdrawn: AbortSignal; readonly answer: (answer: McpAnswer) => void }[] = []
+  const calls = new OlderCalls({
+    server: 'crm', capabilities: { roots: {} }, entropy: hostEntropy, limits: OLDER_LIMITS, say: async (text) => { said.push(text) }, hear: () => {},
+    ask: (_, withdrawn) => new Promise((answer) => { asked.push({ withdrawn, answer }) }),
+  })
+  const ask = (id: string): void => { calls.arrive({ kind: 'request', id, message: { method: 'roots/list', params: {} } }) }
+  for (const id of ['7', '"7"', '8']) ask(id)
+  calls.arrive({ kind: 'notification', message: { method: 'notifications/cancelled', params: { requestId: 7n } } })
+  assert.deepEqual(asked.map(({ withdrawn }) => withdrawn.aborted), [true, false, false])
+  for (const { answer } of asked.slice(0, 2)) answer({ kind: 'result', text: '{"roots":[]}' })
+  await new Promise(setImmediate)
+  assert.deepEqual(said.map((text) => (JSON.parse(text) as { readonly id: unknown }).id), ['7'])
+  calls.failAll(new Error('over'))
+  assert.equal(asked[2]!.withdrawn.aborted, true)
 })

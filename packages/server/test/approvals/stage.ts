@@ -61,9 +61,9 @@ export async function stageOf(writ: StoreOfWrit, order: StageOrder = {}): Promis
 }
 
 /** One more task of it. */
-export async function taskOf(writ: StoreOfWrit, { identity, instance }: Omit<Stage, 'task'>, { onBehalfOf, parent, budget = 200 }: StageOrder = {}): Promise<Stage> {
+export async function taskOf(writ: StoreOfWrit, { identity, instance }: Omit<Stage, 'task'>, { onBehalfOf, parent, budget = 200, lasts = 600 }: StageOrder = {}): Promise<Stage> {
   const task = writ.newId('task')
-  const asked = { authority: AUTHORITY, length: seconds(600), budgetCalls: budget, idleTimeout: seconds(600), heartbeat: seconds(600), onBehalfOf: onBehalfOf ?? null }
+  const asked = { authority: AUTHORITY, length: seconds(lasts), budgetCalls: budget, idleTimeout: seconds(lasts), heartbeat: seconds(lasts), onBehalfOf: onBehalfOf ?? null }
   const holder = parent === undefined ? { holder: { workload: 'pod-1', openedBy: null, evidence: 'x509', issuer: 'acme' } as never } : {}
   await done(writ.store.change(openTask, { id: task, identity, parent: parent?.task ?? null, purpose: 'gives refunds', asked, now: writ.now(), ...holder }))
   return { identity, task, instance }

@@ -17,7 +17,7 @@ export type FakePipeline = Pipeline & {
   /** What the server says on its own. */
   say(message: McpMessage): void
   /** What the server asks on its own; undefined where nobody is there. */
-  ask(question: McpMessage): Promise<McpAnswer> | undefined
+  ask(question: McpMessage, withdrawn?: AbortSignal): Promise<McpAnswer> | undefined
   /** The way to the server ends. */
   breakOff(because: Error): void
   readonly listeners: number
@@ -58,9 +58,9 @@ export function fakePipeline(): FakePipeline {
     say(message) {
       for (const { hear } of hearers) hear(message)
     },
-    ask(question) {
+    ask(question, withdrawn = new AbortController().signal) {
       for (const { ask } of hearers) {
-        const asking = ask?.(question)
+        const asking = ask?.(question, withdrawn)
         if (asking !== undefined) return asking
       }
       return undefined

@@ -12,8 +12,10 @@ import { hostEntropy } from '../../src/platform/entropy.ts'
 import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { eventually } from '../eventually.ts'
 import { keptIn } from '../kept.ts'
-import { MAIN, runOf } from '../program.ts'
+import { MAIN, orKilled, runOf } from '../program.ts'
 import type { Registered } from '@writ/contract/registry'
+
+const START_MS = 30_000
 
 type Started = { readonly url: string; readonly out: () => string; readonly err: () => string; stop(): Promise<unknown> }
 
@@ -26,10 +28,10 @@ async function start(folder: string): Promise<Started> {
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })
   child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })
   const ended = once(child, 'exit')
-  const url = await eventually('the address', () => {
+  const url = await orKilled(child, eventually('the address', () => {
     if (child.exitCode !== null) throw new Error(`the server ended: ${err}`)
     return /address +(\S+)[\s\S]*\n$/.exec(out)?.[1]
-  })
+  }, START_MS))
   return {
     url, out: () => out, err: () => err,
     async stop() {

@@ -53,6 +53,18 @@ onEachStore('sign-in by the provider', (writ) => {
     assert.ok(!writ().log().includes(landed.steps.find(isCallback)!.searchParams.get('code')!), 'no code stands in the log')
   })
 
+  test('whoever is blocked here is sent back, whatever their provider says, and nothing of what it says is taken over', async () => {
+    idp.person = { ...MAYA, sub: 'gone' }
+    const first = redirectBrowser()
+    await first.go(begin(writ()))
+    const { reply: me } = await writ().stranger(registry.whoAmI, { headers: { cookie: `__Host-writ=${first.cookies.get('localhost')!.get('__Host-writ')!}` } })
+    const blocked = await writ().operator(people.blockPerson, { parameters: { id: me.id }, body: { reason: 'left' } })
+    assert.equal(blocked.status, 200, blocked.text)
+    idp.person = { ...MAYA, sub: 'gone', name: 'Mallory' }
+    await comesToNothing(writ(), 'blocked', (browser) => browser.go(begin(writ())))
+    assert.equal((await writ().operator(people.showPerson, { parameters: { id: me.id } })).reply.name, 'Maya')
+  })
+
   test('the same person comes back as the same person, with the roles of the groups of now', async () => {
     const rule = await writ().operator(people.setRoleRule, { body: { group: 'finance', roles: ['reviewer'], reason: 'they decide' } })
     assert.equal(rule.status, 200, rule.text)

@@ -3,8 +3,15 @@ import { test } from 'node:test'
 import * as people from '@writ/contract/people'
 import * as registry from '@writ/contract/registry'
 import { eventsOf, inStoreOf, keptIn, onEachStore, refused } from '../kept.ts'
-import { browser, enrol, originOf, secretIn, signInAs } from '../people.ts'
+import { browser, enrol, originOf, secretIn, signInAs, type SignedInPerson } from '../people.ts'
 import type { Misdeed } from '../authenticator.ts'
+
+async function invitation(by: SignedInPerson): Promise<{ readonly code: string }> {
+  await by.stepUp()
+  const offered = await by.api(people.invitePerson, { body: { name: 'Eve', roles: ['admin'], reason: 'x' } })
+  assert.equal(offered.status, 201, offered.text)
+  return offered.reply
+}
 
 onEachStore('a person', (writ, store) => {
   test(`a passkey signs its person in, and out again [${store}]`, async () => {
@@ -28,6 +35,33 @@ onEachStore('a person', (writ, store) => {
     assert.deepEqual([out.status, out.headers.get('set-cookie')], [200, '__Host-writ=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0'])
     assert.equal((await hers(registry.whoAmI)).status, 401)
     assert.deepEqual((await eventsOf(writ(), 'human')).slice(-3).map((one) => one.type), ['passkey.enrolled', 'person.signed_in', 'person.signed_out'])
+  })
+
+  test(`whoever is blocked is signed out everywhere, and signs in by nothing, until they are not [${store}]`, async () => {
+    const [admin, maya] = [await signInAs(writ(), { roles: ['admin'], passkey: false }), await signInAs(writ(), { name: 'Maya', roles: ['admin'] })]
+    const onCli = await signInAs(writ(), { as: maya.id, kind: 'cli', passkey: false })
+    const at = (id: string) => ({ parameters: { id }, body: { reason: 'they have left' } })
+    await refused(writ(), () => admin.api(people.blockPerson, at(admin.id)), { status: 409, code: 'yourself' })
+    await refused(writ(), () => admin.api(people.blockPerson, at('psn_none')), { status: 404, code: 'no_such_person' })
+    await refused(writ(), () => admin.api(people.unblockPerson, at(maya.id)), { status: 409, code: 'not_blocked' })
+    const { code } = await invitation(maya)
+    const done = await admin.api(people.blockPerson, at(maya.id))
+    assert.deepEqual([done.status, typeof done.reply.blocked_at], [200, 'string'], done.text)
+    for (const one of [maya, onCli]) assert.equal((await one.api(registry.whoAmI)).status, 401)
+    const stranger = browser(writ(), '')
+    const sign = async () => ({ body: { response: maya.authenticator.sign((await stranger(people.beginPasskeySignIn)).reply.options, maya.origin) } })
+    const signed = await sign()
+    await refused(writ(), () => stranger(people.signInWithPasskey, signed), { status: 401, code: 'bad_passkey' })
+    await refused(writ(), () => stranger(people.beginPersonByLink, { body: { code, name: 'Maya again' } }), { status: 401, code: 'bad_bootstrap_code' })
+    await refused(writ(), () => admin.api(people.blockPerson, at(maya.id)), { status: 409, code: 'blocked_already' })
+    // A row that says that she is signed in is not enough.
+    const planted = await signInAs(writ(), { as: maya.id, passkey: false })
+    assert.deepEqual([(await planted.api(registry.whoAmI)).status, (await admin.api(registry.whoAmI)).status], [401, 200])
+    const told = (await eventsOf(writ(), 'human')).filter(({ type, facts }) => facts['person'] === maya.id && type !== 'person.stepped_up').map(({ type }) => type)
+    assert.deepEqual(told.slice(-3), ['person.blocked', 'sign_in.revoked', 'sign_in.revoked'])
+    assert.equal((await admin.api(people.unblockPerson, at(maya.id))).reply.blocked_at, null)
+    assert.equal((await stranger(people.signInWithPasskey, await sign())).status, 201)
+    assert.equal((await maya.api(registry.whoAmI)).status, 401, 'what was ended stays so')
   })
 
   const wrongs: readonly { readonly what: string; readonly wrong?: Misdeed; readonly origin?: string }[] = [

@@ -1,28 +1,14 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import * as oauthContract from '@writ/contract/oauth'
 import * as tasks from '@writ/contract/tasks'
-import { CHILD_ENVIRONMENT } from '../child-environment.ts'
 import { introspect, JWT_BEARER_CLIENT, NEW_TASK, postForm, proofKey } from '../oauth-client.ts'
-import { MAIN, runOf } from '../program.ts'
 import { startWrit, type RunningWrit, type TestIdentity } from '../running-writ.ts'
+import { startBeside } from '../second-writ.ts'
 
 const ISSUER = 'https://writ.acme.example'
 /** R34: how soon an old key is refused at every door that asks. */
 const REFUSED_WITHIN_MS = 2000
-
-/** Another server on the same database, with the same keys. */
-async function startBeside(writ: RunningWrit): Promise<{ readonly url: string; stop(): Promise<unknown> }> {
-  const child = spawn(process.execPath, runOf(MAIN), {
-    env: { ...CHILD_ENVIRONMENT, WRIT_DATA: join(writ.folder, 'beside'), WRIT_KEYS: join(writ.folder, 'data-keys'), WRIT_DATABASE_URL: writ.databaseUrl, WRIT_PORT: '0', WRIT_ISSUER: ISSUER },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  })
-  const [message] = await once(child, 'message') as [{ readonly url: string }]
-  return { url: message.url, stop: async () => { child.kill(); await once(child, 'exit') } }
-}
 
 describe('access tokens on two servers', () => {
   let writ: RunningWrit
@@ -30,7 +16,7 @@ describe('access tokens on two servers', () => {
   let bot: TestIdentity
   before(async () => {
     writ = await startWrit({ store: 'postgres', env: { WRIT_ISSUER: ISSUER } })
-    beside = await startBeside(writ)
+    beside = await startBeside(writ, { WRIT_ISSUER: ISSUER })
     bot = await writ.register('on-two-servers')
   })
   after(async () => {

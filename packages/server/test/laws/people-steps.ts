@@ -3,6 +3,7 @@ import type { PersonId } from '@writ/domain/id'
 import type { Role } from '@writ/domain/person'
 import { epochMs } from '@writ/domain/time'
 import { keepSignIn } from '../../src/authenticate/sign-in.ts'
+import { blockPerson, unblockPerson } from '../../src/people/block.ts'
 import { invitePerson, registerByLink } from '../../src/people/by-link.ts'
 import { enrolPasskey, removePasskey, stepUp } from '../../src/people/passkeys.ts'
 import { giveRole, removeRoleRule, setRoleRule, takeRole } from '../../src/people/roles.ts'
@@ -99,4 +100,17 @@ export function* peopleSteps<Step>(writ: StoreOfWrit, step: MakeStep<Step>): Gen
   yield step(revokeSignIn, ending(null), refuses('sign_in_is_over'))
   yield step(signOut, () => ({ signIn: byProvider.id, now: now() }), tells('person.signed_out'))
   yield step(signOut, () => ({ signIn: byProvider.id, now: now() }), tells())
+
+  const about = (person: string, by: PersonId = maya) => () => ({ person, ...said(by) })
+  yield step(blockPerson, about('psn_none'), refuses('no_such_person'))
+  yield step(blockPerson, about(maya), refuses('yourself'))
+  yield step(unblockPerson, about(eve), refuses('not_blocked'))
+  yield step(blockPerson, about(eve), tells('person.blocked', 'sign_in.revoked', 'sign_in.revoked'))
+  yield step(blockPerson, about(eve), refuses('blocked_already'))
+  yield step(signInPerson, arriving(eves({ groups: ['finance', 'more'] })), refuses('blocked'))
+  yield step(signInPerson, arriving({ person: eve }), refuses('blocked'))
+  yield step(blockPerson, about(noor), tells('person.blocked', 'sign_in.revoked'))
+  yield step(unblockPerson, about(eve), tells('person.unblocked'))
+  yield step(unblockPerson, about('psn_none'), refuses('no_such_person'))
+  yield step(signInPerson, arriving(eves({ groups: [] })), tells('person.changed', 'person.signed_in'))
 }

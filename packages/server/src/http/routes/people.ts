@@ -3,6 +3,7 @@ import type { PersonId } from '@writ/domain/id'
 import { toIso, type EpochMs } from '@writ/domain/time'
 import { rolesOfAll } from '../../authenticate/person-roles.ts'
 import { removePasskey } from '../../people/passkeys.ts'
+import { blockPerson, unblockPerson, type BlockRefusal } from '../../people/block.ts'
 import { giveRole, removeRoleRule, setRoleRule, takeRole, type RoleRefusal } from '../../people/roles.ts'
 import { revokeSignIn, signOut } from '../../people/sign-in.ts'
 import type { Clock } from '../../platform/clock.ts'
@@ -21,6 +22,8 @@ const NO_PERSON = problem('not-found', { code: 'no_such_person', detail: 'there 
 const NO_SIGN_IN = problem('not-found', { code: 'no_such_sign_in', detail: 'there is no such sign-in, or it is not yours' })
 const NO_PASSKEY = problem('not-found', { code: 'no_such_passkey', detail: 'there is no such passkey, or it is not yours' })
 const NO_RULE = problem('not-found', { code: 'no_such_rule', detail: 'there is no rule for this group', hint: 'writ people rules' })
+
+const LAST_ADMIN = problem('conflict', { code: 'last_admin', detail: 'this is the last administrator: without them nobody could give a role', hint: 'give the role to somebody else first' })
 
 /** Of one person; a console shows no more. */
 const MOST_SIGN_INS = 200
@@ -50,6 +53,11 @@ function rolesRoutes({ store, clock }: PeopleRoutesNeeds): readonly Route[] {
     ...([[contract.giveRole, giveRole], [contract.takeRole, takeRole]] as const).map(([endpoint, change]) => route(endpoint, async ({ caller, parameters, body, once }) => {
       const done = await store.changeOnce(change, { person: parameters.id!, role: body.role, by: actorOf(caller), reason: body.reason, now: clock.now() }, once)
       if (!done.ok) return done.refusal.kind === 'key_reused' ? KEY_REUSED : roleProblem(done.refusal.kind)
+      return { reply: (await show(done.value.value))! }
+    })),
+    ...([[contract.blockPerson, blockPerson], [contract.unblockPerson, unblockPerson]] as const).map(([endpoint, change]) => route(endpoint, async ({ caller, parameters, body, once }) => {
+      const done = await store.changeOnce(change, { person: parameters.id!, by: actorOf(caller), reason: body.reason, now: clock.now() }, once)
+      if (!done.ok) return done.refusal.kind === 'key_reused' ? KEY_REUSED : blockProblem(done.refusal.kind)
       return { reply: (await show(done.value.value))! }
     })),
     route(contract.listRoleRules, async () => ({ reply: { rules: (await store.read(listRoleRules)).map(ruleReply) } })),
@@ -107,9 +115,9 @@ const whoseOnly = (caller: HumanCaller): PersonId | null => (caller.kind === 'op
 export async function peopleReplies(db: Db, people: readonly Person[]): Promise<contract.PersonReply[]> {
   const ids = people.map((one) => one.id)
   const [roles, given, passkeys] = [await rolesOfAll(db, people), await listGivenRoles(db, ids), await countPasskeys(db, ids)]
-  return people.map(({ id, name, email, issuer, groups, registeredAt, signedInAt }) => ({
+  return people.map(({ id, name, email, issuer, groups, registeredAt, signedInAt, blockedAt }) => ({
     id, name, email, issuer, groups: [...groups], roles: [...roles.get(id)!], given_roles: [...given.get(id) ?? []], passkeys: passkeys.get(id) ?? 0,
-    registered_at: toIso(registeredAt), signed_in_at: isoOrNull(signedInAt),
+    registered_at: toIso(registeredAt), signed_in_at: isoOrNull(signedInAt), blocked_at: isoOrNull(blockedAt),
   }))
 }
 
@@ -129,11 +137,21 @@ export const passkeyReply = ({ id, person, name, credentialId, enrolledEvent, en
   id, person, name, credential_id: credentialId, event: enrolledEvent, enrolled_at: toIso(enrolledAt), used_at: isoOrNull(usedAt),
 })
 
+function blockProblem(code: BlockRefusal['kind']): ProblemAnswer {
+  switch (code) {
+    case 'no_such_person': return NO_PERSON
+    case 'yourself': return problem('conflict', { code, detail: 'nobody blocks themselves', hint: 'ask another administrator' })
+    case 'blocked_already': return problem('conflict', { code, detail: 'they are blocked already' })
+    case 'not_blocked': return problem('conflict', { code, detail: 'they are not blocked' })
+    case 'last_admin': return LAST_ADMIN
+  }
+}
+
 function roleProblem(code: RoleRefusal['kind']): ProblemAnswer {
   switch (code) {
     case 'no_such_person': return NO_PERSON
     case 'has_it_already': return problem('conflict', { code, detail: 'this role was given to them already' })
     case 'does_not_have_it': return problem('conflict', { code, detail: 'this role was not given to them; if they have it by a group, see the rules', hint: 'writ people rules' })
-    case 'last_admin': return problem('conflict', { code, detail: 'this is the last administrator: without them nobody could give a role', hint: 'give the role to somebody else first' })
+    case 'last_admin': return LAST_ADMIN
   }
 }

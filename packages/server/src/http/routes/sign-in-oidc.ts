@@ -75,6 +75,7 @@ async function finish(needs: ProviderSignInNeeds, { headers, query, traceId }: C
   if (!found.ok) return refusedBy(needs, found.refusal, { returnTo: returnTo.value, traceId })
   const made = newSignIn(needs, { kind: 'browser', how: 'oidc' })
   const done = await store.change(signInPerson, { who: found.value, newPerson: made.newPerson, signIn: made.signIn, now: clock.now() })
+  if (!done.ok && done.refusal.kind === 'blocked') return backTo(origin, 'blocked')
   // Somebody whom a provider vouches for is made, if need be.
   if (!done.ok) throw new Error(`a person who is vouched for was refused: ${done.refusal.kind}`)
   return { redirect: `${origin}${returnTo.value}`, cookies: [signInCookie(made.secret)['set-cookie'], clearedAttemptCookie()] }

@@ -42,7 +42,7 @@ const BAD_PASSKEY = problem('unauthenticated', { code: 'bad_passkey', detail: 'n
 const NOT_CONFIRMED = problem('not-allowed', { code: 'not_confirmed', detail: 'this does not confirm that you are there', hint: 'begin again, with one of your own passkeys' })
 const STEP_UP_NEEDED = problem('not-allowed', { code: 'step_up_needed', detail: 'this takes a passkey\'s confirmation of the last minutes, or a fresh sign-in where there is no passkey yet', hint: 'confirm with your passkey, and ask again' })
 
-export const badCode = (): ProblemAnswer => problem('unauthenticated', { code: 'bad_bootstrap_code', detail: 'the code is unknown, used or too old', hint: 'restart `writ up`: it offers a new one as long as there is no operator and nobody has signed in, and with --new-operator-link also later' })
+export const badCode = (): ProblemAnswer => problem('unauthenticated', { code: 'bad_bootstrap_code', detail: 'the code is unknown, used or too old', hint: 'restart `writ up`: it offers a new one as long as there is no operator and no administrator, and with --new-operator-link also later' })
 
 export function signInRoutes(needs: SignInRoutesNeeds): readonly Route[] {
   return [...passkeyRoutes(needs), ...ownPasskeyRoutes(needs), ...linkRoutes(needs)]

@@ -16,6 +16,8 @@ export const whoMayAnswer: Migration = {
     'alter table bootstrap add column offered_by text',
     ...d.freeze('bootstrap', ['offered_by'], 'bootstrap_offered_by_is_frozen'),
 
+    `alter table person add column blocked_at ${d.types.bigint}`,
+
     'alter table approval add column requested_event text',
     ...d.freeze('approval', ['requested_event'], 'approval_requested_event_is_frozen'),
     'create index event_approval_used on event (task_id, seq) where type = \'approval.used\'',
