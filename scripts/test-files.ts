@@ -16,7 +16,7 @@ export type TestFile = {
   readonly path: string
   /** Whether it needs a real PostgreSQL or a whole running Writ. */
   readonly slow: boolean
-  /** Whether it measures time or memory, which says nothing on a machine that has much else to do. */
+  /** Whether it measures time or memory, or puts a server under load, which says nothing on a machine that has much else to do. */
   readonly measures: boolean
 }
 
@@ -31,7 +31,7 @@ export function findTestFiles(root: string, selection: Selection): readonly Test
     .filter((file) => !selection.fast || !file.slow)
 }
 
-const MEASURES = /\bperformance\.now\(|\/(?:memory|offered-load|faster-time)\.ts'/
+const MEASURES = /\bperformance\.now\(|\bunder load\b|\/(?:memory|offered-load|faster-time)\.ts'/
 
 const BROWSER = 'packages/console/test/browser.ts'
 

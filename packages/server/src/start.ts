@@ -3,7 +3,6 @@ import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
 import { STREAMS, type Stream } from '@writ/domain/event'
 import { mintId } from '@writ/domain/id'
 import { epochMs } from '@writ/domain/time'
@@ -80,6 +79,7 @@ import { mailer } from './platform/mail.ts'
 import { outbound } from './platform/outbound.ts'
 import { reachBackends } from './reach/reach.ts'
 import { offerSignIn } from './offer-sign-in.ts'
+import { patiently, patientUntil } from './patience.ts'
 import { openStore, RELEASE, snapshotOf } from './open-store.ts'
 import { policiesAside } from './policies/aside.ts'
 import { installDefaults } from './policies/install-defaults.ts'
@@ -98,8 +98,6 @@ import { isHalfRestored } from './store/restore-mark.ts'
 import { postgresExists, sqliteExists } from './store/peek.ts'
 import { VERSION } from './version.ts'
 
-const START_PATIENCE_MS = 5000
-const START_PACE_MS = 250
 /** Together less than the 30 s that most supervisors wait. */
 const LONGEST_CALLS_MS = 25_000
 const LONGEST_JOBS_MS = 3000
@@ -143,7 +141,8 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
   const measured = metrics({ store: opened, clock, version: VERSION, jobs: jobsNow })
   countStranger = measured.strangerConnected
   const { store: watched, check } = watchRoom(measured.timed(opened), clock)
-  const store = ringing(watched, () => recorded.ring())
+  let isUp = false
+  const store = ringing(patientUntil(() => isUp, watched, clock), () => recorded.ring())
   try {
     const restores = await store.read(listRestores)
     if (await store.read((db) => isHalfRestored(db, store.dialect))) throw new Unstartable(HALF_RESTORED)
@@ -242,6 +241,7 @@ export async function startServer(config: Config, log: Logger, onFault: (error: 
     listening = { id: instance, address: reachableAt(listensAt) }
     await store.change(beginInstance, { instance, address: listening.address, now: clock.now() })
     const bootstrapLink = await offerSignIn(config, store, { clock, url, log })
+    isUp = true
     return {
       url,
       listensAt,
@@ -289,22 +289,6 @@ async function openKeysAndStore(config: Config, needs: StoreNeeds): Promise<{ re
     throw new Error(`PostgreSQL at \`${hostname}:${port || '5432'}${pathname}\` can not be used (${cause.code}): see WRIT_DATABASE_URL`, { cause })
   }
 }
-
-/** A database that is being started together with us, or that is slow, is given a few seconds; a wrong password is not. */
-async function patiently<T>(clock: ResyncedClock, open: () => Promise<T>): Promise<T> {
-  const until = clock.now() + START_PATIENCE_MS
-  for (;;) {
-    try {
-      return await open()
-    } catch (cause) {
-      if (!(cause instanceof StorageUnavailable) || isRefused(cause) || clock.now() >= until) throw cause
-    }
-    await pause(START_PACE_MS)
-  }
-}
-
-/** SQLSTATE class 28 (the login) and 3D000 (the database): the same in a second. */
-const isRefused = ({ code }: StorageUnavailable): boolean => code.startsWith('28') || code === '3D000'
 
 async function openOrCreateKeys(config: Config): Promise<Keys> {
   const keys = openKeys(config.keyDirectory, hostEntropy)

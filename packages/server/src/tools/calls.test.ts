@@ -50,6 +50,13 @@ for (const store of STORES) {
       assert.equal((await writ.sql('select leaf from event')).some(({ leaf }) => String(leaf).includes('f00d')), false)
     })
 
+    test('a server whose job has told of it before it begins is one server, and there', async () => {
+      const writ = opened()
+      const instance = writ.newId('serverInstance')
+      for (const tells of [keepInstance, beginInstance, beginInstance]) await done(writ.store.change(tells, { instance, address: 'http://10.0.0.9:7400', now: writ.now() }))
+      assert.deepEqual((await writ.sql('select gone_at from server_instance where id = $1', [instance])).map((row) => row['gone_at']), [null])
+    })
+
     test('a call ends once: another end of it is not taken, and nothing is written', async () => {
       const writ = opened()
       const { decision } = await begun(writ)

@@ -14,7 +14,8 @@ type Begin = { readonly instance: ServerInstanceId; readonly address: string | n
 /** One run of a server begins: whatever is in flight through it names it. The run before it at the same address has ended, however it did. */
 export const beginInstance = change('instance.begin', async (tx: Tx, { instance, address, now }: Begin) => {
   if (address !== null) await markInstancesGoneAt(tx.db, address, now)
-  await insertServerInstance(tx.db, { id: instance, address, startedAt: now })
+  // Its job may have told of it before.
+  if (!(await touchServerInstance(tx.db, instance, now))) await insertServerInstance(tx.db, { id: instance, address, startedAt: now })
   return ok(null)
 })
 
