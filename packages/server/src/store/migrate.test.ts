@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { epochMs } from '@writ/domain/time'
+import { Client } from 'pg'
+import { ask } from '../../../../scripts/postgres-cluster.ts'
 import { sqliteOrder, temporaryDirectory } from '../../test/both-stores.ts'
+import { eventually } from '../../test/eventually.ts'
 import { postgres } from '../../test/postgres.ts'
 import { makeSmallContext, smallMigrations, smallWorld, type SmallContext, type SmallTables } from '../../test/small/world.ts'
 import { UnusableStore } from './faults.ts'
@@ -118,4 +121,28 @@ test('migrations in the wrong order are a bug and are told before anything is do
   for (const list of [[table(2, 'two'), table(1, 'one')], [table(1, 'one'), table(1, 'one')], [table(9, 'nine')]]) {
     await assert.rejects(open({ release: 2, list }), /in the order of their releases/)
   }
+})
+
+test('postgres: a migration that loses to a change of a server that is serving is tried again, and both are done', async (t) => {
+  const database = await (await postgres(18)).createDatabase()
+  const open = (migrations: Migrations): Promise<SmallStore> => openPostgres({ url: database.url, context: makeSmallContext(''), migrations, now: epochMs(1) })
+  await (await open(upTo(2))).close()
+  const serving = new Client({ connectionString: database.url })
+  await serving.connect()
+  t.after(async () => {
+    await serving.end()
+    await database.drop()
+  })
+  // Of the two that wait for each other it is the migration that PostgreSQL ends.
+  await serving.query(`set deadlock_timeout = '60s'`)
+  await serving.query('begin; insert into one (n) values (1)')
+  const columns: Migration = { release: 3, name: 'columns', up: () => ['alter table two add column more int', 'alter table one add column more int'] }
+  const opening = open(upTo(3, [...upTo(2).list, columns]))
+  await eventually('the migration waits for the change', async () => (await ask(database.url, `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'alter table one%'`)).length === 1)
+  await serving.query('insert into two (n) values (2); commit')
+  const store = await opening
+  const names = (await applied(store)).map((one) => one.name)
+  await store.close()
+  assert.deepEqual(names, ['one', 'two', 'columns'])
+  assert.equal((await serving.query('select more from two where n = 2')).rowCount, 1)
 })

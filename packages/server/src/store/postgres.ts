@@ -26,6 +26,8 @@ export type PostgresOrder<Context> = {
 
 const MOST_CONNECTIONS = 10
 const MOST_RETRIES = 3
+/** Each takes the second after which PostgreSQL looks for a deadlock. */
+const MOST_MIGRATION_RETRIES = 10
 /** Any number of ours, the same in every release: only one server migrates at a time. */
 const MIGRATION_LOCK = 0x77726974
 
@@ -45,9 +47,22 @@ async function prepare({ url, migrations, now, allowMissingChecksums }: Postgres
       const checkOrder = { place: placeOf(url), allowMissingChecksums: allowMissingChecksums ?? false }
       await checkDatabase(async (text, parameters = []) => (await ask([{ text, parameters }]))[0]!.rows, checkOrder)
     })
-    await migrate(migrationTarget(connections), migrations, now)
+    await migrateAmongOthers(connections, migrations, now)
   } finally {
     await connections.end()
+  }
+}
+
+/** R72: servers of the release before go on serving, and lock the same tables in an order of their own. Nothing is left of what loses to them. */
+async function migrateAmongOthers(connections: Connections, migrations: Migrations, now: EpochMs): Promise<void> {
+  for (let retry = 0; ; retry++) {
+    try {
+      await migrate(migrationTarget(connections), migrations, now)
+      return
+    } catch (error) {
+      if (!(error instanceof Conflict) || retry >= MOST_MIGRATION_RETRIES) throw error
+    }
+    await wait(100 * (retry + 1))
   }
 }
 
