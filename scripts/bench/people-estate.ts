@@ -22,6 +22,9 @@ export async function applyAskFirst(writ: RunningWrit): Promise<void> {
 }
 export const AUTHORITY = ['mcp:shop:note']
 const TERMS = { purpose: 'writes notes', authorization_details: JSON.stringify([{ type: 'mcp', locations: ['shop'], actions: ['note'] }]), ttl_seconds: '3600', heartbeat_seconds: '3600', budget_calls: '1000' }
+/** As in the SDK: a server that can not now is asked again. */
+const MAY_PASS: readonly number[] = [408, 429, 503]
+const [MOST_TRIES, PAUSE_MS] = [20, 200]
 /** A token is renewed before it ends, as the SDK does. */
 const RENEWED_BEFORE_MS = 60_000
 
@@ -40,40 +43,41 @@ export async function holderOf(writ: Where, identity: TestIdentity, more: Readon
   return { identity, task: reply.task, key, token: reply.access_token, until: Date.now() + reply.expires_in * 1000 }
 }
 
-export async function renew(writ: Where, holder: Holder): Promise<void> {
-  if (Date.now() < holder.until - RENEWED_BEFORE_MS) return
+async function renew(writ: Where, holder: Holder): Promise<void> {
   const { reply } = await tokenOf(writ, holder.identity, holder.key, { task: holder.task })
   holder.token = reply.access_token
   holder.until = Date.now() + reply.expires_in * 1000
 }
 
-export async function tokenOf(writ: Where, identity: TestIdentity, key: ProofKey, form: Readonly<Record<string, string>>): ReturnType<typeof askToken> {
-  const got = await askToken(writ, identity, form, { proof: key.proof({ htu: `${writ.issuer}/oauth/token` }) })
-  if (got.status !== 200) throw new Error(`no token: ${got.status} ${got.text}`)
-  return got
+async function tokenOf(writ: Where, identity: TestIdentity, key: ProofKey, form: Readonly<Record<string, string>>): ReturnType<typeof askToken> {
+  for (let tries = 1; ; tries++) {
+    const got = await askToken(writ, identity, form, { proof: key.proof({ htu: `${writ.issuer}/oauth/token` }) })
+    if (got.status === 200) return got
+    if (!MAY_PASS.includes(got.status) || tries === MOST_TRIES) throw new Error(`no token: ${got.status} ${got.text}`)
+    await pause(PAUSE_MS)
+  }
 }
 
 export type Answered = { readonly status: number; readonly text: string }
 
 type Asked = { readonly path: string; readonly body?: object }
 
-/** As in the SDK: a server that can not now is asked again. */
-const MAY_PASS: readonly number[] = [408, 429, 503]
-const [MOST_TRIES, PAUSE_MS] = [20, 200]
-
 /** One request with the task's token, and a proof of its own for each time that it is sent. */
-export async function ask(agent: Agent, writ: Where, holder: Holder, asked: Asked): Promise<Answered> {
+async function ask(agent: Agent, writ: Where, holder: Holder, asked: Asked): Promise<Answered> {
   for (let tries = 1; ; tries++) {
+    if (Date.now() > holder.until - RENEWED_BEFORE_MS) await renew(writ, holder)
     const answered = await send(agent, writ, holder, asked).catch((fault: NodeJS.ErrnoException) => {
       if (tries === MOST_TRIES || fault.code === undefined) throw fault
       return undefined
     })
-    if (answered !== undefined && (!MAY_PASS.includes(answered.status) || tries === MOST_TRIES)) return answered
-    await pause(PAUSE_MS)
+    if (answered?.status === 401 && tries === 1) await renew(writ, holder)
+    else if (answered !== undefined && (!MAY_PASS.includes(answered.status) || tries === MOST_TRIES)) return answered
+    else await pause(PAUSE_MS)
   }
 }
 
-function send(agent: Agent, { url, issuer }: Where, { key, token }: Holder, { path, body }: Asked): Promise<Answered> {
+/** The same, once, with the token that there is. */
+export function send(agent: Agent, { url, issuer }: Where, { key, token }: Holder, { path, body }: Asked): Promise<Answered> {
   const method = body === undefined ? 'GET' : 'POST'
   const text = body === undefined ? '' : JSON.stringify(body)
   const headers = {
@@ -112,7 +116,6 @@ export async function requestOf(agent: Agent, writ: Where, holder: Holder, denia
 /** Waits as the SDK does, in requests of half a minute. Answers when it was approved, as the server says. */
 export async function waitFor(agent: Agent, writ: Where, holder: Holder, id: string): Promise<number> {
   for (;;) {
-    await renew(writ, holder)
     const { task, result } = read<AccessTask>(await ask(agent, writ, holder, { path: `/access/v1/requests/${id}?wait_seconds=30` }), 'a wait')
     if (task.status === 'approved') return Date.parse(result!.approval.approved_at)
     if (task.status !== 'pending') throw new Error(`${id} is ${task.status}`)

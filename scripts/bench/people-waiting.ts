@@ -1,4 +1,5 @@
 import type { Agent } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import { signInAs } from '../../packages/server/test/people.ts'
 import { startWrit, type RunningWrit } from '../../packages/server/test/running-writ.ts'
 import type { Cluster } from '../postgres-cluster.ts'
@@ -28,7 +29,7 @@ export async function waiting({ store, count }: { readonly store: 'sqlite' | 'po
     tell(`${count} tasks ask for an approval on ${store}, and wait`)
     const asking = await askAll(writ, agent, count)
     tell(`${count} tasks wait`)
-    const idle = await watchedFor(LOOKED_AT_MS, writ)
+    const idle = await watchedFor(LOOKED_AT_MS, writ, databaseCpu)
     const other = await writ.register('other', { authority: AUTHORITY })
     const issued = await paced(ISSUED, ISSUED_PER_SECOND, async () => { await holderOf(writ, other) })
     tell(`${count} approvals, ${CONCURRENCY} at once`)
@@ -72,10 +73,10 @@ async function askAll(writ: RunningWrit, agent: Agent, count: number): Promise<r
 }
 
 /** What waiting alone costs, in words. */
-async function watchedFor(ms: number, writ: RunningWrit): Promise<string> {
-  await new Promise((later) => { setTimeout(later, ms) })
-  const before = cpuOf(writ.pid())
-  await new Promise((later) => { setTimeout(later, ms) })
-  const used = perOp(before, cpuOf(writ.pid()), ms)
-  return used === null ? '' : `, ${Math.round(used * 100)} % of a core while they wait`
+async function watchedFor(ms: number, writ: RunningWrit, databaseCpu: () => number | undefined): Promise<string> {
+  await pause(ms)
+  const before = [cpuOf(writ.pid()), databaseCpu()]
+  await pause(ms)
+  const [used, database] = [perOp(before[0], cpuOf(writ.pid()), ms), perOp(before[1], databaseCpu(), ms)]
+  return used === null ? '' : `, ${Math.round(used * 100)} % of a core${database === null ? '' : ` and ${Math.round(database * 100)} % in PostgreSQL`} while they wait`
 }

@@ -7,7 +7,7 @@ import { anyPolicy, anyWorld, asking, drawn, policiesOf, questionOf, type Drawn,
 /** `npm test -- --long` asks for a million pairs of policies and questions; else as many as these seconds allow. */
 const inFull = process.env['WRIT_TEST_LONG'] === 'yes'
 const PAIRS = 1_000_000
-const SECONDS = 9
+const SECONDS = 60
 const QUESTIONS = 25
 
 type Expected = { readonly answer: 'allow' | 'deny'; readonly by: readonly string[]; readonly errors: number }

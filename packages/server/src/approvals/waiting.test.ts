@@ -51,12 +51,16 @@ describe('many who wait for people', () => {
     assert.equal(ran.filter(({ answer }) => answer === 'allow').length, waiting.length)
   })
 
-  test('whoever waits no longer is told at once: after its time, with its signal, and when the server stops', async () => {
+  test('whoever waits no longer is told at once: after its time, when it was answered here, with its signal, and when the server stops', async () => {
     const writ = opened()
     const stopping = new AbortController()
     const waiters = approvalWaiters({ store: writ.store, log: pino({ level: 'silent' }), stopping: stopping.signal })
     const id = await requested(writ, await stageOf(writ))
     await waiters.wait(id, 10)
+    // As whoever takes an answer does; the store is not asked, where this one waits still.
+    const told = waiters.wait(id, 60_000)
+    waiters.wake(id)
+    await told
     const leaving = new AbortController()
     const [left, stopped] = [waiters.wait(id, 60_000, leaving.signal), waiters.wait(id, 60_000)]
     leaving.abort()

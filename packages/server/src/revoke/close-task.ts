@@ -27,7 +27,8 @@ export async function closeTasksIfDone(tx: Tx, locked: readonly TaskId[], now: E
   if (ending.length > 0) await closeDone(tx, ending, now)
 }
 
-async function closeDone(tx: Tx, ending: readonly Task[], now: EpochMs): Promise<void> {
+/** The same of those that are ending, as whoever has locked them knows. */
+export async function closeDone(tx: Tx, ending: readonly Task[], now: EpochMs): Promise<void> {
   // Asked at the end of each lease: all of them are read once, by the last.
   const waiting = await listWithUnended(tx.db, ending.map((task) => task.id))
   const done = ending.filter((task) => !waiting.has(task.id))

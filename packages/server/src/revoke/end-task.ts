@@ -7,9 +7,9 @@ import { failpoint } from '../platform/failpoint.ts'
 import { appendAll } from '../record/append.ts'
 import { change, type Tx } from '../record/tx.ts'
 import { listIntendedLeases, markLeaseWithdrawing, withdrawLeasesOf } from '../store/leases.ts'
-import { findTask, listOpenChildren, listOpenTaskIds, listRootIds, listTasksById, listTasksOpenedBy, lockTask, lockTasks, markTasksEnding, setCallsUsed } from '../store/tasks.ts'
+import { findTask, listOpenChildren, listOpenTaskIds, listRootIds, listTasksById, listTasksOpenedBy, lockRoots, lockTask, lockTasks, markTasksEnding, setCallsUsed } from '../store/tasks.ts'
 import { stopTokensOf } from '../store/tokens.ts'
-import { closeTasksIfDone } from './close-task.ts'
+import { closeDone } from './close-task.ts'
 
 /** A mint that has not come back by then never will: its connection has timed out long before. */
 export const LONGEST_MINT = milliseconds(15_000)
@@ -30,8 +30,7 @@ export async function endTaskIn(tx: Tx, id: TaskId, ending: Ending): Promise<boo
 
 /** The same of several: whoever stops thousands waits for some statements for each hundreds of them, and not for ten for each. */
 async function endTasksIn(tx: Tx, ids: readonly TaskId[], ending: Ending): Promise<void> {
-  // Whoever holds the roots holds the trees.
-  await lockTasks(tx, await listRootIds(tx.db, ids))
+  await lockRoots(tx, await listRootIds(tx.db, ids))
   await endWithBeneath(tx, (await lockTasks(tx, ids)).filter(({ state }) => state === 'open'), ending)
 }
 
@@ -72,7 +71,7 @@ async function endSome(tx: Tx, tasks: readonly Task[], { ending: { now, ...endin
   const [intended] = await Promise.all([listIntendedLeases(tx.db, ids), withdrawLeasesOf(tx.db, ids, now), stopTokensOf(tx.db, ids, now)])
   // While a mint may still be on its way, a withdrawal could come before it and find nothing to withdraw.
   for (const { id, intendedAt } of intended) await markLeaseWithdrawing(tx.db, id, now, plus(intendedAt, LONGEST_MINT))
-  await closeTasksIfDone(tx, ids, now)
+  await closeDone(tx, tasks, now)
 }
 
 type EndTaskInput = Ending & { readonly task: TaskId }

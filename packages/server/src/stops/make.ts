@@ -12,7 +12,7 @@ import { endTaskIn } from '../revoke/end-task.ts'
 import { changeIdentityState } from '../revoke/stop-identity.ts'
 import { findIdentity, lockIdentity } from '../store/identities.ts'
 import { countTouched, insertStop } from '../store/stops.ts'
-import { findTask, lockTask, lockTasks } from '../store/tasks.ts'
+import { findTask, lockRoots, lockTask } from '../store/tasks.ts'
 import { reachOfIdentity, reachOfTask, type Reach } from './reach.ts'
 
 /** `reference`: a task's id; an identity's id or its SPIFFE ID. `own`: the identities that whoever asks may stop; null: all. */
@@ -78,7 +78,7 @@ async function aimAtIdentity(tx: Tx, input: MakeStopInput): Promise<Outcome<Aim,
       return ok({ identity: locked.get(found.id)!, task: undefined, suspends: [found.id, ...reach.identities.filter((id) => id !== found.id)].map((id) => locked.get(id)!).filter(({ state }) => state === 'active'), reach })
     }
     for (const id of identities) locked.set(id, (await lockIdentity(tx, id))!)
-    await lockTasks(tx, roots)
+    await lockRoots(tx, roots)
     for (const root of roots) held.add(root)
   }
 }

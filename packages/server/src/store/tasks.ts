@@ -117,10 +117,12 @@ export async function lockHeldTask<Context>(tx: TxOf<Tables, Context>, id: strin
   return row && { task: parseTaskRow(row), workload: row.workload }
 }
 
-/**
- * Several, locked in one order, so that two who lock the same ones never wait for each other.
- * INVARIANT: roots, or what is beneath roots that this change holds.
- */
+/** The tops of trees, and with them the trees. In one order, so that two who lock the same ones never wait for each other. */
+export async function lockRoots<Context>(tx: TxOf<Tables, Context>, roots: readonly TaskId[]): Promise<void> {
+  await inParts(roots.toSorted(), (some) => forUpdate(tx, tx.db.selectFrom('task').select('id').where('id', 'in', some).orderBy('id')).execute())
+}
+
+/** Several. INVARIANT: this change holds their roots. */
 export const lockTasks = <Context>(tx: TxOf<Tables, Context>, ids: readonly TaskId[]): Promise<readonly Task[]> =>
   inParts(ids.toSorted(), async (some) => (await forUpdate(tx, tx.db.selectFrom('task').selectAll().where('id', 'in', some).orderBy('id')).execute()).map(parseTaskRow))
 

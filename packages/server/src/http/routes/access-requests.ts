@@ -1,5 +1,5 @@
 import * as contract from '@writ/contract/access-requests'
-import { mintId, parseId } from '@writ/domain/id'
+import { mintId, parseId, type ApprovalId } from '@writ/domain/id'
 import { unreachable } from '@writ/domain/outcome'
 import { holderOf } from '../../authenticate/holder.ts'
 import type { Caller as IdentityCaller } from '../../authenticate/authenticator.ts'
@@ -34,6 +34,10 @@ export function accessRequestRoutes(needs: AccessRequestRoutesNeeds): readonly R
     const approval = await store.read((db) => findApproval(db, id))
     return approval !== undefined && isOf(caller, approval) ? approval : undefined
   }
+  const waitingId = async (caller: IdentityCaller, id: string): Promise<ApprovalId | undefined> => {
+    const approval = await own(caller, id)
+    return approval?.state === 'waiting' ? approval.id : undefined
+  }
   const shown = (approval: Approval) => {
     const reply = accessRequestReply(approval, { origin: origin(), page: approvalUrl(approval.id) })
     return { reply, headers: { location: reply.task.status_endpoint } }
@@ -51,11 +55,11 @@ export function accessRequestRoutes(needs: AccessRequestRoutesNeeds): readonly R
       return shown((await store.read((db) => findApproval(db, requested.value.approval.id)))!)
     }),
     route(contract.showAccessRequest, async ({ caller, parameters, query }) => {
+      // Thousands may wait at once: nothing of the request is held meanwhile.
+      const awaited = query.wait_seconds === 0 ? undefined : await waitingId(caller, parameters.id!)
+      if (awaited !== undefined) await waiters.wait(awaited, query.wait_seconds * 1000)
       const approval = await own(caller, parameters.id!)
-      if (approval === undefined) return NO_REQUEST
-      if (approval.state !== 'waiting' || query.wait_seconds === 0) return shown(approval)
-      await waiters.wait(approval.id, query.wait_seconds * 1000)
-      return shown((await own(caller, parameters.id!))!)
+      return approval === undefined ? NO_REQUEST : shown(approval)
     }),
     route(contract.cancelAccessRequest, async ({ caller, parameters }) => {
       const done = await store.change(cancelApproval, { id: parameters.id!, by: caller.identity, within: caller.task, now: clock.now() })
