@@ -52,7 +52,7 @@ test('a replay whose server breaks off says so, and shows no number', async (t) 
   const stage = await stageWithServer(t)
   put(join(stage.folder, 'p'), REFUND_SET)
   const one = { id: 'dec_1', at: '2026-11-22T00:00:00.000Z', answer: 'allow', cause: 'policy', approvable: false, would_deny: false, advisory: false, policy_version: 1, policies: [], errors: [], question: null }
-  stage.double.instead.set(listEvaluated.path, [{ status: 200, value: { decisions: [one], next: 'dec_1' } }, problem(500, 'internal')])
+  stage.double.instead.set(listEvaluated.path, [{ status: 200, value: { decisions: [one], total: 2, next: 'dec_1' } }, problem(500, 'internal')])
   const done = await writ(stage, ['policy', 'simulate', 'p'])
   assert.deepEqual([done.code, done.out], [1, ''], done.err)
   assert.match(done.err, /the title of internal/)
@@ -62,7 +62,7 @@ test('decisions whose question is erased are not evaluated, and counted as that'
   const stage = await stageWithServer(t)
   put(join(stage.folder, 'p'), REFUND_SET)
   const one = { id: 'dec_1', at: '2026-11-22T00:00:00.000Z', answer: 'allow', cause: 'policy', approvable: false, would_deny: false, advisory: true, policy_version: 1, policies: [], errors: [], question: null }
-  stage.double.instead.set(listEvaluated.path, [{ status: 200, value: { decisions: [one, { ...one, id: 'dec_2', cause: 'budget', answer: 'deny' }], next: null } }])
+  stage.double.instead.set(listEvaluated.path, [{ status: 200, value: { decisions: [one, { ...one, id: 'dec_2', cause: 'budget', answer: 'deny' }], total: 2, next: null } }])
   const done = await writ(stage, ['policy', 'simulate', 'p'])
   assert.equal(done.code, 0, done.err)
   assert.match(done.out, /^0 decisions replayed in [\d.]+ s: no answer changes$/m)

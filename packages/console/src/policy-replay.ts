@@ -7,14 +7,15 @@ import type { ReplayOrder, ReplayReport } from './replay-worker.ts'
 
 export type Files = Readonly<Record<string, string>>
 
-/** How far it is: what was decided up to `upTo` has been asked anew. */
-export type ReplayProgress = { readonly state: ReplayState; readonly advisory: number; readonly upTo: number }
+/** How far it is: what was decided up to `upTo` has been asked anew. `total`: of how many decisions, as far as they were there when it began. */
+export type ReplayProgress = { readonly state: ReplayState; readonly advisory: number; readonly upTo: number; readonly total: number }
 export type Replayed = { readonly kind: 'replayed' } | { readonly kind: 'cancelled' } | { readonly kind: 'unfit'; readonly complaints: readonly PolicyComplaint[] }
 
 export type ReplayOptions = { readonly files: Files; readonly since: number; readonly signal: AbortSignal; readonly onProgress: (progress: ReplayProgress) => void }
 
 /** As many as the server gives at once. */
 const PAGE = 1000
+type Page = { readonly decisions: readonly EvaluatedDecisionReply[]; readonly total: number | null; readonly next: string | null }
 /** Of more nobody reads each; the counts are of all. */
 const MOST_LISTED = 200
 
@@ -26,12 +27,13 @@ export async function replayDraft({ files, since, signal, onProgress }: ReplayOp
   try {
     const opened = await tell(worker, { files, mostListed: MOST_LISTED }, signal)
     if (opened.kind === 'unfit') return opened
-    let advisory = 0
-    for await (const page of pagesSince(since, signal)) {
+    let [advisory, total] = [0, 0]
+    for await (const { decisions: page, total: counted } of pagesSince(since, signal)) {
+      total = counted ?? total
       const report = await tell(worker, { page }, signal)
       if (report.kind !== 'replayed') throw new Error('the worker answered something else')
       advisory += page.filter((one) => one.advisory).length
-      onProgress({ state: report.state, advisory, upTo: Date.parse(page.at(-1)?.at ?? new Date(since).toISOString()) })
+      onProgress({ state: report.state, advisory, upTo: Date.parse(page.at(-1)?.at ?? new Date(since).toISOString()), total })
     }
     return { kind: 'replayed' }
   } catch (fault) {
@@ -57,7 +59,7 @@ export async function complaintsOf(files: Files, signal: AbortSignal): Promise<r
 const begun = (): Worker => new Worker(new URL('./replay-worker.ts', import.meta.url), { type: 'module' })
 
 /** Each page is asked for before the one before it is worked on. */
-async function* pagesSince(since: number, signal: AbortSignal): AsyncGenerator<readonly EvaluatedDecisionReply[]> {
+async function* pagesSince(since: number, signal: AbortSignal): AsyncGenerator<Page> {
   const asked = (cursor?: string) => {
     const page = ask(listEvaluated, { query: { limit: PAGE, since: new Date(since).toISOString(), ...(cursor === undefined ? {} : { cursor }) } }, signal)
     // It is awaited later, and what went wrong is said there.
@@ -68,7 +70,7 @@ async function* pagesSince(since: number, signal: AbortSignal): AsyncGenerator<r
   while (coming !== undefined) {
     const page: Awaited<ReturnType<typeof asked>> = await coming
     coming = page.next === null ? undefined : asked(page.next)
-    yield page.decisions
+    yield page
   }
 }
 

@@ -140,6 +140,23 @@ describe('the settings, in a browser', NEEDS_BROWSER, () => {
     assert.equal((await admin.api(listSignIns)).reply.sign_ins.find(({ id }) => id === other.signIn)!.state, 'revoked')
   })
 
+  test('an administrator blocks somebody, and lets them in again', async () => {
+    const leo = await signInAs(writ, { roles: ['viewer'], name: 'Leo', passkey: false })
+    const blockedAt = async (): Promise<string | null> => (await admin.api(showPerson, { parameters: { id: leo.id } })).reply.blocked_at
+    await at(admin, async ({ page, open }) => {
+      await open(`/settings?person=${leo.id}`)
+      await page.getByRole('button', { name: 'Block…' }).click()
+      await done(page, 'Block')
+      await page.getByText('nobody signs in as them').waitFor()
+      assert.equal((await leo.api(listSignIns)).status, 401)
+      assert.notEqual(await blockedAt(), null)
+      await page.getByRole('button', { name: 'Unblock…' }).click()
+      await done(page, 'Unblock')
+      await page.getByRole('button', { name: 'Block…' }).waitFor()
+    })
+    assert.equal(await blockedAt(), null)
+  })
+
   test('a viewer sees what is theirs, and can give nobody a role', () => at(vera, async ({ page, open }) => {
     const before = (await admin.api(showPerson, { parameters: { id: vera.id } })).text
     await open('/settings')

@@ -65,7 +65,9 @@ export type EvaluatedDecisionReply = z.infer<typeof evaluatedDecision>
 
 export const listEvaluated = endpoint({
   method: 'GET', path: '/v1/decisions/evaluated', who: 'operator', summary: 'Decisions with what was asked, oldest first, for a replay against other policies',
-  query: page.extend(span), reply: z.object({ decisions: z.array(evaluatedDecision), next: z.string().nullable() }), problems: ['invalid-fields'],
+  query: page.extend(span), problems: ['invalid-fields'],
+  /** `total`: how many there are in all, counted for the first page alone. */
+  reply: z.object({ decisions: z.array(evaluatedDecision), total: z.number().nullable(), next: z.string().nullable() }),
 })
 export const showDecision = endpoint({
   method: 'GET', path: '/v1/decisions/{id}', who: 'identity_or_operator', summary: 'One decision; an identity sees those of its own tasks', reply: decision, problems: ['not-found'],

@@ -42,7 +42,7 @@ export const takeRole = endpoint({
 })
 
 export const blockPerson = endpoint({
-  method: 'POST', path: '/v1/people/{id}/block', who: 'operator', summary: 'Let nobody sign in as a person from now on, whatever their provider says, and end where they have signed in; not yourself, and not the last administrator',
+  method: 'POST', path: '/v1/people/{id}/block', who: 'operator', summary: 'Let nobody sign in as a person from now on, whatever their provider says, and end where they have signed in and the operator keys that they made; not yourself, and not the last administrator',
   body: reason, reply: person, problems: ['not-found', 'conflict', 'idempotency-key-reused'],
 })
 export const unblockPerson = endpoint({

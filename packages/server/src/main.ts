@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { setFlagsFromString } from 'node:v8'
 import { pino, type Logger } from 'pino'
 import { readConfig } from './config/config.ts'
 import { makeLog } from './platform/log.ts'
@@ -10,8 +11,14 @@ import { VERSION } from './version.ts'
 const EXIT_CONFIG = 78
 /** A supervisor tells a whole group of processes, and our parent passes it on: what comes twice within this time is one word. */
 const SAME_WORD_S = 1
+/**
+ * Left alone, V8 lets what has lived for more than a moment grow to twice its size before it tidies up, and each request that waits for a person
+ * leaves such things behind: of ten thousand that wait, 150 MB (R79).
+ */
+const TIDIER = '--heap-growing-percent=40'
 
 async function main(): Promise<void> {
+  setFlagsFromString(TIDIER)
   const config = readConfig(process.env)
   if (!config.ok) {
     for (const { setting, message } of config.refusal) process.stderr.write(`error: ${setting} ${message}\n`)

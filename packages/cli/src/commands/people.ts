@@ -1,4 +1,4 @@
-import { giveRole, invitePerson, listPeople, listRoleRules, removeRoleRule, setRoleRule, showPerson, takeRole, type PersonReply, type RoleRuleReply } from '@writ/contract/people'
+import { blockPerson, giveRole, invitePerson, listPeople, listRoleRules, removeRoleRule, setRoleRule, showPerson, takeRole, unblockPerson, type PersonReply, type RoleRuleReply } from '@writ/contract/people'
 import { ROLES, type Role } from '@writ/domain/person'
 import { InvalidArgumentError, type Command } from 'commander'
 import { textFor } from '../ask.ts'
@@ -23,6 +23,8 @@ export function define(command: Command, run: Run): void {
   defineRules(command.command('rules').description('which groups of the provider bring which roles; list, set, remove'), run)
   defineRole(command, run, { verb: 'give', summary: `give a role to one person, whatever their groups: ${ROLES.join(', ')}`, endpoint: giveRole })
   defineRole(command, run, { verb: 'take', summary: 'take back a role that was given to one person; what a group brings stays', endpoint: takeRole })
+  defineBlock(command, run, { verb: 'block', summary: 'let nobody sign in as them, whatever their provider says; where they have signed in ends, and operator keys that they made', endpoint: blockPerson })
+  defineBlock(command, run, { verb: 'unblock', summary: 'let them sign in again, with the roles that they have by then', endpoint: unblockPerson })
   defineInvite(command, run)
   defineOwn(command, run, idOf)
 }
@@ -81,6 +83,17 @@ function defineRole(command: Command, run: Run, { verb, summary, endpoint }: Rol
     }))
 }
 
+type BlockChange = { readonly verb: string; readonly summary: string; readonly endpoint: typeof blockPerson | typeof unblockPerson }
+
+function defineBlock(command: Command, run: Run, { verb, summary, endpoint }: BlockChange): void {
+  command.command(`${verb} <person>`).description(summary).option('--reason <text>', 'why; it is recorded')
+    .action((asked: string, flags: Reasoned, own: Command) => run(async () => {
+      const start = await startOf(own)
+      const reason = await textFor(start.settings, '--reason', flags.reason, 'why?')
+      await printPerson(start.settings, await call(operatorConnection(start), endpoint, { parameters: { id: await idOf(start, asked) }, body: { reason } }))
+    }))
+}
+
 type InviteFlags = Reasoned & { readonly roles: Role[]; readonly email?: string }
 
 function defineInvite(command: Command, run: Run): void {
@@ -135,6 +148,7 @@ async function printPerson(settings: Settings, person: PersonReply): Promise<voi
   await printThing(settings, person, [
     ['id', person.id], ['name', person.name], ['email', person.email], ['vouched for by', person.issuer], ['groups', listOf(person.groups)], ['roles', listOf(person.roles)],
     ['given to them', listOf(person.given_roles)], ['passkeys', person.passkeys], ['registered', whenOf(settings, person.registered_at)], ['signed in', whenOf(settings, person.signed_in_at)],
+    ...(person.blocked_at === null ? [] : [['blocked', whenOf(settings, person.blocked_at)] as const]),
   ])
 }
 

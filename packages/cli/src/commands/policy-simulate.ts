@@ -1,11 +1,12 @@
-import { listEvaluated, type EvaluatedDecisionReply } from '@writ/contract/decisions'
+import { listEvaluated } from '@writ/contract/decisions'
 import { inert } from '@writ/ledger/inert'
 import { ANSWERS, type Answer } from '@writ/policy/explanation'
 import type { ChangedDecision, ReplayState } from '@writ/policy/replay'
+import type { z } from 'zod'
 import { call, type Connection } from '../client.ts'
 import { operatorConnection, type Start } from '../connections.ts'
 import { inertJson } from '../inert.ts'
-import { painterOf, printLine, say, tableOf, whenOf } from '../output.ts'
+import { painterOf, printLine, say, tableOf } from '../output.ts'
 import { testedEngine } from '../policy/check.ts'
 import { count, digits } from '../policy/count.ts'
 import { openProgress } from '../policy/progress.ts'
@@ -42,17 +43,16 @@ export async function simulate(start: Start, folder: string, order: SimulateOrde
 async function replayAll(start: Start, threads: ReplayThreads, span: Span): Promise<Simulated> {
   const began = performance.now()
   const progress = openProgress(start.settings)
-  let [advisory, replayed, changed, newest] = [0, 0, 0, span.since]
+  let [advisory, replayed, changed] = [0, 0, 0]
+  let total: number | null = null
   try {
-    for await (const decisions of pagesOf(operatorConnection(start), span)) {
-      advisory += decisions.filter((one) => one.advisory).length
-      await threads.feed(decisions, (more) => {
-        replayed += decisions.length
+    for await (const page of pagesOf(operatorConnection(start), span)) {
+      total ??= page.total
+      advisory += page.decisions.filter((one) => one.advisory).length
+      await threads.feed(page.decisions, (more) => {
+        replayed += page.decisions.length
         changed += more
-        // Pages end in any order. How many are still to come nobody counts, and how much of the time is behind us says nothing of it.
-        const last = decisions.at(-1)?.at ?? newest
-        if (Date.parse(last) > Date.parse(newest)) newest = last
-        progress.show(`${count(replayed, 'decision')} up to ${whenOf(start.settings, newest)}, ${digits(changed)} changed`)
+        progress.show(total === null ? undefined : replayed / total, `${count(replayed, 'decision')} of ${digits(Math.max(replayed, total ?? 0))}, ${digits(changed)} changed`)
       })
     }
     return { ...await threads.state(), advisory, ms: performance.now() - began }
@@ -62,7 +62,7 @@ async function replayAll(start: Start, threads: ReplayThreads, span: Span): Prom
 }
 
 /** Each page is asked for before the one before it is worked on. */
-async function* pagesOf(connection: Connection, { since, until }: Span): AsyncGenerator<readonly EvaluatedDecisionReply[]> {
+async function* pagesOf(connection: Connection, { since, until }: Span): AsyncGenerator<z.output<typeof listEvaluated.reply>> {
   const ask = (cursor: string | undefined) => {
     const page = call(connection, listEvaluated, { query: { limit: PAGE, cursor, since, until } })
     // It is awaited later, and what went wrong is said there.
@@ -73,7 +73,7 @@ async function* pagesOf(connection: Connection, { since, until }: Span): AsyncGe
   while (coming !== undefined) {
     const page: Awaited<ReturnType<typeof ask>> = await coming
     coming = page.next === null ? undefined : ask(page.next)
-    yield page.decisions
+    yield page
   }
 }
 

@@ -124,3 +124,17 @@ test('where somebody has signed in is listed, and a sign-in is refused from the 
   await exits(admin, ['sign-ins', 'revoke', rosa.signIn, '--reason', 'again'], 6)
   assert.match((await exits(admin, ['sign-in'], 2)).err, /unknown command `sign-in`/)
 })
+
+test('who is blocked is let in nowhere any more, until somebody unblocks them', async () => {
+  const leo = await signInAs(server, { roles: ['viewer'], name: 'Leo', email: 'leo@acme.example', kind: 'cli', passkey: false })
+  const terminal = await terminalOf(leo, 'Leo')
+  await exits(terminal, ['sign-ins'], 0)
+  await exits(viewer, ['block', leo.id, '--reason', 'me'], 4)
+  await exits(admin, ['block', 'leo@acme.example'], 2)
+  assert.match((await exits(admin, ['block', 'leo@acme.example', '--reason', 'he left', '--plain'], 0)).out, /^blocked\t/m)
+  assert.notEqual((await shown(leo.id)).blocked_at, null)
+  await exits(terminal, ['sign-ins'], 3)
+  await exits(admin, ['block', leo.id, '--reason', 'again'], 6)
+  await exits(admin, ['block', maya.id, '--reason', 'by mistake'], 6)
+  assert.equal((JSON.parse((await exits(admin, ['unblock', leo.id, '--reason', 'he is back', '--json'], 0)).out) as PersonReply).blocked_at, null)
+})

@@ -23,7 +23,7 @@ const DAY_MS = 86_400_000
 const WINDOWS: readonly (readonly [value: string, label: string])[] = [['1', '24 h'], ['7', '7 days'], ['30', '30 days']]
 const SAID: Readonly<Record<Answer, readonly [tone: Tone, word: string]>> = { allow: ['good', 'allow'], approval_required: ['ask', 'approval'], deny: ['bad', 'deny'] }
 
-type Run = { readonly files: Files; readonly since: number; readonly until: number; readonly progress: ReplayProgress | null; readonly end: Replayed | null; readonly error: unknown }
+type Run = { readonly files: Files; readonly progress: ReplayProgress | null; readonly end: Replayed | null; readonly error: unknown }
 
 /** What these files would have answered to what was asked: worked out in this browser, and nothing is changed by it. */
 export function Simulate({ files, off }: { readonly files: Files; readonly off: string | undefined }) {
@@ -35,14 +35,13 @@ export function Simulate({ files, off }: { readonly files: Files; readonly off: 
   const isGoing = run !== null && run.end === null && run.error === undefined
   const why = may ? off : whoMay('listEvaluated')
   const begin = (): void => {
-    const until = serverNow()
-    const begun: Run = { files, since: until - Number(days) * DAY_MS, until, progress: null, end: null, error: undefined }
+    const begun: Run = { files, progress: null, end: null, error: undefined }
     const control = new AbortController()
     going.current?.abort()
     going.current = control
     setRun(begun)
     const now = (more: Partial<Run>): void => setRun((before) => (before?.files === files && going.current === control ? { ...before, ...more } : before))
-    void replayDraft({ files, since: begun.since, signal: control.signal, onProgress: (progress) => now({ progress }) }).then((end) => now({ end }), (error: unknown) => now({ error }))
+    void replayDraft({ files, since: serverNow() - Number(days) * DAY_MS, signal: control.signal, onProgress: (progress) => now({ progress }) }).then((end) => now({ end }), (error: unknown) => now({ error }))
   }
   const since = new Date(serverNow() - Number(days) * DAY_MS).toISOString().slice(0, 10)
   return (
@@ -60,12 +59,12 @@ export function Simulate({ files, off }: { readonly files: Files; readonly off: 
   )
 }
 
-function Outcome({ run: { since, until, progress, end, error }, isOld }: { readonly run: Run; readonly isOld: boolean }) {
+function Outcome({ run: { progress, end, error }, isOld }: { readonly run: Run; readonly isOld: boolean }) {
   const [chosen, setChosen] = useState<readonly [was: Answer, now: Answer] | null>(null)
   if (error !== undefined) return <ProblemNote error={error} />
   if (end?.kind === 'unfit') return <p role="status"><Mark tone="bad">these files are not fit to be asked</Mark> <Inert text={end.complaints[0] === undefined ? '' : `${end.complaints[0].file}:${end.complaints[0].line}: ${end.complaints[0].message}`} most={300} /></p>
   const state = progress?.state
-  const share = end?.kind === 'replayed' ? 1 : progress === null ? 0 : Math.min(1, (progress.upTo - since) / Math.max(1, until - since))
+  const share = end?.kind === 'replayed' ? 1 : progress === null ? 0 : Math.min(1, progress.state.fed / Math.max(1, progress.total))
   return (
     <div className="w-simulated">
       {end === null && <progress max={1} value={share} aria-label="How far it is" />}

@@ -3,7 +3,7 @@ import type { PersonReply, RoleRuleReply } from '@writ/contract/people'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
 import { commandOf, curlOf } from '../commands.ts'
-import { giveRole, invitePerson, listPasskeysOf, listPeople, listRoleRules, listSignInsOf, removeRoleRule, setRoleRule, showPerson, takeRole } from '../endpoints.ts'
+import { blockPerson, giveRole, invitePerson, listPasskeysOf, listPeople, listRoleRules, listSignInsOf, removeRoleRule, setRoleRule, showPerson, takeRole, unblockPerson } from '../endpoints.ts'
 import { useLiveState } from '../live.ts'
 import { useAll, useAsk } from '../queries.ts'
 import { Action } from '../ui/action.tsx'
@@ -12,6 +12,7 @@ import { CopyAs } from '../ui/copy-as.tsx'
 import { Id } from '../ui/copy.tsx'
 import { Empty } from '../ui/empty.tsx'
 import { ListTable, type Column } from '../ui/list-table.tsx'
+import { Mark } from '../ui/mark.tsx'
 import { Facts, Part } from '../ui/page.tsx'
 import { Ago } from '../ui/time.tsx'
 import { plain } from '../ui/words.ts'
@@ -27,7 +28,7 @@ export function People() {
 }
 
 const COLUMNS: readonly Column<PersonReply>[] = [
-  { id: 'name', header: 'Name', width: 'minmax(120px, 1.3fr)', value: (one) => one.name, cell: (one) => <Link to="/settings" search={{ section: 'people', person: one.id }}><Inert text={one.name} most={60} /></Link> },
+  { id: 'name', header: 'Name', width: 'minmax(120px, 1.3fr)', value: (one) => one.name, cell: (one) => <><Link to="/settings" search={{ section: 'people', person: one.id }}><Inert text={one.name} most={60} /></Link>{one.blocked_at !== null && <> <Mark tone="stopped">blocked</Mark></>}</> },
   { id: 'email', header: 'Address', width: 'minmax(140px, 1.4fr)', value: (one) => one.email, cell: (one) => (one.email === null ? <span className="w-dim">none</span> : <Inert text={one.email} most={80} />) },
   { id: 'roles', header: 'Roles', width: 'minmax(120px, 1.4fr)', value: (one) => one.roles.join(' '), cell: (one) => rolesText(one.roles) || <span className="w-dim">none</span> },
   { id: 'groups', header: 'Groups', width: 'minmax(90px, 1fr)', value: (one) => one.groups.join(' '), cell: (one) => <Inert text={one.groups.join(', ')} most={80} /> },
@@ -148,13 +149,28 @@ function Person({ id }: { readonly id: string }) {
 
 function WhoTheyAre({ person: one }: { readonly person: PersonReply }) {
   return (
-    <Part title={one.name} aside={<CopyAs commands={{ cli: commandOf('writ', 'people', 'show', one.id), curl: curlOf(showPerson, { parameters: { id: one.id } }, window.location.origin) }} />}>
+    <Part title={one.name} aside={<span className="w-settings-do"><Block person={one} /><CopyAs commands={{ cli: commandOf('writ', 'people', 'show', one.id), curl: curlOf(showPerson, { parameters: { id: one.id } }, window.location.origin) }} /></span>}>
+      {one.blocked_at !== null && <p role="status"><Mark tone="stopped">blocked</Mark> <Ago at={one.blocked_at} />: nobody signs in as them.</p>}
       <Facts of={[
         ['Address', one.email === null ? <span className="w-dim">none that a provider vouches for</span> : <Inert text={one.email} most={120} />],
         ['Vouched for by', one.issuer === 'writ' ? 'a passkey alone' : <code key="i"><Inert text={one.issuer} most={200} /></code>], ['Groups', one.groups.length === 0 ? <span className="w-dim">none</span> : <Inert text={one.groups.join(', ')} most={400} />],
         ['Id', <code key="d">{one.id}</code>], ['Since', <Ago key="r" at={one.registered_at} />],
       ]} />
     </Part>
+  )
+}
+
+function Block({ person: { id, name, blocked_at: blockedAt } }: { readonly person: PersonReply }) {
+  const asked = (reason: string) => ({ parameters: { id }, body: { reason } })
+  const cli = (verb: string) => (reason: string) => commandOf('writ', 'people', verb, id, '--reason', reason)
+  return blockedAt === null ? (
+    <Action name="blockPerson" to={blockPerson} tone="stop" label="Block" title={`Block ${name}?`} asked={asked} cli={cli('block')}>
+      <p>Nobody signs in as them from then on, whatever their provider says. Where they have signed in ends, on every server, and so do operator keys that they made. What they have done stays; what they own needs another owner.</p>
+    </Action>
+  ) : (
+    <Action name="unblockPerson" to={unblockPerson} label="Unblock" title={`Let ${name} sign in again?`} asked={asked} cli={cli('unblock')}>
+      <p>With the roles that they have by then. Operator keys that they had made stay removed.</p>
+    </Action>
   )
 }
 

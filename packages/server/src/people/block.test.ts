@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { PersonId } from '@writ/domain/id'
+import type { OperatorId, PersonId } from '@writ/domain/id'
 import { epochMs } from '@writ/domain/time'
 import { done, OPERATOR } from '../../test/laws/estate.ts'
 import { everyRow, STORES, storeOfWrit } from '../../test/store-of-writ.ts'
 import { blockPerson, unblockPerson } from './block.ts'
 import { isCodeOpen, invitePerson } from './by-link.ts'
 import { giveRole, takeRole } from './roles.ts'
-import { offerBootstrap } from '../registry/operators.ts'
+import { addOperator, offerBootstrap } from '../registry/operators.ts'
+import { listOperators } from '../store/operators.ts'
 import { signInPerson } from './sign-in.ts'
 
 for (const store of STORES) {
@@ -41,5 +42,23 @@ for (const store of STORES) {
     assert.deepEqual(await open(), [false, false])
     await done(writ.store.change(unblockPerson, about(blocked, left)))
     assert.deepEqual(await open(), [true, true])
+  })
+
+  test(`${store}: who is blocked leaves no operator key behind, but for the one that blocks them`, async (t) => {
+    const writ = await storeOfWrit(store, t)
+    let next = 1
+    const fresh = (): Uint8Array => new Uint8Array(32).fill(next++)
+    const now = writ.now()
+    const [noor, other] = [writ.newId('person'), writ.newId('person')]
+    for (const newPerson of [noor, other]) {
+      const signIn = { id: writ.newId('signIn'), secretHash: fresh(), kind: 'browser', how: 'oidc' } as const
+      await done(writ.store.change(signInPerson, { who: { issuer: 'https://idp.example', subject: newPerson, name: 'Noor', email: null, groups: [] }, newPerson, signIn, now }))
+    }
+    const keyOf = async (person: PersonId): Promise<OperatorId> =>
+      (await done(writ.store.change(addOperator, { operator: writ.newId('operator'), name: 'ci', keyHash: fresh(), by: { kind: 'person', id: person }, now })))
+    const [hers, blocking, others] = [await keyOf(noor), await keyOf(noor), await keyOf(other)]
+    await done(writ.store.change(blockPerson, { person: noor, by: { kind: 'operator', id: blocking }, reason: 'left', now }))
+    const states = new Map((await writ.store.read(listOperators)).map(({ id, state }) => [id, state]))
+    assert.deepEqual([hers, blocking, others].map((id) => states.get(id)), ['removed', 'active', 'active'])
   })
 }

@@ -117,12 +117,15 @@ export async function lockDecision<Context>(tx: TxOf<Tables, Context>, id: strin
   return row && parseDecisionRow(row)
 }
 
-export type DecisionPage = {
-  readonly limit: number
+export type DecisionSpan = {
   /** From this instant on. */
   readonly since?: EpochMs
   /** Up to this instant, and not at it. */
   readonly until?: EpochMs
+}
+
+export type DecisionPage = DecisionSpan & {
+  readonly limit: number
   readonly task?: string
   readonly identity?: string
   readonly answer?: Answer
@@ -142,6 +145,13 @@ export async function listDecisions(db: Db, page: DecisionPage): Promise<readonl
   if (page.identity !== undefined) query = query.where('identity_id', '=', page.identity)
   if (page.answer !== undefined) query = query.where('answer', '=', page.answer)
   return (await query.execute()).map(parseDecisionRow)
+}
+
+export async function countDecisions(db: Db, { since, until }: DecisionSpan): Promise<number> {
+  let query = db.selectFrom('decision').select((eb) => eb.fn.countAll().as('count'))
+  if (since !== undefined) query = query.where('id', '>=', firstIdAt('decision', since))
+  if (until !== undefined) query = query.where('id', '<', firstIdAt('decision', until))
+  return Number((await query.executeTakeFirstOrThrow()).count)
 }
 
 /** The salt goes with it: the hash in the leaf says nothing of it any more. */

@@ -1,4 +1,4 @@
-import type { OperatorId } from '@writ/domain/id'
+import type { OperatorId, PersonId } from '@writ/domain/id'
 import { epochMs, type EpochMs } from '@writ/domain/time'
 import type { Kysely } from 'kysely'
 import type { TxOf } from './change.ts'
@@ -33,6 +33,12 @@ export async function lockActiveOperators<Context>(tx: TxOf<Tables, Context>): P
 /** Those of them whose key came from a one-time link, locked too. */
 export async function lockOperatorsByLink<Context>(tx: TxOf<Tables, Context>): Promise<readonly OperatorId[]> {
   const rows = await forUpdate(tx, tx.db.selectFrom('operator').select('id').where('state', '=', 'active').where('came_by', '=', 'link').orderBy('id')).execute()
+  return rows.map((row) => row.id as OperatorId)
+}
+
+/** Those of them whose key this person made, locked too. */
+export async function lockOperatorsMadeBy<Context>(tx: TxOf<Tables, Context>, person: PersonId): Promise<readonly OperatorId[]> {
+  const rows = await forUpdate(tx, tx.db.selectFrom('operator').select('id').where('state', '=', 'active').where('made_by', '=', person).orderBy('id')).execute()
   return rows.map((row) => row.id as OperatorId)
 }
 

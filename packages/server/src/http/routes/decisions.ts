@@ -10,7 +10,7 @@ import type { PoliciesAside } from '../../policies/aside.ts'
 import { unexplained } from '../../policies/explain-decision.ts'
 import type { Store } from '../../record/tx.ts'
 import { findApprovalsOf } from '../../store/approved-decisions.ts'
-import { findDecision, listDecisions, type Decision, type DecisionPage } from '../../store/decisions.ts'
+import { countDecisions, findDecision, listDecisions, type Decision, type DecisionPage } from '../../store/decisions.ts'
 import { actorOf, isOf, route, type AnyCaller, type Route } from '../call.ts'
 import { problem } from '../problem.ts'
 
@@ -52,7 +52,8 @@ export function decisionRoutes({ store, clock, questions, aside }: DecisionRoute
     route(contract.listEvaluated, async ({ query }) => {
       const page = pageOf(query)
       if (page === undefined) return BAD_CURSOR
-      return { reply: await evaluatedPage(page, { limit: query.limit, read: (slice) => store.read((db) => listDecisions(db, slice)), questionOf }) }
+      const total = query.cursor === undefined ? await store.read((db) => countDecisions(db, page)) : null
+      return { reply: { total, ...await evaluatedPage(page, { limit: query.limit, read: (slice) => store.read((db) => listDecisions(db, slice)), questionOf }) } }
     }),
     route(contract.showDecision, async ({ caller, parameters }) => {
       const decision = await visible(caller, parameters.id!)

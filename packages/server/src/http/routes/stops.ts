@@ -45,7 +45,7 @@ export function stopRoutes(needs: StopRoutesNeeds): readonly Route[] {
       const made = await store.changeOnce(makeStop, { ...asked, id, reason: body.reason, by: actorOf(caller), now }, once)
       if (!made.ok) return made.refusal.kind === 'key_reused' ? problem('idempotency-key-reused', { hint: 'use a new Idempotency-Key for a new request' }) : stopProblem(made.refusal)
       needs.wake()
-      const reply = await store.read(async (db) => describeStop(db, (await findStop(db, made.value.value))!))
+      const reply = await store.read(async (db) => describeStop(db, (await findStop(db, made.value.value))!, await listStopServers(db, made.value.value)))
       return { reply: { stop: reply, touches: reply.touched, ...about } }
     }),
     route(contract.listStops, async ({ caller, query }) => {
@@ -53,7 +53,7 @@ export function stopRoutes(needs: StopRoutesNeeds): readonly Route[] {
       return { reply: await store.read(async (db) => {
         const found = await listStops(db, { limit: query.limit + 1, ...(query.cursor === undefined ? {} : { before: query.cursor }), ...(own === null ? {} : { identities: own }) })
         const stops: contract.StopReply[] = []
-        for (const one of found.slice(0, query.limit)) stops.push(await describeStop(db, one))
+        for (const one of found.slice(0, query.limit)) stops.push(await describeStop(db, one, await listStopServers(db, one.id)))
         return { stops, next: found.length > query.limit ? stops.at(-1)!.id : null }
       }) }
     }),
@@ -61,11 +61,13 @@ export function stopRoutes(needs: StopRoutesNeeds): readonly Route[] {
       const reply = await store.read(async (db) => {
         const found = await findStop(db, parameters.id!)
         if (found === undefined || !isOwn(caller, found.identity)) return undefined
+        // Read once: what is counted is what is shown.
+        const servers = await listStopServers(db, found.id)
         const points = [
-          ...(await listStopServers(db, found.id)).map((one) => serverPoint(one, found.at)),
+          ...servers.map((one) => serverPoint(one, found.at)),
           ...(await listStopLeases(db, found.id, MOST_LEASES_SHOWN)).map((one) => leasePoint(one, found.at)),
         ]
-        return { ...(await describeStop(db, found)), tasks: [...await listStopTasks(db, found.id)], points }
+        return { ...(await describeStop(db, found, servers)), tasks: [...await listStopTasks(db, found.id)], points }
       })
       return reply === undefined ? NO_STOP : { reply }
     }),
@@ -81,8 +83,8 @@ async function besides(db: Db, identities: readonly string[]): Promise<{ readonl
 
 const touchesReply = ({ identities, tasks, logins, tokens, callsInFlight, approvals }: Touched) => ({ identities, tasks, logins, access_tokens: tokens, calls_in_flight: callsInFlight, approvals })
 
-async function describeStop(db: Db, stop: Stop): Promise<contract.StopReply> {
-  const [servers, ends] = [await listStopServers(db, stop.id), await countLeaseEnds(db, stop.id)]
+async function describeStop(db: Db, stop: Stop, servers: readonly StopServer[]): Promise<contract.StopReply> {
+  const ends = await countLeaseEnds(db, stop.id)
   const confirmed = servers.filter(({ answer }) => answer === 'acknowledged' || answer === 'gone').length + ends.proved
   return {
     id: stop.id, target: { kind: stop.target, id: stop.targetId }, identity: stop.identity, spiffe_id: (await findIdentity(db, stop.identity))!.spiffeId, reason: stop.reason,
