@@ -114,6 +114,8 @@ export async function startWrit(order: WritOrder = {}): Promise<RunningWrit> {
     register: (name, more) => register({ issuer, operator, call }, name, more),
     async stop() {
       if (running.child.exitCode === null && running.child.signalCode === null) running.child.kill('SIGTERM')
+      // What a test that failed has left standing still hears nothing before it goes on.
+      running.child.kill('SIGCONT')
       await running.ended
       rmSync(folder, { recursive: true, force: true })
       await database?.drop()
